@@ -1,0 +1,1 @@
+//! Arcane: a hacker's PaaS in one binary.
