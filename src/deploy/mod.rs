@@ -1,0 +1,1 @@
+//! The only room that changes a server: plan, lock, transfer, switch, keep, roll back.

@@ -1,0 +1,110 @@
+//! An app: what its owner asks for, validated and with every default filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+use super::health::HealthCheck;
+use super::name::{AppName, HostName, ImageRef, VariableName};
+use super::remedy::HealPolicy;
+
+/// An app as `arcane.toml` describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// Its name; also the name of its live container.
+    pub name: AppName,
+    /// Where its image comes from.
+    pub source: Source,
+    /// How a new release takes over.
+    pub strategy: Strategy,
+    /// Hosts or groups it goes to when `--to` does not say; names as in fleet.toml.
+    pub to: Vec<HostName>,
+    /// The host port that is published, if one is.
+    pub publish: Option<u16>,
+    /// The app's own port inside the container.
+    pub port: Option<u16>,
+    /// How a release proves itself.
+    pub health: HealthCheck,
+    /// Plain environment variables. Never secrets: Docker writes these to disk and shows them.
+    pub env: BTreeMap<VariableName, String>,
+    /// The command, when the image's own is not wanted.
+    pub command: Option<Vec<String>>,
+    /// Volumes to mount.
+    pub volumes: Vec<Volume>,
+    /// Memory limit.
+    pub memory: Option<MemoryLimit>,
+    /// An existing Docker network to join instead of the default bridge.
+    pub network: Option<String>,
+    /// How long a container may take to stop after SIGTERM before it is killed.
+    #[serde(with = "duration::text")]
+    pub stop_timeout: Duration,
+    /// How long a release must have run before it counts as proved: good enough to roll back to.
+    #[serde(with = "duration::text")]
+    pub prove: Duration,
+    /// How many older releases are kept for a rollback.
+    pub keep: usize,
+    /// What the supervisor may do.
+    pub heal: HealPolicy,
+}
+
+impl App {
+    /// Older releases kept when nothing is declared.
+    pub const DEFAULT_KEEP: usize = 3;
+    /// Docker's own default, stated so that a plan can show it.
+    pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Long enough to meet most faults that come with a release.
+    pub const DEFAULT_PROVE: Duration = Duration::from_secs(600);
+}
+
+/// Where an app's image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Built from this directory with `docker build`.
+    Build(PathBuf),
+    /// An image that the local engine already has.
+    Image(ImageRef),
+}
+
+/// How a new release takes over from the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Stop the old, start the new, put the old back if the new does not get healthy.
+    SmartSwap,
+}
+
+impl Strategy {
+    /// The name in arcane.toml, labels and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SmartSwap => "smart-swap",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A volume: a named one, or a directory of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// A volume name or an absolute path on the host.
+    pub source: String,
+    /// An absolute path in the container.
+    pub target: String,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+}
+
+/// A memory limit in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryLimit(pub u64);

@@ -1,0 +1,30 @@
+//! The nouns: what a fleet is made of and what can be said about it.
+//!
+//! Everything else in the crate talks in these types. This room does no I/O and reads no clock: time comes in with
+//! the data, which is what makes replay, simulation and exact tests possible. It depends on no other room.
+
+pub mod app;
+pub mod class;
+pub mod duration;
+pub mod health;
+pub mod host;
+pub mod incident;
+pub mod name;
+pub mod observation;
+pub mod release;
+pub mod remedy;
+pub mod signal;
+pub mod text;
+pub mod time;
+
+pub use app::{App, MemoryLimit, Source, Strategy, Volume};
+pub use class::Class;
+pub use health::{HealthCheck, Probe};
+pub use host::Host;
+pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
+pub use name::{AppName, EnvironmentName, GroupName, HostName, ImageRef, NameError, VariableName};
+pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
+pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
+pub use remedy::{HealPolicy, Mode, Remedy, Rung};
+pub use signal::{Evidence, Signal, Verify};
+pub use time::Timestamp;

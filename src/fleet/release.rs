@@ -1,0 +1,149 @@
+//! Releases: one deployed version of an app, and what is known of the ones before it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+use super::name::AppName;
+use super::text::quoted;
+use super::time::Timestamp;
+
+/// Identifies a release. Starts with the UTC time of its making, so ids sort by age: `20261125-184203-3f2c`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseId(String);
+
+/// A text that is not a release id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not a release id; they look like 20261125-184203-3f2c", quoted(.0))]
+pub struct ReleaseIdError(pub String);
+
+impl ReleaseId {
+    /// Makes the id of a release made at `now`; `salt` tells two of the same second apart.
+    #[must_use]
+    pub fn new(now: Timestamp, salt: u16) -> Self {
+        let text = now.to_string();
+        let digits: String = text.chars().take(19).filter(char::is_ascii_digit).collect();
+        let (date, time) = digits.split_at(8.min(digits.len()));
+        Self(format!("{date}-{time}-{salt:04x}"))
+    }
+
+    /// Parses an id.
+    ///
+    /// # Errors
+    /// When the text does not have the form of one.
+    pub fn parse(text: &str) -> Result<Self, ReleaseIdError> {
+        let shape = "dddddddd-dddddd-xxxx";
+        let fits = text.len() == shape.len()
+            && text.chars().zip(shape.chars()).all(|(c, kind)| match kind {
+                'd' => c.is_ascii_digit(),
+                'x' => c.is_ascii_digit() || ('a'..='f').contains(&c),
+                other => c == other,
+            });
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ReleaseIdError(text.to_owned()))
+        }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for ReleaseId {
+    type Error = ReleaseIdError;
+    fn try_from(text: String) -> Result<Self, ReleaseIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ReleaseId> for String {
+    fn from(id: ReleaseId) -> String {
+        id.0
+    }
+}
+
+impl std::str::FromStr for ReleaseId {
+    type Err = ReleaseIdError;
+    fn from_str(text: &str) -> Result<Self, ReleaseIdError> {
+        Self::parse(text)
+    }
+}
+
+/// SHA-256 over everything that makes one release differ from another: image and settings, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SpecDigest(pub String);
+
+/// What is deployed of an app on one host, read from Docker's own record. The rule engine and the supervisor judge
+/// by this; it travels as an observation, so a replay knows what live knew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The app.
+    pub app: AppName,
+    /// The release that has the app's name.
+    pub release: ReleaseId,
+    /// When it was deployed: when this release last took over, not when its container last restarted.
+    pub deployed_at: Timestamp,
+    /// Digest of image and settings.
+    pub spec: SpecDigest,
+    /// How long it must run to count as proved.
+    #[serde(with = "duration::text")]
+    pub prove: Duration,
+    /// The release that a rollback would bring back: the newest older one that is still on the host.
+    pub previous: Option<PreviousRelease>,
+}
+
+/// A release that is kept on the host, stopped, to roll back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousRelease {
+    /// Which.
+    pub release: ReleaseId,
+    /// Digest of image and settings.
+    pub spec: SpecDigest,
+    /// How long it ran the last time it was live; a lower bound of how long it was good.
+    #[serde(with = "duration::text")]
+    pub ran_for: Duration,
+}
+
+impl PreviousRelease {
+    /// Whether it ran long enough to be trusted.
+    #[must_use]
+    pub fn is_proved(&self, prove: Duration) -> bool {
+        self.ran_for >= prove
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_age_and_round_trip() {
+        let first = ReleaseId::new(Timestamp::parse("2026-11-25T18:42:03.9Z").unwrap(), 0x3f2c);
+        let second = ReleaseId::new(Timestamp::parse("2026-11-25T18:42:04Z").unwrap(), 0);
+        assert_eq!(first.as_str(), "20261125-184203-3f2c");
+        assert!(first < second);
+        assert_eq!(ReleaseId::parse(first.as_str()), Ok(first));
+        for text in [
+            "",
+            "20261125-184203-3F2C",
+            "20261125-184203-3f2c'",
+            "$(id)",
+            "20261125_184203_3f2c",
+        ] {
+            assert!(ReleaseId::parse(text).is_err(), "{text}");
+        }
+    }
+}

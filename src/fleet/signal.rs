@@ -1,0 +1,70 @@
+//! Signals: a rule that fired, with everything the supervisor needs to act on it, so that it never has to ask the
+//! rule engine back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::class::Class;
+use super::name::{AppName, HostName};
+use super::observation::ContainerId;
+use super::release::ReleaseId;
+use super::remedy::{Remedy, Rung};
+use super::time::Timestamp;
+
+/// A rule that fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// When, by the clock of the observation that made it fire.
+    pub at: Timestamp,
+    /// The rule, as `pack/id`.
+    pub rule: String,
+    /// What the rule says is wrong.
+    pub class: Class,
+    /// The sentence for a person, captures filled in.
+    pub say: String,
+    /// On this host.
+    pub host: HostName,
+    /// Of this app.
+    pub app: AppName,
+    /// In this release.
+    pub release: ReleaseId,
+    /// In this container.
+    pub container: ContainerId,
+    /// Values that the rule's patterns captured.
+    pub captures: BTreeMap<String, String>,
+    /// What made it fire, oldest first.
+    pub evidence: Vec<Evidence>,
+    /// Whether state (an exit, an OOM event, health) is part of the evidence. Log text alone can be forged by
+    /// whoever can make the app log a string, so it never justifies an unattended action.
+    pub state_evidence: bool,
+    /// Whether every piece of evidence came as it happened.
+    pub live: bool,
+    /// What to try, in order.
+    pub ladder: Vec<Rung>,
+    /// What "healed" means, when the rule knows better than the app's policy.
+    pub verify: Option<Verify>,
+    /// Remedies never to use for this.
+    pub forbid: Vec<Remedy>,
+}
+
+/// One thing that made a rule fire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The log line, or the event in words: `die exit=101`.
+    pub text: String,
+}
+
+/// What must hold for a remedy to count as having worked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// Running without the rule firing again for this long …
+    #[serde(with = "super::duration::text")]
+    pub running: Duration,
+    /// … before this much time has passed.
+    #[serde(with = "super::duration::text")]
+    pub deadline: Duration,
+}

@@ -1,0 +1,75 @@
+//! Text that came from outside, made safe to show: whatever a server or an app wrote cannot move the cursor,
+//! colour the screen, forge a line or flood it.
+
+use std::fmt::Write as _;
+
+/// How much of a foreign value is shown inside a message, in characters.
+const QUOTED_LIMIT: usize = 60;
+
+/// `value` in backticks, escaped and shortened, to be quoted inside a message.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    let mut out = String::from("`");
+    for c in value.chars().take(QUOTED_LIMIT) {
+        if c.is_ascii() && !c.is_ascii_control() {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    if value.chars().nth(QUOTED_LIMIT).is_some() {
+        out.push('…');
+    }
+    out.push('`');
+    out
+}
+
+/// One log line made safe for a terminal: control characters (escape sequences, carriage returns, bidirectional
+/// overrides) become visible escapes; at most `limit` characters are kept, and what was cut is counted.
+#[must_use]
+pub fn printable(line: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(line.len().min(limit));
+    for (index, c) in line.chars().enumerate() {
+        if index == limit {
+            let cut = line.chars().count() - limit;
+            let _ = write!(out, "… ({cut} more characters)");
+            break;
+        }
+        if c == '\t' {
+            out.push(' ');
+        } else if c.is_control() || is_bidirectional_control(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The characters of "Trojan Source" (CVE-2021-42574): they reorder what a person reads.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A count with its noun: `plural(1, "host")` is `1 host`, `plural(2, "host")` is `2 hosts`.
+#[must_use]
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_cannot_reach_the_terminal() {
+        assert_eq!(printable("\x1b[31mred\x07\r", 80), r"\u{1b}[31mred\u{7}\r");
+        assert_eq!(printable("user\u{202e}gnp.exe", 80), r"user\u{202e}gnp.exe");
+        assert_eq!(printable("größe\tok", 80), "größe ok");
+        assert_eq!(printable("abcdef", 3), "abc… (3 more characters)");
+    }
+}

@@ -1,0 +1,1 @@
+//! Heal rules: parse, compile, match. Pure: observations in, signals out.

@@ -1,0 +1,1 @@
+//! A host's streams made into ordered, complete, bounded [`crate::fleet::Observation`]s.
