@@ -6,6 +6,7 @@
 //! | ---------------- | ----------------------------------------------------------------- |
 //! | `shop`           | the live release: it was healthy when it took the name            |
 //! | `shop_new`       | a release being tried; gets the name `shop` only once it is healthy |
+//! | `shop_back`      | a kept release being brought back; the same                        |
 //! | `shop_old`       | the release before, stopped, ready to come back at once            |
 //! | `shop_<release>` | older releases kept for a rollback, stopped                        |
 //!
@@ -21,6 +22,12 @@ use crate::fleet::{AppName, ContainerId, Deployment, PreviousRelease, ReleaseId,
 #[must_use]
 pub fn new_name(app: &AppName) -> String {
     format!("{app}_new")
+}
+
+/// The name of a kept release that is being brought back.
+#[must_use]
+pub fn back_name(app: &AppName) -> String {
+    format!("{app}_back")
 }
 
 /// The name of the release before.
@@ -40,7 +47,7 @@ pub fn kept_name(app: &AppName, release: &ReleaseId) -> String {
 pub fn role(app: &AppName, container: &str) -> Role {
     if container == app.as_str() {
         Role::Live
-    } else if container == new_name(app) {
+    } else if container == new_name(app) || container == back_name(app) {
         Role::Candidate
     } else {
         Role::Kept
@@ -83,8 +90,8 @@ impl Found {
 pub struct Situation {
     /// The live release.
     pub live: Option<Found>,
-    /// The release being tried.
-    pub new: Option<Found>,
+    /// The release being tried or brought back.
+    pub candidate: Option<Found>,
     /// The release before.
     pub old: Option<Found>,
     /// Older releases, newest first.
@@ -95,9 +102,11 @@ pub struct Situation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     /// Remove the release that was being tried.
-    RemoveNew(ContainerId),
-    /// Stop the release that was being tried, so that what it holds is free for the old one.
-    StopNew(ContainerId),
+    RemoveCandidate(ContainerId),
+    /// Put the release that was being brought back to the kept ones again.
+    KeepCandidate(ContainerId, ReleaseId),
+    /// Stop the candidate, so that what it holds is free for the old release.
+    StopCandidate(ContainerId),
     /// Give the release before its name back.
     RestoreOld(ContainerId),
     /// Start the live release.
@@ -123,8 +132,8 @@ impl Situation {
         for found in containers {
             if found.name == app.as_str() {
                 situation.live = Some(found);
-            } else if found.name == new_name(app) {
-                situation.new = Some(found);
+            } else if found.name == new_name(app) || found.name == back_name(app) {
+                situation.candidate = Some(found);
             } else if found.name == old_name(app) {
                 situation.old = Some(found);
             } else {
@@ -140,7 +149,7 @@ impl Situation {
     /// Whether a push or rollback was interrupted, or is under way right now: the lock tells which.
     #[must_use]
     pub fn interruption(&self) -> Option<Interruption> {
-        match (&self.live, &self.new, &self.old) {
+        match (&self.live, &self.candidate, &self.old) {
             (Some(_), Some(_), _) => Some(Interruption::BeforeSwitch),
             (None, _, Some(_)) => Some(Interruption::DuringSwitch),
             (None, Some(_), None) => Some(Interruption::FirstRelease),
@@ -153,10 +162,10 @@ impl Situation {
     #[must_use]
     pub fn repairs(&self) -> Vec<Repair> {
         let mut repairs = Vec::new();
-        if let Some(new) = &self.new
-            && new.running
+        if let Some(candidate) = &self.candidate
+            && candidate.running
         {
-            repairs.push(Repair::StopNew(new.id.clone()));
+            repairs.push(Repair::StopCandidate(candidate.id.clone()));
         }
         match (&self.live, &self.old) {
             (None, Some(old)) => {
@@ -164,13 +173,17 @@ impl Situation {
                 repairs.push(Repair::Start(old.id.clone()));
             }
             // A boomerang that was cut short after the rename: the old release has its name, but is still stopped.
-            (Some(live), _) if self.new.is_some() && !live.running => {
+            (Some(live), _) if self.candidate.is_some() && !live.running => {
                 repairs.push(Repair::Start(live.id.clone()));
             }
             _ => {}
         }
-        if let Some(new) = &self.new {
-            repairs.push(Repair::RemoveNew(new.id.clone()));
+        if let Some(candidate) = &self.candidate {
+            repairs.push(if candidate.name == back_name(&candidate.record.app.name) {
+                Repair::KeepCandidate(candidate.id.clone(), candidate.record.release.clone())
+            } else {
+                Repair::RemoveCandidate(candidate.id.clone())
+            });
         }
         repairs
     }
@@ -251,7 +264,8 @@ mod tests {
     fn every_interruption_leads_back_to_the_old_release() {
         use Interruption::*;
         let id = |release: u16| found("x", release, false).id;
-        let (stop, remove) = (Repair::StopNew(id(2)), Repair::RemoveNew(id(2)));
+        let (stop, remove) = (Repair::StopCandidate(id(2)), Repair::RemoveCandidate(id(2)));
+        let keep = Repair::KeepCandidate(id(2), found("x", 2, false).record.release);
         let (restore, start) = (Repair::RestoreOld(id(1)), Repair::Start(id(1)));
         let cases: &[(&[(&str, u16, bool)], Interruption, &[&Repair])] = &[
             // made, nothing touched yet
@@ -278,6 +292,12 @@ mod tests {
                 &[("shop", 1, false), ("shop_new", 2, false)],
                 BeforeSwitch,
                 &[&start, &remove],
+            ),
+            // a rollback from 1 to 2: what was being brought back is kept, not removed
+            (
+                &[("shop_old", 1, false), ("shop_back", 2, true)],
+                DuringSwitch,
+                &[&stop, &restore, &start, &keep],
             ),
             // first push
             (&[("shop_new", 2, true)], FirstRelease, &[&stop, &remove]),
