@@ -111,6 +111,18 @@ pub enum Error {
         /// What there is instead.
         kept: Vec<ReleaseId>,
     },
+    /// Another release is live than the one that was to be changed.
+    #[error("{host} no longer runs release {expected} of {app}, so nothing was changed")]
+    Superseded {
+        /// Which app.
+        app: AppName,
+        /// Which host.
+        host: HostName,
+        /// The release that was meant.
+        expected: ReleaseId,
+        /// The release that is live.
+        live: Option<ReleaseId>,
+    },
     /// The operator interrupted.
     #[error("interrupted; {state}")]
     Interrupted {

@@ -118,11 +118,11 @@ impl Lock {
             host: session.host().clone(),
             why: why.to_owned(),
         };
-        exec.stdin()
+        exec.stdin
             .write_all(format!("{line}\n").as_bytes())
             .await
             .map_err(|error| fail(&error.to_string()))?;
-        exec.stdin()
+        exec.stdin
             .flush()
             .await
             .map_err(|error| fail(&error.to_string()))?;
@@ -132,7 +132,7 @@ impl Lock {
         match answer.as_deref().map(str::trim_end) {
             Some("held") => {
                 let mut rest = String::new();
-                let mut limited = exec.stdout().take(8 * 1024);
+                let mut limited = (&mut exec.stdout).take(8 * 1024);
                 let _ = tokio::time::timeout(ANSWER, limited.read_to_string(&mut rest)).await;
                 Ok(Attempt::Held(parse_holder(&rest)))
             }
@@ -157,7 +157,7 @@ impl Lock {
             )),
             _ => Err(fail(&format!(
                 "the host's shell did not answer: {}",
-                exec.stderr_tail()
+                String::from_utf8_lossy(&exec.stderr())
             ))),
         }
     }
@@ -276,13 +276,13 @@ async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<Request>) {
 }
 
 async fn say(exec: &mut Exec, byte: &[u8]) -> bool {
-    exec.stdin().write_all(byte).await.is_ok() && exec.stdin().flush().await.is_ok()
+    exec.stdin.write_all(byte).await.is_ok() && exec.stdin.flush().await.is_ok()
 }
 
 /// One short line from the holder. Byte by byte, so that nothing of the next line is swallowed.
 async fn read_line(exec: &mut Exec) -> Option<String> {
     let mut line = String::new();
-    let mut reader = BufReader::with_capacity(1, exec.stdout()).take(256);
+    let mut reader = BufReader::with_capacity(1, &mut exec.stdout).take(256);
     reader
         .read_line(&mut line)
         .await

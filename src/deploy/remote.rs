@@ -1,6 +1,7 @@
 //! A host that is being looked at or changed: its connection, its engine, and what of ours is on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
 use super::labels::{self, Record};
@@ -18,6 +19,33 @@ pub struct Remote {
     pub session: Session,
     /// Its engine, reached through the connection.
     pub engine: Engine,
+}
+
+/// Connections kept open, one per host, shared by everything in this process that talks to it.
+#[derive(Debug, Clone, Default)]
+pub struct Pool(Arc<Mutex<HashMap<HostName, Arc<Slot>>>>);
+
+/// A host's connection, once there is one. Held while it is being made, so that two askers share it.
+type Slot = tokio::sync::Mutex<Option<Remote>>;
+
+impl Pool {
+    /// The connection to a host: the one there is, or a new one if it is gone.
+    ///
+    /// # Errors
+    /// As [`Remote::connect`].
+    pub async fn get(&self, host: &Host) -> Result<Remote, Error> {
+        let slot = {
+            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(host.name.clone()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(remote) = slot.as_ref().filter(|remote| !remote.session.is_closed()) {
+            return Ok(remote.clone());
+        }
+        let remote = Remote::connect(host).await?;
+        *slot = Some(remote.clone());
+        Ok(remote)
+    }
 }
 
 /// An app on a host.

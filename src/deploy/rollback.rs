@@ -19,6 +19,9 @@ use crate::fleet::{App, AppName, ReleaseId, Timestamp};
 pub struct Request<'a> {
     /// Which app.
     pub app: &'a AppName,
+    /// The release that must be live for the change to make sense. The supervisor names the one it found ill, so that
+    /// a release that came meanwhile is never touched for the sins of the one before.
+    pub expect: Option<ReleaseId>,
     /// Who asks: `user@machine`, with `heal` in front when the supervisor does.
     pub by: String,
     /// When, by this machine's clock.
@@ -212,6 +215,19 @@ struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    fn expected(&self) -> Result<(), Error> {
+        let live = self.settled.live.as_ref().map(|live| &live.record.release);
+        match (&self.request.expect, live) {
+            (Some(expected), live) if live != Some(expected) => Err(Error::Superseded {
+                app: self.request.app.clone(),
+                host: self.remote.name().clone(),
+                expected: expected.clone(),
+                live: live.cloned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
         Change {
             remote: self.remote,

@@ -256,20 +256,20 @@ async fn through_shell(
     let mut sent = 0;
     while let Some(chunk) = chunks.recv().await {
         let chunk = chunk?;
-        let written = timeout(IDLE, exec.stdin().write_all(&chunk)).await;
+        let written = timeout(IDLE, exec.stdin.write_all(&chunk)).await;
         match written.map_err(|_| format!("the line took nothing for {} s", IDLE.as_secs()))? {
             Ok(()) => sent += chunk.len() as u64,
-            Err(error) => return Err(why_ended(&exec.stderr_tail(), &error.to_string())),
+            Err(error) => return Err(why_ended(&String::from_utf8_lossy(&exec.stderr()), &error.to_string())),
         }
         tell(sent);
     }
-    exec.close_stdin().await.map_err(|error| error.to_string())?;
+    // Waiting also ends the command's input.
     let status = timeout(UNPACK, exec.wait())
         .await
         .map_err(|_| "its engine did not finish unpacking".to_owned())?;
     match status {
         Ok(status) if status.success() => Ok(sent),
-        Ok(status) => Err(why_ended(&exec.stderr_tail(), &status.to_string())),
+        Ok(status) => Err(why_ended(&String::from_utf8_lossy(&exec.stderr()), &status.to_string())),
         Err(error) => Err(error.to_string()),
     }
 }

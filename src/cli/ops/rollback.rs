@@ -72,6 +72,7 @@ async fn one(
     let report = |event: Event| steps.show(&event);
     let request = Request {
         app,
+        expect: None,
         by: context::who(),
         now: crate::clock::now(),
         wait: options.wait,
