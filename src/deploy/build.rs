@@ -22,12 +22,7 @@ pub async fn image(local: &Engine, app: &App, cancel: &CancellationToken) -> Res
     if let Source::Build(directory) = &app.source {
         build(app, directory, &name, cancel).await?;
     }
-    let failed = |source| Error::Engine {
-        place: "this machine".to_owned(),
-        doing: format!("looking for image {name}"),
-        source,
-    };
-    let image = local.image(&name).await.map_err(failed)?;
+    let image = local.image(&name).await?;
     image
         .map(|image| (image, name.clone()))
         .ok_or(Error::NoImage { image: name })

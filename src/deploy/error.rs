@@ -8,26 +8,12 @@ use super::lock::Holder;
 /// Why a change did not happen, or did not last.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The host cannot be reached or does not let us in.
-    #[error("cannot reach {host}")]
-    Ssh {
-        /// Which host.
-        host: HostName,
-        /// What failed.
-        #[source]
-        source: crate::ssh::Error,
-    },
+    /// The host cannot be reached, does not let us in, or failed a command.
+    #[error(transparent)]
+    Ssh(#[from] crate::ssh::Error),
     /// An engine refused or failed.
-    #[error("{doing} on {place} failed")]
-    Engine {
-        /// The host, or `this machine`.
-        place: String,
-        /// What was asked of it.
-        doing: String,
-        /// What it said.
-        #[source]
-        source: crate::docker::Error,
-    },
+    #[error(transparent)]
+    Docker(#[from] crate::docker::Error),
     /// Somebody else changes something on the host.
     #[error("{host} is locked by {holder}")]
     LockHeld {
@@ -163,8 +149,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Ssh { source, .. } => source.hint(),
-            Self::Engine { source, .. } => source.hint(),
+            Self::Ssh(error) => error.hint(),
+            Self::Docker(error) => error.hint(),
             Self::LockHeld { host, .. } => Some(format!(
                 "wait for it with `--wait 5m`, or look who it is with `arcane unlock {host}`"
             )),

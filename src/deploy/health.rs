@@ -1,16 +1,18 @@
 //! Asks a new container whether it works, from the host it runs on: the probe goes through our own SSH connection to
 //! the container's address, so neither the image nor the server needs any tool for it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::Error;
 use super::remote::Remote;
-use crate::docker::Container;
+use crate::docker::{Container, ExecOptions, Status};
 use crate::fleet::text::printable;
 use crate::fleet::{App, ContainerId, HealthCheck, HealthState, Probe, duration};
 
@@ -18,6 +20,8 @@ use crate::fleet::{App, ContainerId, HealthCheck, HealthState, Probe, duration};
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How long one probe may take.
 const PROBE: Duration = Duration::from_secs(3);
+/// How much of a command's output is kept.
+const OUTPUT: usize = 8 * 1024;
 
 /// What became of a container that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,6 @@ pub enum Verdict {
 pub async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdict, Error> {
     let check = &app.health;
     let begun = Instant::now();
-    let mut last = "it was not asked in time".to_owned();
     loop {
         let container = match alive(remote, id).await? {
             Ok(container) => container,
@@ -46,11 +49,11 @@ pub async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdic
                 return Ok(Verdict::Healthy);
             }
         } else {
-            match timeout(PROBE, probe(remote, &container, app)).await {
+            let last = match timeout(PROBE, probe(remote, &container, app)).await {
                 Ok(Ok(())) => return Ok(Verdict::Healthy),
-                Ok(Err(why)) => last = why,
-                Err(_) => last = format!("no answer within {}", duration::format(PROBE)),
-            }
+                Ok(Err(why)) => why,
+                Err(_) => format!("no answer within {}", duration::format(PROBE)),
+            };
             if begun.elapsed() >= check.within {
                 return Ok(Verdict::Unhealthy(not_in_time(check, &last)));
             }
@@ -66,22 +69,18 @@ fn not_in_time(check: &HealthCheck, last: &str) -> String {
 /// The container as it is now, or why it has failed. A restart counts as a failure: it is how a crash looks when the
 /// engine's restart policy was quicker than we were.
 async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, String>, Error> {
-    let inspected = remote
-        .engine
-        .inspect(&id.0)
-        .await
-        .map_err(remote.failed("inspecting the new container"))?;
+    let inspected = remote.engine.inspect(&id.0).await?;
     let Some(container) = inspected else {
         return Ok(Err("its container was removed by somebody".to_owned()));
     };
     let state = &container.state;
-    if container.restart_count > 0 || state.restarting {
+    if container.restart_count > 0 || state.status == Status::Restarting {
         return Ok(Err(format!(
             "it exited with code {} and was restarted",
             state.exit_code
         )));
     }
-    if !state.running {
+    if !state.is_running() {
         let memory = if state.oom_killed { ", out of memory" } else { "" };
         return Ok(Err(format!("it exited with code {}{memory}", state.exit_code)));
     }
@@ -101,13 +100,8 @@ async fn probe(remote: &Remote, container: &Container, app: &App) -> Result<(), 
 async fn open(remote: &Remote, container: &Container, app: &App) -> Result<crate::ssh::ByteStream, String> {
     let port = app.port.ok_or("the app declares no port")?;
     // A container on the host's own network has no address of its own.
-    let address = container.addresses.values().find(|address| !address.is_empty());
-    let address = address.map_or("127.0.0.1", String::as_str);
-    remote
-        .session
-        .open_tcp(address, port)
-        .await
-        .map_err(|error| error.to_string())
+    let address = container.addresses.values().next().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    remote.session.open_tcp(&address.to_string(), port).await.map_err(|error| error.to_string())
 }
 
 async fn http(remote: &Remote, container: &Container, app: &App, path: &str) -> Result<(), String> {
@@ -138,33 +132,30 @@ async fn http(remote: &Remote, container: &Container, app: &App, path: &str) -> 
 }
 
 fn docker(container: &Container) -> Result<(), String> {
-    match container.health.state {
+    match container.health {
         HealthState::Healthy => Ok(()),
         HealthState::None => Err("the image has no HEALTHCHECK".to_owned()),
         HealthState::Starting => Err("HEALTHCHECK says starting".to_owned()),
         HealthState::Unhealthy => {
-            let log = container.health.last_output.as_deref().unwrap_or("nothing");
-            Err(format!(
-                "HEALTHCHECK says unhealthy: {}",
-                printable(log.trim(), 300)
-            ))
+            let log = container.health_output.as_deref().unwrap_or("nothing");
+            Err(format!("HEALTHCHECK says unhealthy: {}", printable(log.trim(), 300)))
         }
     }
 }
 
 async fn run(remote: &Remote, container: &Container, command: &[String]) -> Result<(), String> {
-    let output = remote
-        .engine
-        .exec_output(&container.id, command)
-        .await
-        .map_err(|error| error.to_string())?;
-    if output.exit_code == 0 {
+    let options = ExecOptions { command: command.to_vec(), ..ExecOptions::default() };
+    let text = |error: crate::docker::Error| error.to_string();
+    let mut exec = remote.engine.exec(&container.id.0, &options).await.map_err(text)?;
+    let mut output = Vec::new();
+    while let Some(frame) = exec.output.next().await.transpose().map_err(text)? {
+        let room = OUTPUT.saturating_sub(output.len());
+        output.extend_from_slice(&frame.bytes[..frame.bytes.len().min(room)]);
+    }
+    let code = exec.control().exit_code().await.map_err(text)?;
+    if code == 0 {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&output.output);
-    Err(format!(
-        "the command exited with code {}: {}",
-        output.exit_code,
-        printable(text.trim(), 300)
-    ))
+    let said = String::from_utf8_lossy(&output);
+    Err(format!("the command exited with code {code}: {}", printable(said.trim(), 300)))
 }

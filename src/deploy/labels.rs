@@ -1,7 +1,7 @@
 //! The record of a release, kept in the labels of its container: whoever can reach the host can see what runs, who
 //! put it there, and bring it back, without any file of ours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -76,7 +76,7 @@ impl Record {
     ///
     /// # Errors
     /// When one is missing or malformed. Labels are written by whoever may use the engine, so nothing is assumed.
-    pub fn from_labels(labels: &HashMap<String, String>) -> Result<Self, LabelError> {
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Self, LabelError> {
         let get = |label: &'static str| {
             labels.get(label).ok_or(LabelError {
                 label,
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_labels() {
-        let labels: HashMap<_, _> = record().to_labels().into_iter().collect();
+        let labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
         assert_eq!(Record::from_labels(&labels), Ok(record()));
     }
 
@@ -165,13 +165,13 @@ mod tests {
             (APP, "a'b"),
             (APP, "other"),
         ] {
-            let mut labels: HashMap<_, _> = record().to_labels().into_iter().collect();
+            let mut labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
             labels.insert(label.to_owned(), value.to_owned());
             let error = Record::from_labels(&labels).unwrap_err();
             assert!(error.label == label || value == "other", "{error}");
         }
         assert_eq!(
-            Record::from_labels(&HashMap::new()).unwrap_err().to_string(),
+            Record::from_labels(&BTreeMap::new()).unwrap_err().to_string(),
             "label arcane.app is missing"
         );
     }

@@ -15,7 +15,7 @@ pub mod remote;
 pub mod rollback;
 pub mod situation;
 mod switch;
-mod transfer;
+pub mod transfer;
 
 pub use error::{Error, RolledBack};
 pub use event::{Done, Event, Outcome, Report, Step};

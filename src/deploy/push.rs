@@ -15,8 +15,8 @@ use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{self, Change};
 use super::transfer::{self, Transferred};
-use crate::docker::{ContainerSpec, Engine, Image, Mount, Publish, RestartPolicy};
-use crate::fleet::{App, AppName, ContainerId, HostName, Probe, ReleaseId, Timestamp};
+use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use crate::fleet::{App, AppName, ContainerId, HostName, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
 #[derive(Debug, Clone)]
@@ -64,10 +64,15 @@ impl Order<'_> {
     }
 }
 
-/// The tag that keeps a release's image on its host.
+/// Where an app's images are kept on its hosts: a repository of our own, with a tag for each release.
+fn repository(app: &AppName) -> String {
+    format!("arcane/{app}")
+}
+
+/// The reference that keeps a release's image on its host.
 #[must_use]
 pub fn image_tag(app: &AppName, release: &ReleaseId) -> String {
-    format!("arcane/{app}:{release}")
+    format!("{}:{release}", repository(app))
 }
 
 /// Deploys to one host.
@@ -159,9 +164,8 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     let tag = image_tag(&order.app.name, &order.release);
     remote
         .engine
-        .tag_image(&order.image.id, &tag)
-        .await
-        .map_err(remote.failed("tagging the image"))?;
+        .tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str())
+        .await?;
     change.step(Step::Create, new_name(&order.app.name));
     let candidate = create(remote, record, &tag).await?;
     let gap = change.switch(&situation, &candidate).await;
@@ -179,11 +183,7 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
 pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Result<ContainerId, Error> {
     let name = new_name(&record.app.name);
     let spec = container_spec(record, image);
-    remote
-        .engine
-        .create_container(&name, &spec)
-        .await
-        .map_err(remote.failed(format!("creating container {name}")))
+    Ok(remote.engine.create_container(&name, &spec).await?)
 }
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
@@ -196,15 +196,15 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
         }],
         _ => Vec::new(),
     };
-    let mounts = app
-        .volumes
-        .iter()
-        .map(|volume| Mount {
-            source: volume.source.clone(),
-            target: volume.target.clone(),
-            read_only: volume.read_only,
-        })
-        .collect();
+    let mount = |volume: &Volume| Mount {
+        kind: if volume.source.starts_with('/') {
+            MountKind::Bind(volume.source.clone())
+        } else {
+            MountKind::Volume(volume.source.clone())
+        },
+        target: volume.target.clone(),
+        read_only: volume.read_only,
+    };
     ContainerSpec {
         image: image.to_owned(),
         env: app
@@ -215,13 +215,13 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
         labels: record.to_labels(),
         command: app.command.clone(),
         publish,
-        mounts,
-        memory_bytes: app.memory.map(|limit| limit.0),
-        network: app.network.clone(),
-        // The name that other containers of the network know the app by, whatever ours is called at the moment.
-        aliases: app.network.iter().map(|_| app.name.to_string()).collect(),
+        mounts: app.volumes.iter().map(mount).collect(),
+        memory: app.memory,
+        // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
+        network: app.network.as_ref().map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
         restart: RestartPolicy::UnlessStopped,
         stop_timeout: Some(app.stop_timeout),
+        ..ContainerSpec::default()
     }
 }
 
@@ -234,11 +234,11 @@ async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
         })
     };
     let version = remote.engine.version();
-    if order.image.architecture != version.arch || order.image.os != version.os {
+    if order.image.architecture != version.architecture || order.image.os != version.os {
         let (image, engine) = (&order.image, version);
         return refuse(format!(
             "the image is for {}/{}, it runs {}/{}",
-            image.os, image.architecture, engine.os, engine.arch
+            image.os, image.architecture, engine.os, engine.architecture
         ));
     }
     if order.app.health.probe == Probe::Docker && !order.image.has_healthcheck {
@@ -252,10 +252,9 @@ async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     let containers = remote
         .engine
         .list_containers(false, &[])
-        .await
-        .map_err(remote.failed("listing containers"))?;
+        .await?;
     let taken = containers.iter().find(|container| {
-        container.published_ports.contains(&port)
+        container.ports.iter().any(|published| published.host_port == port)
             && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
     });
     match taken {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::Error;
 use super::labels::{self, Record};
 use super::situation::{Found, Situation};
-use crate::docker::{self, Container, Engine};
+use crate::docker::{Container, Engine, Status};
 use crate::fleet::{AppName, Host, HostName};
 use crate::ssh::{Session, Target};
 
@@ -65,17 +65,9 @@ impl Remote {
     /// # Errors
     /// When the host cannot be reached, does not let us in, or has no engine that we may use.
     pub async fn connect(host: &Host) -> Result<Self, Error> {
-        let ssh = |source| Error::Ssh {
-            host: host.name.clone(),
-            source,
-        };
-        let target = Target::resolve(host).await.map_err(ssh)?;
-        let session = Session::connect(&target).await.map_err(ssh)?;
-        let engine = Engine::over_ssh(&session).await.map_err(|source| Error::Engine {
-            place: host.name.to_string(),
-            doing: "reaching the Docker engine".to_owned(),
-            source,
-        })?;
+        let target = Target::resolve(host).await?;
+        let session = Session::connect(&target).await?;
+        let engine = Engine::over_ssh(&session).await?;
         Ok(Self {
             host: host.clone(),
             session,
@@ -87,12 +79,6 @@ impl Remote {
     #[must_use]
     pub const fn name(&self) -> &HostName {
         &self.host.name
-    }
-
-    /// Wraps an engine's error with what was being done.
-    pub(super) fn failed(&self, doing: impl Into<String>) -> impl FnOnce(docker::Error) -> Error + use<> {
-        let (place, doing) = (self.host.name.to_string(), doing.into());
-        move |source| Error::Engine { place, doing, source }
     }
 
     /// Everything on the host of one app.
@@ -117,12 +103,10 @@ impl Remote {
     }
 
     async fn containers(&self, label: &str) -> Result<BTreeMap<AppName, Deployed>, Error> {
-        let doing = "listing containers";
         let summaries = self
             .engine
             .list_containers(true, &[label])
-            .await
-            .map_err(self.failed(doing))?;
+            .await?;
         let mut found: BTreeMap<AppName, (Vec<Found>, Option<Container>, Vec<(String, String)>)> =
             BTreeMap::new();
         for summary in summaries {
@@ -130,8 +114,7 @@ impl Remote {
             let Some(container) = self
                 .engine
                 .inspect(&summary.id.0)
-                .await
-                .map_err(self.failed(doing))?
+                .await?
             else {
                 continue;
             };
@@ -149,8 +132,8 @@ impl Remote {
                         id: container.id.clone(),
                         name: container.name.clone(),
                         record,
-                        running: container.state.running,
-                        created: container.created,
+                        running: container.state.is_running() || container.state.status == Status::Restarting,
+                        created: container.created.unwrap_or_default(),
                         started_at: container.state.started_at,
                         finished_at: container.state.finished_at,
                     });

@@ -15,7 +15,7 @@ use super::switch::Change;
 use crate::fleet::{App, AppName, ReleaseId, Timestamp};
 
 /// Who asks for a change, and how long it may wait for the lock.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// Which app.
     pub app: &'a AppName,
@@ -86,12 +86,10 @@ pub async fn rollback(
         let change = locked.change(app, release);
         let back = back_name(request.app);
         change.step(Step::Rename, format!("{} to {back}", target.name));
-        let doing = "renaming the kept release";
         remote
             .engine
             .rename(&target.id.0, &back)
-            .await
-            .map_err(remote.failed(doing))?;
+            .await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
         let gap = change.switch(&settled, &target.id).await?;
@@ -147,12 +145,10 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let change = locked.change(&live.record.app, &live.record.release);
         change.step(Step::Stop, request.app.as_str());
         let grace = live.record.app.stop_timeout;
-        let doing = "restarting the container";
         remote
             .engine
             .restart(&live.id.0, grace)
-            .await
-            .map_err(remote.failed(doing))?;
+            .await?;
         let release = live.record.release.clone();
         Ok(Changed {
             before: Some(release.clone()),
@@ -178,12 +174,10 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
-        let doing = "removing the replaced container";
         remote
             .engine
             .remove(&live.id.0, true)
-            .await
-            .map_err(remote.failed(doing))?;
+            .await?;
         Ok(Changed {
             release: release.clone(),
             before: Some(release.clone()),

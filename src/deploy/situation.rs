@@ -326,6 +326,76 @@ mod tests {
         );
     }
 
+    /// A host in memory: just enough of an engine to rename, start, stop and remove.
+    #[derive(Clone)]
+    struct Model(Vec<Found>);
+
+    impl Model {
+        fn find(&mut self, id: &ContainerId) -> &mut Found {
+            self.0.iter_mut().find(|found| found.id == *id).unwrap()
+        }
+
+        fn rename(&mut self, id: &ContainerId, name: &str) {
+            assert!(self.0.iter().all(|found| found.name != name), "Docker refuses a name that is taken: {name}");
+            self.find(id).name = name.to_owned();
+        }
+
+        fn repair(&mut self) {
+            for repair in Situation::of(&name(), self.0.clone()).repairs() {
+                match repair {
+                    Repair::StopCandidate(id) => self.find(&id).running = false,
+                    Repair::Start(id) => self.find(&id).running = true,
+                    Repair::RestoreOld(id) => self.rename(&id, "shop"),
+                    Repair::RemoveCandidate(id) => self.0.retain(|found| found.id != id),
+                    Repair::KeepCandidate(id, release) => self.rename(&id, &kept_name(&name(), &release)),
+                }
+            }
+        }
+    }
+
+    /// What a change does to a host, one step after the other.
+    type Change = Vec<Box<dyn Fn(&mut Model)>>;
+
+    fn swap(candidate: u16, candidate_name: &'static str, old: Option<u16>) -> Change {
+        let id = |release: u16| found("x", release, false).id;
+        let live = 2;
+        let mut steps: Change = Vec::new();
+        match candidate_name {
+            "shop_new" => steps.push(Box::new(move |m| m.0.push(found("shop_new", candidate, false)))),
+            _ => steps.push(Box::new(move |m| m.rename(&id(candidate), candidate_name))),
+        }
+        if let Some(old) = old.filter(|old| *old != candidate) {
+            let kept = kept_name(&name(), &found("x", old, false).record.release);
+            steps.push(Box::new(move |m| m.rename(&id(old), &kept)));
+        }
+        steps.push(Box::new(move |m| m.rename(&id(live), "shop_old")));
+        steps.push(Box::new(move |m| m.find(&id(live)).running = false));
+        steps.push(Box::new(move |m| m.find(&id(candidate)).running = true));
+        steps
+    }
+
+    #[test]
+    fn a_change_cut_off_anywhere_is_undone_completely_even_if_the_undoing_is_cut_off() {
+        let start = Model(vec![found("shop", 2, true), found("shop_old", 1, false)]);
+        let changes = [("push", swap(3, "shop_new", Some(1))), ("rollback", swap(1, "shop_back", Some(1)))];
+        for (what, steps) in changes {
+            for cut in 0..=steps.len() {
+                let mut host = start.clone();
+                steps[..cut].iter().for_each(|step| step(&mut host));
+                host.repair();
+                let after = Situation::of(&name(), host.0.clone());
+                let context = format!("{what} cut after step {cut}");
+                assert_eq!(after.interruption(), None, "{context}");
+                assert_eq!(after.repairs(), [], "{context}");
+                let live = after.live.expect(&context);
+                assert!(live.running && live.record.release == found("x", 2, true).record.release, "{context}");
+                let lost = start.0.iter().find(|before| host.0.iter().all(|now| now.id != before.id));
+                assert_eq!(lost, None, "{context}: a kept release is gone");
+                assert_eq!(host.0.len(), 2, "{context}: an orphan is left");
+            }
+        }
+    }
+
     #[test]
     fn surplus_keeps_the_newest() {
         let situation = situation(&[

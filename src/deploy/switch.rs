@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Error, RolledBack};
@@ -14,7 +15,7 @@ use super::health::{self, Verdict};
 use super::lock::{Lock, Owner};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, kept_name, old_name};
-use crate::docker::LogOptions;
+use crate::docker::{LogFrame, LogOptions};
 use crate::fleet::text::printable;
 use crate::fleet::{App, ContainerId, ReleaseId};
 
@@ -49,9 +50,9 @@ enum Failure {
     Broken(Error),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Broken(error)
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
     }
 }
 
@@ -105,38 +106,26 @@ impl Change<'_> {
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
         let name = &self.app.name;
-        let rename = |id: &ContainerId, to: String| {
-            let (id, to) = (id.0.clone(), to);
-            async move {
-                let doing = format!("renaming container to {to}");
-                self.remote
-                    .engine
-                    .rename(&id, &to)
-                    .await
-                    .map_err(self.remote.failed(doing))
-            }
-        };
+        let engine = &self.remote.engine;
         if let Some(live) = &situation.live {
             if let Some(old) = situation.old.as_ref().filter(|old| old.id != *candidate) {
                 let kept = kept_name(name, &old.record.release);
                 self.guarded(Step::Rename, format!("{} to {kept}", old.name))
                     .await?;
-                rename(&old.id, kept).await?;
+                engine.rename(&old.id.0, &kept).await?;
             }
             self.guarded(Step::Rename, format!("{name} to {}", old_name(name)))
                 .await?;
-            rename(&live.id, old_name(name)).await?;
+            engine.rename(&live.id.0, &old_name(name)).await?;
         }
         let stopped = Instant::now();
         if let Some(live) = situation.live.as_ref().filter(|live| live.running) {
             self.guarded(Step::Stop, live.record.release.as_str()).await?;
             let grace = live.record.app.stop_timeout;
-            let stop = self.remote.engine.stop(&live.id.0, grace).await;
-            stop.map_err(self.remote.failed("stopping the release before"))?;
+            engine.stop(&live.id.0, grace).await?;
         }
         self.guarded(Step::Start, self.release.as_str()).await?;
-        let started = self.remote.engine.start(&candidate.0).await;
-        started.map_err(self.remote.failed("starting the new release"))?;
+        engine.start(&candidate.0).await?;
         self.step(Step::Health, self.app.health.to_string());
         let verdict = tokio::select! {
             verdict = health::wait(self.remote, candidate, self.app) => verdict?,
@@ -149,7 +138,7 @@ impl Change<'_> {
         }
         let gap = stopped.elapsed();
         self.guarded(Step::Switch, name.as_str()).await?;
-        rename(candidate, name.to_string()).await?;
+        engine.rename(&candidate.0, name.as_str()).await?;
         Ok(gap)
     }
 
@@ -228,29 +217,24 @@ async fn repair(remote: &Remote, app: &App, repairs: &[Repair]) -> Result<(), Er
             Repair::StopCandidate(id) => {
                 engine
                     .stop(&id.0, app.stop_timeout)
-                    .await
-                    .map_err(remote.failed("stopping the failed release"))?;
+                    .await?;
             }
             Repair::RestoreOld(id) => engine
                 .rename(&id.0, app.name.as_str())
-                .await
-                .map_err(remote.failed("giving the release before its name back"))?,
+                .await?,
             Repair::Start(id) => {
                 engine
                     .start(&id.0)
-                    .await
-                    .map_err(remote.failed("starting the release before"))?;
+                    .await?;
             }
             Repair::RemoveCandidate(id) => {
                 engine
                     .remove(&id.0, true)
-                    .await
-                    .map_err(remote.failed("removing the failed release"))?;
+                    .await?;
             }
             Repair::KeepCandidate(id, release) => engine
                 .rename(&id.0, &kept_name(&app.name, release))
-                .await
-                .map_err(remote.failed("putting the kept release back"))?,
+                .await?,
         }
     }
     Ok(())
@@ -258,15 +242,16 @@ async fn repair(remote: &Remote, app: &App, repairs: &[Repair]) -> Result<(), Er
 
 /// The last lines that a container wrote, made safe to show. Best effort: a failure to read them hides no failure.
 async fn last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
-    let options = LogOptions {
-        tail: Some(LAST_LINES),
-        ..LogOptions::default()
+    let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
+    let Ok(log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
+    let frames: Vec<_> = log.take(LAST_LINES).filter_map(async |frame| frame.ok()).collect().await;
+    let text = |frame: &LogFrame| {
+        let line = String::from_utf8_lossy(&frame.bytes).into_owned();
+        // Each message begins with its time stamp.
+        let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
+        printable(line.trim_end(), 400)
     };
-    let text = match remote.engine.log_tail(id, options).await {
-        Ok(text) => text,
-        Err(_) => return Vec::new(),
-    };
-    text.iter().map(|line| printable(line, 400)).collect()
+    frames.iter().map(text).collect()
 }
 
 /// An error with all its causes, in one line.

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::error::Error;
 use super::event::{Event, Report};
 use super::remote::Remote;
-use crate::docker::{Engine, Image};
+use crate::docker::{Engine, EngineVersion, Image};
 
 /// A line that takes nothing for this long is dead, whatever its keepalive says.
 const IDLE: Duration = Duration::from_secs(20);
@@ -115,23 +115,18 @@ async fn has(remote: &Remote, image: &Image) -> Result<bool, Error> {
     let found = remote
         .engine
         .image(&image.id)
-        .await
-        .map_err(remote.failed("looking for the image"))?;
+        .await?;
     Ok(found.is_some())
 }
 
 async fn route(remote: &Remote) -> Result<Route, Error> {
-    if remote.engine.version().takes_zstd() {
+    if takes_zstd(remote.engine.version()) {
         return Ok(Route::ZstdApi);
     }
     let found = remote
         .session
         .run("command -v zstd && command -v docker", b"")
-        .await;
-    let found = found.map_err(|source| Error::Ssh {
-        host: remote.name().clone(),
-        source,
-    })?;
+        .await?;
     Ok(if found.status.success() {
         Route::ZstdShell
     } else {
@@ -144,6 +139,12 @@ async fn route(remote: &Remote) -> Result<Route, Error> {
 struct Progress {
     read: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
+}
+
+/// Whether an engine loads an image compressed with zstd. From Docker 23.0 on, in both image stores.
+#[must_use]
+pub fn takes_zstd(version: &EngineVersion) -> bool {
+    version.version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 23)
 }
 
 type Chunk = Result<Bytes, String>;

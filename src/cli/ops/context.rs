@@ -6,13 +6,13 @@ use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
-use crate::config::{Fleet, Project};
+use crate::config::{Fleet, Project, config_home};
 use crate::deploy::{Error, Remote};
 use crate::fleet::{App, AppName, EnvironmentName, Host};
 
 /// The fleet file.
 pub(super) fn fleet(arguments: &Arguments) -> Result<Fleet, Failure> {
-    Ok(Fleet::find(arguments.fleet.as_deref(), &arguments.directory)?)
+    Ok(Fleet::find(arguments.fleet.as_deref(), &arguments.directory, config_home().as_deref())?)
 }
 
 /// The project file.
@@ -31,8 +31,8 @@ pub(super) fn app(
     environment: Option<&EnvironmentName>,
 ) -> Result<App, Failure> {
     match name {
-        Some(name) => Ok(project.app(name, environment)?),
-        None => Ok(project.only_app(environment)?),
+        Some(name) => Ok(project.app(name.as_str(), environment)?),
+        None => Ok(project.app(project.only_app()?.as_str(), environment)?),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn app(
 pub(super) fn app_name(ui: &Ui, arguments: &Arguments, name: Option<&AppName>) -> Result<AppName, Failure> {
     match name {
         Some(name) => Ok(name.clone()),
-        None => Ok(project(ui, arguments)?.only_app(None)?.name),
+        None => Ok(project(ui, arguments)?.only_app()?.clone()),
     }
 }
 
@@ -50,8 +50,7 @@ pub(super) fn targets(fleet: &Fleet, to: Option<&str>, app: &App) -> Result<Vec<
         return Ok(fleet.select(to)?);
     }
     if !app.to.is_empty() {
-        let names: Vec<_> = app.to.iter().map(AsRef::as_ref).collect();
-        return Ok(fleet.select(&names.join(","))?);
+        return Ok(fleet.resolve(&app.to)?);
     }
     match fleet.hosts().collect::<Vec<_>>()[..] {
         [host] => Ok(vec![host.clone()]),

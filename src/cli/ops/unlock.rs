@@ -12,7 +12,7 @@ use crate::deploy::lock::Lock;
 
 pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Unlock) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
-    let host = fleet.host(&options.host)?;
+    let host = fleet.host(options.host.as_str())?;
     let remote = Remote::connect(host).await?;
     let Some(holder) = Lock::holder(&remote.session).await? else {
         if options.json {
