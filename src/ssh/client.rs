@@ -7,6 +7,7 @@ use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use tokio::sync::watch;
 
 use super::error::Error;
+use super::host_key::{HostKeyError, HostKeyProblem};
 use super::known_hosts::{KnownKeys, Verdict, fingerprint};
 use super::target::Target;
 
@@ -21,7 +22,7 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) enum Failure {
     Protocol(russh::Error),
-    HostKey(Error),
+    HostKey(Box<HostKeyError>),
 }
 
 impl From<russh::Error> for Failure {
@@ -37,7 +38,7 @@ impl Failure {
                 host: target.host.clone(),
                 source,
             },
-            Self::HostKey(error) => error,
+            Self::HostKey(error) => Error::HostKey(error),
         }
     }
 }
@@ -47,34 +48,22 @@ impl Client {
         Self { known, target, ended }
     }
 
-    fn check(&self, key: &PublicKey) -> Result<(), Error> {
-        let host = self.target.host.clone();
-        let name = self.target.known_hosts_name();
-        let (algorithm, fingerprint) = (key.algorithm().to_string(), fingerprint(key));
-        match self.known.judge(key) {
-            Verdict::Known => Ok(()),
-            Verdict::Unknown => Err(Error::UnknownHostKey {
-                host,
-                name,
-                address: self.target.address.clone(),
-                port: self.target.port,
-                algorithm,
-                fingerprint,
-            }),
-            Verdict::Changed(recorded) => Err(Error::ChangedHostKey {
-                host,
-                name,
-                algorithm,
-                fingerprint,
-                recorded,
-            }),
-            Verdict::Revoked(recorded) => Err(Error::RevokedHostKey {
-                host,
-                name,
-                fingerprint,
-                recorded,
-            }),
-        }
+    fn check(&self, key: &PublicKey) -> Result<(), Box<HostKeyError>> {
+        let problem = match self.known.judge(key) {
+            Verdict::Known => return Ok(()),
+            Verdict::Unknown => HostKeyProblem::Unknown,
+            Verdict::Changed(recorded) => HostKeyProblem::Changed(recorded),
+            Verdict::Revoked(recorded) => HostKeyProblem::Revoked(recorded),
+        };
+        Err(Box::new(HostKeyError {
+            host: self.target.host.clone(),
+            name: self.target.known_hosts_name(),
+            address: self.target.address.clone(),
+            port: self.target.port,
+            algorithm: key.algorithm().to_string(),
+            fingerprint: fingerprint(key),
+            problem,
+        }))
     }
 }
 

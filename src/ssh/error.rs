@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::host_key::HostKeyError;
 use super::target::AddressProblem;
 use crate::fleet::HostName;
 use crate::fleet::text::{printable, quoted};
@@ -61,51 +62,9 @@ pub enum Error {
         /// Why.
         source: russh::Error,
     },
-    /// The host's key is in none of the known_hosts files.
-    #[error("{host}: the host key of {name} is not known: {algorithm} {fingerprint}")]
-    UnknownHostKey {
-        /// The host.
-        host: HostName,
-        /// The name that was looked up, as known_hosts writes it.
-        name: String,
-        /// The address that `ssh` and `ssh-keyscan` take.
-        address: String,
-        /// The port.
-        port: u16,
-        /// The kind of key.
-        algorithm: String,
-        /// Its fingerprint.
-        fingerprint: String,
-    },
-    /// The host shows another key than the recorded one: it was reinstalled, or somebody is in between.
-    #[error(
-        "{host}: THE HOST KEY OF {name} HAS CHANGED, refusing to connect: it shows {algorithm} {fingerprint}, but {}",
-        list(recorded)
-    )]
-    ChangedHostKey {
-        /// The host.
-        host: HostName,
-        /// The name that was looked up, as known_hosts writes it.
-        name: String,
-        /// The kind of key that it shows.
-        algorithm: String,
-        /// That key's fingerprint.
-        fingerprint: String,
-        /// What is recorded for it.
-        recorded: Vec<RecordedKey>,
-    },
-    /// The host's key is marked `@revoked`.
-    #[error("{host}: the host key of {name} is revoked ({fingerprint}), refusing to connect: {recorded}")]
-    RevokedHostKey {
-        /// The host.
-        host: HostName,
-        /// The name that was looked up, as known_hosts writes it.
-        name: String,
-        /// The key's fingerprint.
-        fingerprint: String,
-        /// Where it is revoked.
-        recorded: RecordedKey,
-    },
+    /// The host's key may not be trusted.
+    #[error(transparent)]
+    HostKey(#[from] Box<HostKeyError>),
     /// A known_hosts file exists but cannot be read.
     #[error("{host}: cannot read {}", path.display())]
     KnownHosts {
@@ -206,40 +165,6 @@ impl From<russh::ChannelOpenFailure> for ChannelFailure {
     }
 }
 
-/// A host key as a known_hosts file has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordedKey {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// The kind of key.
-    pub algorithm: String,
-    /// Its fingerprint.
-    pub fingerprint: String,
-}
-
-impl fmt::Display for RecordedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{} has {} {}",
-            self.file.display(),
-            self.line,
-            self.algorithm,
-            self.fingerprint
-        )
-    }
-}
-
-fn list(recorded: &[RecordedKey]) -> String {
-    recorded
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
 /// A key that was offered to a host, and refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -286,9 +211,7 @@ impl Error {
             Self::Connect { .. }
             | Self::Deadline { .. }
             | Self::Handshake { .. }
-            | Self::UnknownHostKey { .. }
-            | Self::ChangedHostKey { .. }
-            | Self::RevokedHostKey { .. }
+            | Self::HostKey(_)
             | Self::KnownHosts { .. }
             | Self::Auth { .. }
             | Self::Lost { .. }
@@ -304,20 +227,7 @@ impl Error {
             Self::Address { .. } => {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
-            Self::UnknownHostKey { address, port, .. } => Some(format!(
-                "compare the fingerprint with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on its \
-                 console), then accept it with `ssh-keyscan -p {port} {address} >> ~/.ssh/known_hosts`"
-            )),
-            Self::ChangedHostKey { name, recorded, .. } => {
-                let file = recorded
-                    .first()
-                    .map(|key| format!(" -f {}", key.file.display()))
-                    .unwrap_or_default();
-                Some(format!(
-                    "if the host was reinstalled, forget its old key with `ssh-keygen -R '{name}'{file}` and accept the \
-                     new one; if it was not, somebody may be in between: do not connect"
-                ))
-            }
+            Self::HostKey(error) => Some(error.hint()),
             Self::Auth {
                 locked, user, host, ..
             } => Some(match locked.first() {

@@ -11,7 +11,7 @@ use ring::hmac;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 
-use super::error::RecordedKey;
+use super::host_key::RecordedKey;
 
 /// A file this large is no known_hosts file.
 const SIZE_LIMIT: u64 = 16 << 20;

@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod error;
 mod exec;
+mod host_key;
 pub mod known_hosts;
 mod quote;
 mod session;
@@ -19,8 +20,9 @@ mod stream;
 mod target;
 mod transport;
 
-pub use error::{ChannelFailure, Error, Offer, RecordedKey};
+pub use error::{ChannelFailure, Error, Offer};
 pub use exec::{Exec, ExitStatus, Output};
+pub use host_key::{HostKeyError, HostKeyProblem, RecordedKey};
 pub use quote::quote;
 pub use session::Session;
 pub use stream::{ByteStream, Reader, Writer};
