@@ -95,8 +95,8 @@ impl From<crate::deploy::Error> for Failure {
     fn from(error: crate::deploy::Error) -> Self {
         use crate::deploy::Error;
         let code = match &error {
-            Error::Ssh { .. } => exit::UNREACHABLE,
-            Error::Engine { source, .. } if source.is_unreachable() => exit::UNREACHABLE,
+            Error::Ssh(error) if error.is_unreachable() => exit::UNREACHABLE,
+            Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
             Error::LockHeld { .. } | Error::LockLost { .. } => exit::REFUSED,
             Error::RolledBack(failed) if failed.interrupted => exit::INTERRUPTED,
             Error::RolledBack(_) => exit::ROLLED_BACK,

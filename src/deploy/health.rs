@@ -25,7 +25,7 @@ const OUTPUT: usize = 8 * 1024;
 
 /// What became of a container that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It works.
     Healthy,
     /// It does not, for this reason.
@@ -36,7 +36,7 @@ pub enum Verdict {
 ///
 /// # Errors
 /// When the host or its engine cannot be asked any more: that says nothing about the container.
-pub async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdict, Error> {
+pub(super) async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdict, Error> {
     let check = &app.health;
     let begun = Instant::now();
     loop {

@@ -283,6 +283,7 @@ async fn under_lock<T>(
             .change(&any.record.app, &any.record.release)
             .settle()
             .await?;
+        locked.expected()?;
         work(&locked).await
     }
     .await;

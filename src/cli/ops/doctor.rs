@@ -9,10 +9,11 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::lock::Lock;
+use crate::deploy::transfer::takes_zstd;
 use crate::docker::{Engine, Transport};
 use crate::fleet::text::printable;
 use crate::fleet::{Host, duration};
-use crate::ssh::{Session, Target};
+use crate::ssh::{ChannelFailure, Error, Session, Target};
 
 /// Clocks further apart than this make ages and backoffs wrong.
 const SKEW: std::time::Duration = std::time::Duration::from_secs(5);
@@ -112,14 +113,14 @@ fn transport(engine: &Engine) -> Check {
 
 async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
     let version = engine.version();
-    let takes = if version.takes_zstd() { "takes zstd itself" } else { "needs `zstd -d` on the host" };
+    let takes = if takes_zstd(version) { "takes zstd itself" } else { "needs `zstd -d` on the host" };
     checks.push(Check::good(
         "engine",
-        format!("{} (API {}, {}/{}), {takes}", version.engine, version.api, version.os, version.arch),
+        format!("{} (API {}, {}/{}), {takes}", version.version, version.negotiated, version.os, version.architecture),
     ));
     match engine.info().await {
         Ok(info) => {
-            checks.push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root_dir)));
+            checks.push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root.display())));
             let now = crate::clock::now();
             if let Some(theirs) = info.system_time {
                 let skew = now.since(theirs).max(theirs.since(now));
@@ -138,7 +139,7 @@ async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
 /// Health probes go through TCP forwarding. Connecting to sshd itself shows whether it is allowed.
 async fn probes(session: &Session) -> Check {
     match session.open_tcp("127.0.0.1", 22).await {
-        Err(error) if error.is_prohibited() => Check::bad(
+        Err(Error::Channel { failure: ChannelFailure::Prohibited, .. }) => Check::bad(
             "probes",
             "the server forbids TCP forwarding, so http and tcp health checks cannot be asked",
             "set `AllowTcpForwarding yes` for this user, or use docker, command or stays_up health checks",
@@ -163,7 +164,7 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
     } else {
         Check::bad("tools", format!("missing: {}", missing.join(", ")), "install util-linux and coreutils")
     });
-    if !engine.version().takes_zstd() && !(have("zstd") && have("docker")) {
+    if !takes_zstd(engine.version()) && !(have("zstd") && have("docker")) {
         checks.push(Check::bad("transfer", "no zstd there, so images are sent as gzip: larger and slower", "install zstd"));
     }
     let free = text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());

@@ -33,8 +33,8 @@ pub(super) fn run(ui: &Ui, arguments: &Arguments, command: &Command) -> Result<u
         tokio::spawn(watch_signals(cancel.clone()));
         dispatch(ui, arguments, command, &cancel).await
     });
-    // Whatever still runs on other threads (a compressor, a database call) must not keep the process alive.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    // What still sits on other threads (a compressor, a read of the terminal) must not keep the process alive.
+    runtime.shutdown_background();
     result
 }
 

@@ -55,11 +55,7 @@ pub(super) async fn run(
 
 fn local_engine(source: crate::docker::Error) -> Failure {
     let hint = source.hint().unwrap_or_else(|| "start Docker on this machine, or set DOCKER_HOST".to_owned());
-    Failure::from_error(exit::FAILED, &Error::Engine {
-        place: "this machine".to_owned(),
-        doing: "reaching the Docker engine".to_owned(),
-        source,
-    })
+    Failure::from_error(exit::FAILED, &source)
     .hint(hint)
 }
 
@@ -168,11 +164,7 @@ async fn plan(ui: &Ui, app: &App, image: &Image, image_name: &str, hosts: &[Host
     for host in hosts {
         let remote = Remote::connect(host).await?;
         let situation = remote.app(&app.name).await?.situation;
-        let has = remote.engine.image(&image.id).await.map_err(|source| Error::Engine {
-            place: host.name.to_string(),
-            doing: "looking for the image".to_owned(),
-            source,
-        })?;
+        let has = remote.engine.image(&image.id).await.map_err(Error::from)?;
         ui.out(&format!("{} on {}", app.name, host.name));
         ui.out(&format!("  image    {image_name} ({}, {})", plural(image.layers.len(), "layer"), steps::bytes(image.size)));
         ui.out(&format!("  sent     {}", if has.is_some() { "nothing, the host has it" } else { "all of it" }));
