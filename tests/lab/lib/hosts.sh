@@ -96,6 +96,7 @@ reset() {
 reset_now() {
     local n=$1 name=$prefix-$1 found
     open_port "$n"
+    unslow "$n"
     found=$(docker inspect -f '{{.State.Status}} {{len .NetworkSettings.Networks}}' "$name" 2>/dev/null || true)
     [[ $found == *\ 0 ]] && docker network connect bridge "$name"
     [[ $found == paused* ]] && thaw "$n"
@@ -109,6 +110,7 @@ reset_now() {
 
 remove() {
     open_port "$1"
+    unslow "$1"
     docker rm -f -v "$prefix-$1" >/dev/null 2>&1 || true
     docker volume rm -f "$prefix-$1" >/dev/null
 }
