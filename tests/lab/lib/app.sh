@@ -29,8 +29,10 @@ app() {
     program=$(app_path)
     context=$(mktemp -d "$state/context.XXXXXX")
     # shellcheck disable=SC2064 # expanded now on purpose: $context is local
-    trap "rm -rf '$context'" EXIT
-    ln "$program" "$context/app"
+    trap "rm -rf '$context' '$context.log'" EXIT
+    # Links, followed by tar: a copy of a large blob takes time, and a hard link changes the file's own times while the
+    # tar of another image reads it.
+    ln -s "$program" "$context/app"
     # A small layer of its own, so that two versions differ in content as two builds of a real app do.
     printf '%s\n' "$args" >"$context/release"
     printf 'FROM scratch\nCOPY app /app\nLABEL arcane.lab=app\n' >"$context/Dockerfile"
@@ -41,7 +43,7 @@ app() {
                 blobs=$((blobs + 1))
                 blob=$state/blobs/$size-$blobs-$seed
                 [[ -f $blob ]] || locked blob random_file "$size" "$blob"
-                ln "$blob" "$context/blob$blobs"
+                ln -s "$blob" "$context/blob$blobs"
                 printf 'COPY blob%d /blob%d\n' "$blobs" "$blobs" >>"$context/Dockerfile"
                 shift
                 ;;
@@ -57,8 +59,8 @@ app() {
     done
     printf 'COPY release /release\nEXPOSE 8080\nENTRYPOINT ["/app"]\n' >>"$context/Dockerfile"
     # Owner and times fixed: the same content is the same layer on every machine.
-    tar -C "$context" --owner=0 --group=0 --mtime=@0 -c . | docker build -q -t "$tag" - 2>"$context/log" >/dev/null ||
-        die "image $tag could not be built: $(cat "$context/log")"
+    tar -C "$context" --dereference --owner=0 --group=0 --mtime=@0 -c . | docker build -q -t "$tag" - 2>"$context.log" >/dev/null ||
+        die "image $tag could not be built: $(cat "$context.log")"
 }
 
 # Within double quotes of a Dockerfile. It has no way to hold a line break; the test app reads \n as one.
