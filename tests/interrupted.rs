@@ -17,7 +17,9 @@ fn shop(image: &str) -> String {
 }
 
 fn answer(host: &LabHost) -> String {
-    Ran::of(std::process::Command::new("curl").args(["-s", "--max-time", "2", &host.app_url(8000)])).text().to_owned()
+    Ran::of(std::process::Command::new("curl").args(["-s", "--max-time", "2", &host.app_url(8000)]))
+        .text()
+        .to_owned()
 }
 
 /// Starts a push and returns when it says that a step begins.
@@ -41,7 +43,8 @@ fn left(env: &TestEnv) -> Option<String> {
 
 /// Runs a command line that arcane itself named.
 fn obey(env: &TestEnv, named: &str) -> Ran {
-    let words: Vec<&str> = named.strip_prefix("arcane ").expect("it names an arcane command").split(' ').collect();
+    let words: Vec<&str> =
+        named.strip_prefix("arcane ").expect("it names an arcane command").split(' ').collect();
     env.run(&words)
 }
 
@@ -53,7 +56,13 @@ fn kill_9_at_every_step_leaves_a_way_back_and_a_free_lock() {
     let old = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("kill-story:1"));
     old.run(&["push"]).succeeds();
     // Renaming is hit while it stops; starting and health while it starts slowly.
-    for (step, pause, interrupted) in [("transfer", 300, false), ("create", 0, true), ("stop", 500, true), ("start", 50, true), ("health", 700, true)] {
+    for (step, pause, interrupted) in [
+        ("transfer", 300, false),
+        ("create", 0, true),
+        ("stop", 500, true),
+        ("start", 50, true),
+        ("health", 700, true),
+    ] {
         let tag = format!("kill-story:{step}");
         image_with(&tag, &[("VERSION", step), ("SLOW_START", "2")], &["--size", "60M", "--seed", step]);
         let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop(&tag));

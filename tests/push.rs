@@ -16,7 +16,9 @@ fn shop(image: &str, more: &str) -> String {
 }
 
 fn answer(host: &LabHost) -> String {
-    Ran::of(std::process::Command::new("curl").args(["-s", "--max-time", "2", &host.app_url(8000)])).text().to_owned()
+    Ran::of(std::process::Command::new("curl").args(["-s", "--max-time", "2", &host.app_url(8000)]))
+        .text()
+        .to_owned()
 }
 
 fn done(ran: &Ran) -> Value {
@@ -55,7 +57,10 @@ fn a_release_goes_out_is_replaced_and_comes_back() {
 
     env.run(&["releases", "shop"]).succeeds().says("live").says("kept").says("tester@");
     env.run(&["rollback", "shop"]).succeeds().says("Undo with");
-    assert_eq!((live_release(&env), answer(&host)), (first["release"].as_str().unwrap().to_owned(), "one".to_owned()));
+    assert_eq!(
+        (live_release(&env), answer(&host)),
+        (first["release"].as_str().unwrap().to_owned(), "one".to_owned())
+    );
     // The release that was rolled back from is newer, and is only gone back to when it is named.
     env.run(&["rollback", "shop"]).exits(1).complains("older than the live one");
     env.run(&["rollback", "shop", "--release", second["release"].as_str().unwrap()]).succeeds();
@@ -73,7 +78,12 @@ fn a_release_that_does_not_get_healthy_is_swapped_out_again() {
     let before = live_release(&env);
     let cases: &[(&str, &[(&str, &str)], &str, &str)] = &[
         ("sick", &[("REFUSE_HEALTH", "1")], "", "503"),
-        ("crash", &[("EXIT_AFTER", "0"), ("EXIT_CODE", "3"), ("LOG_TEXT", "cannot read the config")], "", "cannot read the config"),
+        (
+            "crash",
+            &[("EXIT_AFTER", "0"), ("EXIT_CODE", "3"), ("LOG_TEXT", "cannot read the config")],
+            "",
+            "cannot read the config",
+        ),
         ("late", &[("SLOW_START", "30")], "", "did not get healthy"),
         // `docker run` itself fails: the container cannot even be started.
         ("nothing", &[], "command = [\"/no/such/program\"]", "/no/such/program"),
@@ -83,8 +93,13 @@ fn a_release_that_does_not_get_healthy_is_swapped_out_again() {
         image(&tag, switches);
         let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop(&tag, more));
         let ran = env.run(&["push", "--json"]).exits(4).complains("rolled back to").complains(reason);
-        let done = ran.json_lines().into_iter().find(|line| line["event"] == "done").expect("it ends with done");
-        assert_eq!((&done["outcome"], done["release"].as_str()), (&"rolled_back".into(), Some(before.as_str())), "{name}");
+        let done =
+            ran.json_lines().into_iter().find(|line| line["event"] == "done").expect("it ends with done");
+        assert_eq!(
+            (&done["outcome"], done["release"].as_str()),
+            (&"rolled_back".into(), Some(before.as_str())),
+            "{name}"
+        );
         assert_eq!((live_release(&env), answer(&host)), (before.clone(), "one".to_owned()), "{name}");
         let containers = host.docker(&["ps", "-a", "--format", "{{.Names}}"]).succeeds();
         assert_eq!(containers.text(), "shop", "{name}: an orphan is left");
@@ -101,12 +116,18 @@ fn health_can_be_asked_in_every_declared_way() {
         ("{ tcp = true, within = \"5s\" }", 0, ""),
         ("{ docker = true, within = \"20s\" }", 0, ""),
         ("{ command = [\"/app\", \"healthcheck\"], within = \"5s\" }", 0, ""),
-        ("{ command = [\"/app\", \"healthcheck\", \"--port\", \"1\"], within = \"2s\" }", 4, "the command exited with code 1"),
+        (
+            "{ command = [\"/app\", \"healthcheck\", \"--port\", \"1\"], within = \"2s\" }",
+            4,
+            "the command exited with code 1",
+        ),
         ("{ stays_up = \"1s\" }", 0, ""),
         ("{ http = \"/missing\", within = \"2s\" }", 4, "404"),
     ];
     for (health, code, reason) in cases {
-        let text = format!("[app.shop]\nimage = \"health-story:1\"\nports = [8000]\nport = 8080\nhealth = {health}\nstop_timeout = \"1s\"\n");
+        let text = format!(
+            "[app.shop]\nimage = \"health-story:1\"\nports = [8000]\nport = 8080\nhealth = {health}\nstop_timeout = \"1s\"\n"
+        );
         let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &text);
         env.run(&["push", "--force"]).exits(code).complains(reason);
     }
@@ -122,17 +143,24 @@ fn what_is_wrong_is_found_before_anything_is_changed() {
 
     host.load(&["preflight-story:1"]);
     host.docker(&["run", "-d", "--name", "squatter", "-p", "8000:8080", "preflight-story:1"]).succeeds();
-    env.run(&["push"]).exits(1).complains("port 8000 is taken by container squatter").complains("nothing was changed");
+    env.run(&["push"])
+        .exits(1)
+        .complains("port 8000 is taken by container squatter")
+        .complains("nothing was changed");
     let env = env.write("arcane.toml", &shop("no-such-image:1", ""));
     env.run(&["push"]).exits(1).complains("no image no-such-image:1").complains("docker build");
-    let env = env.write("arcane.toml", "[app.shop]\nimage = \"preflight-story:1\"\nhealth = { docker = true }\n");
+    let env =
+        env.write("arcane.toml", "[app.shop]\nimage = \"preflight-story:1\"\nhealth = { docker = true }\n");
     env.run(&["push"]).exits(1).complains("needs a HEALTHCHECK in the image");
 }
 
 #[test]
 fn the_rest_of_a_deployers_day() {
     let host = Lab::host();
-    image("day-story:1", &[("VERSION", "one"), ("LOG_TEXT", "hello \u{1b}[31mworld"), ("LOG_EVERY", "1"), ("LOG_COUNT", "3")]);
+    image(
+        "day-story:1",
+        &[("VERSION", "one"), ("LOG_TEXT", "hello \u{1b}[31mworld"), ("LOG_EVERY", "1"), ("LOG_COUNT", "3")],
+    );
     let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("day-story:1", ""));
     env.run(&["status"]).succeeds().says("no apps");
     env.run(&["push"]).succeeds().says("Undo with `arcane rollback shop --to");

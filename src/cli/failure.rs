@@ -105,7 +105,9 @@ impl From<crate::deploy::Error> for Failure {
         };
         let hint = error.hint();
         let details = match &error {
-            Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => failed.last_lines.clone(),
+            Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => {
+                failed.last_lines.clone()
+            }
             _ => Vec::new(),
         };
         let failure = Self::from_error(code, &error).details(details);

@@ -18,7 +18,10 @@ impl Ui {
     /// A result. A reader that has gone away ends the process quietly, as it does for `head`.
     pub(crate) fn out(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush())
+        if let Err(error) = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.write_all(b"\n"))
+            .and_then(|()| stdout.flush())
             && error.kind() == std::io::ErrorKind::BrokenPipe
         {
             leave();

@@ -46,46 +46,22 @@ pub(super) fn read(
     if let Some(field) = section.field("strategy") {
         strategy(&field, report);
     }
-    let to = section
-        .field("to")
-        .map(|field| target::read(&field, report))
-        .unwrap_or_default();
+    let to = section.field("to").map(|field| target::read(&field, report)).unwrap_or_default();
     let port = section.field("port").map(|field| field.port(report));
     let ports = section.field("ports");
-    let publish = ports
-        .as_ref()
-        .and_then(|field| publish(field, port.is_some(), report));
+    let publish = ports.as_ref().and_then(|field| publish(field, port.is_some(), report));
     absent(&mut section, report);
-    let health = section
-        .field("health")
-        .and_then(|field| health::read(&field, port.is_some(), report));
-    let env = section
-        .field("env")
-        .map(|field| environment::variables(&field, report, warnings));
-    let overlays = section
-        .field("environment")
-        .map(|field| environment::overlays(&field, report, warnings));
-    let command = section
-        .field("command")
-        .and_then(|field| launch::command(&field, report));
-    let volumes = section
-        .field("volumes")
-        .map(|field| launch::volumes(&field, report));
-    let memory = section
-        .field("memory")
-        .and_then(|field| launch::memory(&field, report));
-    let network = section
-        .field("network")
-        .and_then(|field| launch::network(&field, publish.is_some(), report));
-    let stop_timeout = section
-        .field("stop_timeout")
-        .and_then(|field| field.duration(STOP, report));
-    let prove = section
-        .field("prove")
-        .and_then(|field| field.duration(PROVE, report));
-    let keep = section
-        .field("keep")
-        .and_then(|field| field.integer(0..=MOST_KEPT, report));
+    let health = section.field("health").and_then(|field| health::read(&field, port.is_some(), report));
+    let env = section.field("env").map(|field| environment::variables(&field, report, warnings));
+    let overlays = section.field("environment").map(|field| environment::overlays(&field, report, warnings));
+    let command = section.field("command").and_then(|field| launch::command(&field, report));
+    let volumes = section.field("volumes").map(|field| launch::volumes(&field, report));
+    let memory = section.field("memory").and_then(|field| launch::memory(&field, report));
+    let network =
+        section.field("network").and_then(|field| launch::network(&field, publish.is_some(), report));
+    let stop_timeout = section.field("stop_timeout").and_then(|field| field.duration(STOP, report));
+    let prove = section.field("prove").and_then(|field| field.duration(PROVE, report));
+    let keep = section.field("keep").and_then(|field| field.integer(0..=MOST_KEPT, report));
     let heal = section.field("heal").and_then(|field| heal(&field, report));
     section.finish(report);
     let app = App {
@@ -103,9 +79,7 @@ pub(super) fn read(
         network,
         stop_timeout: stop_timeout.unwrap_or(App::DEFAULT_STOP_TIMEOUT),
         prove: prove.unwrap_or(App::DEFAULT_PROVE),
-        keep: keep
-            .and_then(|keep| usize::try_from(keep).ok())
-            .unwrap_or(App::DEFAULT_KEEP),
+        keep: keep.and_then(|keep| usize::try_from(keep).ok()).unwrap_or(App::DEFAULT_KEEP),
         heal: heal.unwrap_or_default(),
     };
     Some(Described {
@@ -126,22 +100,14 @@ fn source(
     match (build, image) {
         (Some(build), Some(image)) => {
             let message = "an app has either `build` or `image`".to_owned();
-            report.add_pair(
-                message,
-                (&image.key_span, "choose between this"),
-                (&build.key_span, "and this"),
-            );
+            report.add_pair(message, (&image.key_span, "choose between this"), (&build.key_span, "and this"));
             None
         }
         (Some(build), None) => context(&build, directory, report).map(Source::Build),
         (None, Some(image)) => image.parsed::<ImageRef>(report).map(Source::Image),
         (None, None) => {
             let message = format!("app {} has no image", entry.called());
-            report.add(
-                &entry.key_span,
-                message,
-                "add `build = \".\"` or `image = \"NAME:TAG\"`",
-            );
+            report.add(&entry.key_span, message, "add `build = \".\"` or `image = \"NAME:TAG\"`");
             None
         }
     }
@@ -151,23 +117,12 @@ fn source(
 fn context(field: &Field<'_>, directory: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
     let text = field.text(report)?;
     if text.is_empty() || text.chars().any(char::is_control) {
-        field.wrong(
-            "`build` must be the path of a directory",
-            "`.` is the one of this file",
-            report,
-        );
+        field.wrong("`build` must be the path of a directory", "`.` is the one of this file", report);
         return None;
     }
     let joined = directory.join(text);
-    let tidy: PathBuf = joined
-        .components()
-        .filter(|part| *part != Component::CurDir)
-        .collect();
-    Some(if tidy.as_os_str().is_empty() {
-        PathBuf::from(".")
-    } else {
-        tidy
-    })
+    let tidy: PathBuf = joined.components().filter(|part| *part != Component::CurDir).collect();
+    Some(if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy })
 }
 
 fn strategy(field: &Field<'_>, report: &mut Report<'_>) {
@@ -181,11 +136,9 @@ fn strategy(field: &Field<'_>, report: &mut Report<'_>) {
             "this version has smart-swap only; leave it out",
             report,
         ),
-        _ => field.wrong(
-            format!("{} is not a strategy", quoted(word)),
-            advice(word, &["smart-swap"]),
-            report,
-        ),
+        _ => {
+            field.wrong(format!("{} is not a strategy", quoted(word)), advice(word, &["smart-swap"]), report)
+        }
     }
 }
 
@@ -195,16 +148,8 @@ fn publish(field: &Field<'_>, has_port: bool, report: &mut Report<'_>) -> Option
     let [entry] = &entries[..] else {
         let label =
             "smart-swap publishes one host port; two are for blue-green, which is not in this version";
-        let label = if entries.is_empty() {
-            "leave it out to publish none"
-        } else {
-            label
-        };
-        field.wrong(
-            format!("`ports` has {} entries instead of one", entries.len()),
-            label,
-            report,
-        );
+        let label = if entries.is_empty() { "leave it out to publish none" } else { label };
+        field.wrong(format!("`ports` has {} entries instead of one", entries.len()), label, report);
         return None;
     };
     if !has_port {

@@ -22,10 +22,7 @@ pub(super) struct Document {
 impl Document {
     /// Reads a file; `None` when there is none.
     pub(super) fn load(path: &Path) -> Result<Option<Self>> {
-        let unreadable = |source| Error::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -53,11 +50,8 @@ impl Document {
                 let at = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let document = Self { path, text };
-                let problem = document.problem(
-                    &(at..at + 1),
-                    "the file is not UTF-8 text".to_owned(),
-                    String::new(),
-                );
+                let problem =
+                    document.problem(&(at..at + 1), "the file is not UTF-8 text".to_owned(), String::new());
                 Err(Error::Invalid(vec![problem]))
             }
         }
@@ -66,13 +60,7 @@ impl Document {
     /// A problem at `span`, in bytes; spans outside the text are moved into it.
     pub(super) fn problem(&self, span: &Range<usize>, message: String, label: String) -> Problem {
         let (excerpt, column) = self.locate(span, label);
-        Problem {
-            file: self.path.clone(),
-            line: excerpt.line,
-            column,
-            message,
-            excerpts: vec![excerpt],
-        }
+        Problem { file: self.path.clone(), line: excerpt.line, column, message, excerpts: vec![excerpt] }
     }
 
     /// The line in which `span` begins, with the part of `span` that lies in it underlined.
@@ -110,18 +98,10 @@ mod tests {
 
     #[test]
     fn offsets_become_lines_and_columns() {
-        let document = Document {
-            path: "a.toml".into(),
-            text: "eins\r\nzwei = 'ä' x\n\n".to_owned(),
-        };
-        for (offset, expected) in [
-            (0, (1, 1)),
-            (3, (1, 4)),
-            (6, (2, 1)),
-            (18, (2, 12)),
-            (20, (3, 1)),
-            (99, (4, 1)),
-        ] {
+        let document = Document { path: "a.toml".into(), text: "eins\r\nzwei = 'ä' x\n\n".to_owned() };
+        for (offset, expected) in
+            [(0, (1, 1)), (3, (1, 4)), (6, (2, 1)), (18, (2, 12)), (20, (3, 1)), (99, (4, 1))]
+        {
             let problem = document.problem(&(offset..offset + 1), String::new(), String::new());
             assert_eq!((problem.line, problem.column), expected, "offset {offset}");
         }

@@ -44,9 +44,7 @@ pub(super) fn overlays(
         let env = section.field("env");
         let to = section.field("to");
         let overlay = Overlay {
-            env: env
-                .map(|field| variables(&field, report, warnings))
-                .unwrap_or_default(),
+            env: env.map(|field| variables(&field, report, warnings)).unwrap_or_default(),
             to: to.map(|field| target::read(&field, report)),
         };
         section.finish(report);
@@ -66,11 +64,7 @@ pub(super) fn variables(
         let name = entry.name::<VariableName>(report);
         let value = entry.scalar(report);
         if value.as_ref().is_some_and(|value| value.contains('\0')) {
-            entry.wrong(
-                format!("{} holds a NUL, which no variable can", entry.called()),
-                "",
-                report,
-            );
+            entry.wrong(format!("{} holds a NUL, which no variable can", entry.called()), "", report);
         }
         let (Some(name), Some(value)) = (name, value) else {
             continue;
@@ -98,14 +92,7 @@ mod tests {
 
     #[test]
     fn secrets_are_recognised_by_their_names() {
-        for name in [
-            "DB_PASSWORD",
-            "API_KEY",
-            "stripe_secret",
-            "GH_TOKEN",
-            "TLS_PRIVATE_KEY",
-            "PASSWORD",
-        ] {
+        for name in ["DB_PASSWORD", "API_KEY", "stripe_secret", "GH_TOKEN", "TLS_PRIVATE_KEY", "PASSWORD"] {
             assert!(looks_secret(name), "{name}");
         }
         for name in ["LOG_LEVEL", "POSTGRES_PASSWORD_FILE", "KEY", "PUBLIC_KEY", "PORT"] {

@@ -57,39 +57,21 @@ fn one(
     probes.sort_by_key(|(field, _)| field.key_span.start);
     if let [(first, _), (second, _), ..] = &probes[..] {
         let message = "`health` has more than one probe".to_owned();
-        report.add_pair(
-            message,
-            (&second.key_span, "choose between this"),
-            (&first.key_span, "and this"),
-        );
+        report.add_pair(message, (&second.key_span, "choose between this"), (&first.key_span, "and this"));
         return None;
     }
     let Some((_, probe)) = probes.pop() else {
-        field.wrong(
-            "`health` needs a probe",
-            "add http, tcp, docker, command or stays_up",
-            report,
-        );
+        field.wrong("`health` needs a probe", "add http, tcp, docker, command or stays_up", report);
         return None;
     };
     match (probe?, deadline) {
         (Probe::StaysUp(window), None) => Some(HealthCheck::stays_up(window)),
         (Probe::StaysUp(_), Some((within, _))) => {
-            report.add(
-                &within.key_span,
-                "`stays_up` is its own deadline",
-                "leave this out",
-            );
+            report.add(&within.key_span, "`stays_up` is its own deadline", "leave this out");
             None
         }
-        (probe, None) => Some(HealthCheck {
-            probe,
-            within: HealthCheck::DEFAULT_WITHIN,
-        }),
-        (probe, Some((_, within))) => Some(HealthCheck {
-            probe,
-            within: within?,
-        }),
+        (probe, None) => Some(HealthCheck { probe, within: HealthCheck::DEFAULT_WITHIN }),
+        (probe, Some((_, within))) => Some(HealthCheck { probe, within: within? }),
     }
 }
 

@@ -49,19 +49,12 @@ impl Fleet {
             Some(path) => vec![path.to_owned()],
             None => {
                 let home = config_home.map(|home| home.join("arcane").join(Self::FILE));
-                search::upward(start, Self::FILE)
-                    .into_iter()
-                    .chain(home)
-                    .collect()
+                search::upward(start, Self::FILE).into_iter().chain(home).collect()
             }
         };
         match search::first(&looked)? {
             Some(document) => Self::read(&document),
-            None => Err(Error::Missing {
-                file: Self::FILE,
-                looked,
-                example: EXAMPLE,
-            }),
+            None => Err(Error::Missing { file: Self::FILE, looked, example: EXAMPLE }),
         }
     }
 
@@ -75,11 +68,7 @@ impl Fleet {
 
     fn read(document: &Document) -> Result<Self> {
         let (hosts, groups) = section::parse(document, read).map_err(Error::Invalid)?;
-        Ok(Self {
-            path: document.path.clone(),
-            hosts,
-            groups,
-        })
+        Ok(Self { path: document.path.clone(), hosts, groups })
     }
 
     /// The host `name`.
@@ -104,9 +93,7 @@ impl Fleet {
     pub fn select(&self, text: &str) -> Result<Vec<Host>> {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
         if names.iter().any(|name| name.is_empty()) {
-            return Err(Error::NothingSelected {
-                text: text.to_owned(),
-            });
+            return Err(Error::NothingSelected { text: text.to_owned() });
         }
         self.resolve(names)
     }
@@ -139,8 +126,7 @@ impl Fleet {
     fn named(&self, name: &str) -> Option<&[HostName]> {
         let host = self.hosts.keys().find(|host| host.as_str() == name);
         let group = || self.groups.iter().find(|(group, _)| group.as_str() == name);
-        host.map(std::slice::from_ref)
-            .or_else(|| group().map(|(_, members)| members.as_slice()))
+        host.map(std::slice::from_ref).or_else(|| group().map(|(_, members)| members.as_slice()))
     }
 
     /// Every name of a host or group.
@@ -168,12 +154,7 @@ type Groups = BTreeMap<GroupName, Vec<HostName>>;
 
 fn read(mut root: Section<'_>, report: &mut Report<'_>) -> (Hosts, Groups) {
     let (hosts, groups) = (root.field("host"), root.field("group"));
-    root.refuse(
-        "app",
-        "`app` belongs in arcane.toml",
-        "fleet.toml has hosts and groups only",
-        report,
-    );
+    root.refuse("app", "`app` belongs in arcane.toml", "fleet.toml has hosts and groups only", report);
     root.finish(report);
     let entries = hosts.map(|field| field.entries(report)).unwrap_or_default();
     if entries.is_empty() && report.is_empty() {
@@ -187,9 +168,7 @@ fn read(mut root: Section<'_>, report: &mut Report<'_>) -> (Hosts, Groups) {
         hosts.extend(host(entry, report).map(|host| (host.name.clone(), host)));
     }
     let entries = groups.map(|field| field.entries(report)).unwrap_or_default();
-    let groups = entries
-        .iter()
-        .filter_map(|entry| group(entry, &entries, &places, report));
+    let groups = entries.iter().filter_map(|entry| group(entry, &entries, &places, report));
     (hosts, groups.collect())
 }
 
@@ -200,17 +179,10 @@ fn host(entry: &Field<'_>, report: &mut Report<'_>) -> Option<Host> {
     section.finish(report);
     let Some(ssh) = ssh else {
         let message = format!("host {} has no address", entry.called());
-        report.add(
-            &entry.key_span,
-            message,
-            "add `ssh = \"user@address\"`, or an alias of ~/.ssh/config",
-        );
+        report.add(&entry.key_span, message, "add `ssh = \"user@address\"`, or an alias of ~/.ssh/config");
         return None;
     };
-    Some(Host {
-        name: name?,
-        ssh: address(&ssh, report)?,
-    })
+    Some(Host { name: name?, ssh: address(&ssh, report)? })
 }
 
 /// Where a host is. What it means is the ssh room's business; here it must only be unable to pass for anything else.
@@ -246,11 +218,7 @@ fn group(
     }
     let members = entry.list("a list of hosts, like [\"web1\"]", report)?;
     if members.is_empty() {
-        entry.wrong(
-            format!("group {} is empty", entry.called()),
-            "a group has at least one host",
-            report,
-        );
+        entry.wrong(format!("group {} is empty", entry.called()), "a group has at least one host", report);
     }
     let known: Vec<&str> = hosts.keys().copied().collect();
     let mut names: Vec<HostName> = Vec::new();

@@ -56,11 +56,7 @@ impl Excerpt {
         }
         let marked = part(from, to.min(end));
         let after = part(to.min(end), end);
-        let cut = if line.chars().nth(end).is_some() {
-            "…"
-        } else {
-            ""
-        };
+        let cut = if line.chars().nth(end).is_some() { "…" } else { "" };
         Self {
             line: number,
             indent: before.chars().count(),
@@ -76,18 +72,8 @@ impl Excerpt {
             write!(f, " {}", self.shown)?;
         }
         let underline = "^".repeat(self.width);
-        write!(
-            f,
-            "\n  {:>gutter$} | {:indent$}{underline}",
-            "",
-            "",
-            indent = self.indent
-        )?;
-        if self.label.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " {}", self.label)
-        }
+        write!(f, "\n  {:>gutter$} | {:indent$}{underline}", "", "", indent = self.indent)?;
+        if self.label.is_empty() { Ok(()) } else { write!(f, " {}", self.label) }
     }
 }
 
@@ -95,11 +81,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = printable(&self.file.to_string_lossy(), 200);
         write!(f, "{file}:{}:{}: {}", self.line, self.column, self.message)?;
-        let gutter = self
-            .excerpts
-            .iter()
-            .map(|excerpt| excerpt.line.to_string().len())
-            .max();
+        let gutter = self.excerpts.iter().map(|excerpt| excerpt.line.to_string().len()).max();
         for excerpt in &self.excerpts {
             excerpt.render(gutter.unwrap_or_default(), f)?;
         }
@@ -128,20 +110,10 @@ mod tests {
         check("a = 1", 0, 1, ["  9 | a = 1", "    | ^ here"]);
         check("", 0, 0, ["  9 |", "    | ^ here"]);
         check("a = 1", 5, 5, ["  9 | a = 1", "    |      ^ here"]);
-        check(
-            "\ta = 'größe'",
-            5,
-            12,
-            ["  9 |  a = 'größe'", "    |      ^^^^^^^ here"],
-        );
+        check("\ta = 'größe'", 5, 12, ["  9 |  a = 'größe'", "    |      ^^^^^^^ here"]);
         // An escape sequence in the file reaches the terminal as text, and the underline covers that text.
         let hostile = "a\x1b = 'b\u{202e}'";
-        check(
-            hostile,
-            5,
-            9,
-            [r"  9 | a\u{1b} = 'b\u{202e}'", "    |           ^^^^^^^^^^^ here"],
-        );
+        check(hostile, 5, 9, [r"  9 | a\u{1b} = 'b\u{202e}'", "    |           ^^^^^^^^^^^ here"]);
     }
 
     #[test]
@@ -151,11 +123,6 @@ mod tests {
         let under = format!("    | {}^ here", " ".repeat(41));
         check(&line, 500, 501, [&shown, &under]);
         let shown = format!("  9 | {}…", "a".repeat(100));
-        check(
-            &line,
-            0,
-            900,
-            [&shown, &format!("    | {} here", "^".repeat(100))],
-        );
+        check(&line, 0, 900, [&shown, &format!("    | {} here", "^".repeat(100))]);
     }
 }

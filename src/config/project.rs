@@ -87,20 +87,15 @@ impl Project {
     }
 
     fn missing(looked: Vec<PathBuf>) -> Error {
-        Error::Missing {
-            file: Self::FILE,
-            looked,
-            example: EXAMPLE,
-        }
+        Error::Missing { file: Self::FILE, looked, example: EXAMPLE }
     }
 
     fn read(document: Document) -> Result<Self> {
         let directory = document.path.parent().unwrap_or(Path::new("")).to_owned();
         let mut warnings = Report::new(&document);
-        let described = section::parse(&document, |root, report| {
-            apps(root, &directory, report, &mut warnings)
-        })
-        .map_err(Error::Invalid)?;
+        let described =
+            section::parse(&document, |root, report| apps(root, &directory, report, &mut warnings))
+                .map_err(Error::Invalid)?;
         let warnings = warnings.into_problems();
         let ports = described.iter().filter_map(published).collect();
         let targets = described.iter().flat_map(targets).cloned().collect();
@@ -110,15 +105,7 @@ impl Project {
             overlays.insert(entry.app.name.clone(), entry.overlays);
             apps.insert(entry.app.name.clone(), entry.app);
         }
-        Ok(Self {
-            path: document.path.clone(),
-            apps,
-            warnings,
-            overlays,
-            ports,
-            targets,
-            document,
-        })
+        Ok(Self { path: document.path.clone(), apps, warnings, overlays, ports, targets, document })
     }
 
     /// The app `name` as it is in `environment`.
@@ -142,11 +129,7 @@ impl Project {
             kind: "environment",
             name: environment.to_string(),
             place: format!("app {}", quoted(name)),
-            known: overlays
-                .into_iter()
-                .flat_map(BTreeMap::keys)
-                .map(ToString::to_string)
-                .collect(),
+            known: overlays.into_iter().flat_map(BTreeMap::keys).map(ToString::to_string).collect(),
         })?;
         Ok(overlay.over(app))
     }
@@ -182,17 +165,9 @@ impl Project {
             }
         }
         collisions(&self.ports, &mut report, |names| {
-            names
-                .iter()
-                .filter_map(|name| fleet.expand(name))
-                .flatten()
-                .collect()
+            names.iter().filter_map(|name| fleet.expand(name)).flatten().collect()
         });
-        if report.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid(report.into_problems()))
-        }
+        if report.is_empty() { Ok(()) } else { Err(Error::Invalid(report.into_problems())) }
     }
 
     fn place(&self) -> String {
@@ -207,30 +182,15 @@ fn apps(
     warnings: &mut Report<'_>,
 ) -> Vec<Described> {
     let table = root.field("app");
-    root.refuse(
-        "host",
-        "`host` belongs in fleet.toml",
-        "arcane.toml has apps only",
-        report,
-    );
-    root.refuse(
-        "group",
-        "`group` belongs in fleet.toml",
-        "arcane.toml has apps only",
-        report,
-    );
+    root.refuse("host", "`host` belongs in fleet.toml", "arcane.toml has apps only", report);
+    root.refuse("group", "`group` belongs in fleet.toml", "arcane.toml has apps only", report);
     root.finish(report);
-    let entries = table
-        .as_ref()
-        .map(|field| field.entries(report))
-        .unwrap_or_default();
+    let entries = table.as_ref().map(|field| field.entries(report)).unwrap_or_default();
     if entries.is_empty() && report.is_empty() {
         report.add(&(0..0), "no app is described", "add a section like [app.shop]");
     }
-    let described: Vec<Described> = entries
-        .iter()
-        .filter_map(|entry| app::read(entry, directory, report, warnings))
-        .collect();
+    let described: Vec<Described> =
+        entries.iter().filter_map(|entry| app::read(entry, directory, report, warnings)).collect();
     let ports: Vec<Published> = described.iter().filter_map(published).collect();
     collisions(&ports, report, |names| names.iter().collect());
     described

@@ -28,19 +28,12 @@ impl<'d> Report<'d> {
     const MOST: usize = 100;
 
     pub(super) fn new(document: &'d Document) -> Self {
-        Self {
-            document,
-            notes: Vec::new(),
-        }
+        Self { document, notes: Vec::new() }
     }
 
     /// Notes a problem: what is wrong, and beside the underline what to do about it (may be empty).
     pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>, label: impl Into<String>) {
-        self.notes.push(Note {
-            message: message.into(),
-            place: (span.clone(), label.into()),
-            also: None,
-        });
+        self.notes.push(Note { message: message.into(), place: (span.clone(), label.into()), also: None });
     }
 
     /// Notes a problem that lies between two places.
@@ -51,11 +44,7 @@ impl<'d> Report<'d> {
         there: (&Range<usize>, &str),
     ) {
         let place = |(span, label): (&Range<usize>, &str)| (span.clone(), label.to_owned());
-        self.notes.push(Note {
-            message,
-            place: place(here),
-            also: Some(place(there)),
-        });
+        self.notes.push(Note { message, place: place(here), also: Some(place(there)) });
     }
 
     /// Whether nothing is wrong so far.
@@ -70,9 +59,7 @@ impl<'d> Report<'d> {
         let document = self.document;
         let problem = |note: Note| {
             let mut problem = document.problem(&note.place.0, note.message, note.place.1);
-            problem
-                .excerpts
-                .extend(note.also.map(|(span, label)| document.excerpt(&span, label)));
+            problem.excerpts.extend(note.also.map(|(span, label)| document.excerpt(&span, label)));
             problem
         };
         self.notes.into_iter().map(problem).collect()

@@ -25,10 +25,6 @@ pub(super) fn first(places: &[PathBuf]) -> Result<Option<Document>> {
 /// relative path is ignored, as the XDG base directory specification has it.
 #[must_use]
 pub fn config_home() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
 }

@@ -33,12 +33,7 @@ pub(super) struct Section<'t> {
 impl<'t> Section<'t> {
     /// The document itself.
     pub(super) fn root(table: &'t DeTable<'t>) -> Self {
-        Self {
-            name: String::new(),
-            table,
-            asked: Vec::new(),
-            refused: Vec::new(),
-        }
+        Self { name: String::new(), table, asked: Vec::new(), refused: Vec::new() }
     }
 
     /// The field `key`, when the section has it.
@@ -59,11 +54,8 @@ impl<'t> Section<'t> {
     /// Names the keys that nobody asked for; whether there were none.
     pub(super) fn finish(self, report: &mut Report<'_>) -> bool {
         let mut clean = true;
-        let place = if self.name.is_empty() {
-            "at the top level".to_owned()
-        } else {
-            format!("in [{}]", self.name)
-        };
+        let place =
+            if self.name.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", self.name) };
         for (key, _) in self.table {
             let word = key.get_ref().as_ref();
             if !self.asked.contains(&word) && !self.refused.contains(&word) {
@@ -120,11 +112,7 @@ impl<'t> Field<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        report.add(
-            &self.span,
-            format!("{} must be {wanted}, not {found}", self.called),
-            "",
-        );
+        report.add(&self.span, format!("{} must be {wanted}, not {found}", self.called), "");
     }
 
     /// Notes a problem with the value.
@@ -155,9 +143,7 @@ impl<'t> Field<'t> {
     /// The key itself, as a name of something.
     pub(super) fn name<T: FromStr<Err: Display>>(&self, report: &mut Report<'_>) -> Option<T> {
         let parsed = self.key.parse::<T>();
-        parsed
-            .map_err(|error| report.add(&self.key_span, error.to_string(), ""))
-            .ok()
+        parsed.map_err(|error| report.add(&self.key_span, error.to_string(), "")).ok()
     }
 
     /// The value as a whole number within a range.
@@ -177,8 +163,7 @@ impl<'t> Field<'t> {
 
     /// The value as a port.
     pub(super) fn port(&self, report: &mut Report<'_>) -> Option<u16> {
-        self.integer(1..=65_535, report)
-            .and_then(|port| u16::try_from(port).ok())
+        self.integer(1..=65_535, report).and_then(|port| u16::try_from(port).ok())
     }
 
     /// The value as a duration within a range.
@@ -191,18 +176,12 @@ impl<'t> Field<'t> {
             self.mistyped("a duration in quotes, like \"20s\"", report);
             return None;
         };
-        let parsed = duration::parse(text)
-            .map_err(|error| self.wrong(error, "", report))
-            .ok()?;
+        let parsed = duration::parse(text).map_err(|error| self.wrong(error, "", report)).ok()?;
         if range.contains(&parsed) {
             return Some(parsed);
         }
         let (least, most) = (duration::format(*range.start()), duration::format(*range.end()));
-        self.wrong(
-            format!("{} must be from {least} to {most}", self.called),
-            "",
-            report,
-        );
+        self.wrong(format!("{} must be from {least} to {most}", self.called), "", report);
         None
     }
 
@@ -210,11 +189,7 @@ impl<'t> Field<'t> {
     pub(super) fn must_be_true(&self, report: &mut Report<'_>) {
         match self.value.as_bool() {
             Some(true) => {}
-            Some(false) => self.wrong(
-                format!("{} can only be true", self.called),
-                "or leave it out",
-                report,
-            ),
+            Some(false) => self.wrong(format!("{} can only be true", self.called), "or leave it out", report),
             None => self.mistyped("true", report),
         }
     }
@@ -230,11 +205,7 @@ impl<'t> Field<'t> {
         let found = choices.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.wrong(
-                format!("{} is not a {kind}", quoted(text)),
-                advice(text, &words),
-                report,
-            );
+            self.wrong(format!("{} is not a {kind}", quoted(text)), advice(text, &words), report);
         }
         found.map(|(_, value)| *value)
     }
@@ -248,11 +219,7 @@ impl<'t> Field<'t> {
                 .ok()
                 .map(|number| number.to_string())
                 .or_else(|| {
-                    self.wrong(
-                        format!("{} is too large a number", self.called),
-                        "put it in quotes",
-                        report,
-                    );
+                    self.wrong(format!("{} is too large a number", self.called), "put it in quotes", report);
                     None
                 }),
             _ => {
@@ -285,12 +252,7 @@ impl<'t> Field<'t> {
             self.mistyped("a table", report);
             return None;
         };
-        Some(Section {
-            name: self.path.clone(),
-            table,
-            asked: Vec::new(),
-            refused: Vec::new(),
-        })
+        Some(Section { name: self.path.clone(), table, asked: Vec::new(), refused: Vec::new() })
     }
 
     /// The value as a table whose keys are names that its owner chose, in the order of the file.
@@ -299,10 +261,8 @@ impl<'t> Field<'t> {
             self.mistyped("a table", report);
             return Vec::new();
         };
-        let mut entries: Vec<Field<'t>> = table
-            .iter()
-            .map(|(key, value)| Field::new(&self.path, key, value))
-            .collect();
+        let mut entries: Vec<Field<'t>> =
+            table.iter().map(|(key, value)| Field::new(&self.path, key, value)).collect();
         entries.sort_by_key(|entry| entry.key_span.start);
         entries
     }
@@ -326,9 +286,5 @@ pub(super) fn parse<T>(
         return Err(report.into_problems());
     }
     let value = read(Section::root(tree.get_ref()), &mut report);
-    if report.is_empty() {
-        Ok(value)
-    } else {
-        Err(report.into_problems())
-    }
+    if report.is_empty() { Ok(value) } else { Err(report.into_problems()) }
 }

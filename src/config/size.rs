@@ -34,15 +34,10 @@ pub(super) fn parse(text: &str) -> Result<MemoryLimit, SizeError> {
     let malformed = || SizeError::Malformed(text.to_owned());
     let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
     let unit = unit.to_ascii_lowercase();
-    let (_, factor) = UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(malformed)?;
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
     let number: u64 = digits.parse().map_err(|_| malformed())?;
     // The Engine API takes a signed number.
-    let bytes = number
-        .checked_mul(*factor)
-        .filter(|bytes| i64::try_from(*bytes).is_ok());
+    let bytes = number.checked_mul(*factor).filter(|bytes| i64::try_from(*bytes).is_ok());
     let bytes = bytes.ok_or_else(malformed)?;
     if bytes < LEAST {
         return Err(SizeError::TooSmall(text.to_owned()));
@@ -69,19 +64,9 @@ mod tests {
         for text in ["5m", "1k", "6143k", "0g"] {
             assert_eq!(parse(text), Err(SizeError::TooSmall(text.to_owned())));
         }
-        for text in [
-            "",
-            "64",
-            "m",
-            "1.5g",
-            "-1g",
-            "64 m",
-            "1t",
-            "64M ",
-            "9999999999g",
-            "99999999999999999999m",
-            "6µ",
-        ] {
+        for text in
+            ["", "64", "m", "1.5g", "-1g", "64 m", "1t", "64M ", "9999999999g", "99999999999999999999m", "6µ"]
+        {
             assert_eq!(parse(text), Err(SizeError::Malformed(text.to_owned())));
         }
     }

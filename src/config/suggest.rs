@@ -35,17 +35,10 @@ const LISTED: usize = 24;
 
 /// Names as a list: `a, b, c`, escaped, and cut when there are too many to read.
 pub(super) fn listed<S: AsRef<str>>(names: &[S]) -> String {
-    let shown = names
-        .iter()
-        .take(LISTED)
-        .map(|name| printable(name.as_ref(), LONGEST));
+    let shown = names.iter().take(LISTED).map(|name| printable(name.as_ref(), LONGEST));
     let shown: Vec<String> = shown.collect();
     let rest = names.len() - shown.len();
-    let more = if rest > 0 {
-        format!(", … ({rest} more)")
-    } else {
-        String::new()
-    };
+    let more = if rest > 0 { format!(", … ({rest} more)") } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }
 
@@ -55,16 +48,7 @@ mod tests {
 
     #[test]
     fn only_near_words_are_suggested() {
-        let keys = [
-            "health",
-            "build",
-            "to",
-            "heal",
-            "port",
-            "ports",
-            "web1",
-            "production",
-        ];
+        let keys = ["health", "build", "to", "heal", "port", "ports", "web1", "production"];
         for (word, expected) in [
             ("helth", Some("health")),
             ("hael", Some("heal")),

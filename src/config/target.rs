@@ -25,10 +25,7 @@ pub(super) fn read(field: &Field<'_>, report: &mut Report<'_>) -> Vec<Target> {
         if targets.iter().any(|target| target.name == name) {
             entry.wrong(format!("{} is named twice", quoted(name.as_str())), "", report);
         } else {
-            targets.push(Target {
-                name,
-                span: entry.span.clone(),
-            });
+            targets.push(Target { name, span: entry.span.clone() });
         }
     }
     targets

@@ -5,10 +5,7 @@ use crate::fleet::text::quoted;
 
 /// A text that is no volume.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "volume {} {problem}; write it like data:/var/lib/app or /srv/app:/etc/app:ro",
-    quoted(text)
-)]
+#[error("volume {} {problem}; write it like data:/var/lib/app or /srv/app:/etc/app:ro", quoted(text))]
 pub(super) struct VolumeError {
     text: String,
     problem: &'static str,
@@ -18,10 +15,7 @@ const LONGEST_PATH: usize = 1024;
 
 /// Parses `source:target[:ro]`.
 pub(super) fn parse(text: &str) -> Result<Volume, VolumeError> {
-    split(text).map_err(|problem| VolumeError {
-        text: text.to_owned(),
-        problem,
-    })
+    split(text).map_err(|problem| VolumeError { text: text.to_owned(), problem })
 }
 
 fn split(text: &str) -> Result<Volume, &'static str> {
@@ -47,11 +41,7 @@ fn split(text: &str) -> Result<Volume, &'static str> {
         "rw" => false,
         _ => return Err("ends in something other than ro or rw"),
     };
-    Ok(Volume {
-        source: source.to_owned(),
-        target: target.to_owned(),
-        read_only,
-    })
+    Ok(Volume { source: source.to_owned(), target: target.to_owned(), read_only })
 }
 
 fn path(path: &str) -> Result<(), &'static str> {
@@ -71,9 +61,7 @@ pub(super) fn is_volume_name(name: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_alphanumeric();
     name.starts_with(alphanumeric)
         && (2..=128).contains(&name.len())
-        && name
-            .chars()
-            .all(|c| alphanumeric(c) || matches!(c, '.' | '_' | '-'))
+        && name.chars().all(|c| alphanumeric(c) || matches!(c, '.' | '_' | '-'))
 }
 
 #[cfg(test)]
@@ -88,10 +76,7 @@ mod tests {
             ("/srv/x:/x:rw", "/srv/x", "/x", false),
         ] {
             let volume = parse(text).unwrap();
-            assert_eq!(
-                (&*volume.source, &*volume.target, volume.read_only),
-                (source, target, read_only)
-            );
+            assert_eq!((&*volume.source, &*volume.target, volume.read_only), (source, target, read_only));
         }
     }
 
@@ -117,9 +102,7 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.problem.starts_with(problem), "{text}: {error}");
         }
-        let error = parse(&format!("/a:/{}", "b".repeat(2000)))
-            .unwrap_err()
-            .to_string();
+        let error = parse(&format!("/a:/{}", "b".repeat(2000))).unwrap_err().to_string();
         assert!(error.len() < 250, "{error}");
     }
 }

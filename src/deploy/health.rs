@@ -75,10 +75,7 @@ async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, St
     };
     let state = &container.state;
     if container.restart_count > 0 || state.status == Status::Restarting {
-        return Ok(Err(format!(
-            "it exited with code {} and was restarted",
-            state.exit_code
-        )));
+        return Ok(Err(format!("it exited with code {} and was restarted", state.exit_code)));
     }
     if !state.is_running() {
         let memory = if state.oom_killed { ", out of memory" } else { "" };
@@ -107,9 +104,8 @@ async fn open(remote: &Remote, container: &Container, app: &App) -> Result<crate
 async fn http(remote: &Remote, container: &Container, app: &App, path: &str) -> Result<(), String> {
     let stream = open(remote, container, app).await?;
     let text = |error: &dyn std::fmt::Display| printable(&error.to_string(), 200);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| text(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
     let request = hyper::Request::get(path)
         .header("host", "localhost")
         .header("user-agent", concat!("arcane/", env!("CARGO_PKG_VERSION")))

@@ -91,13 +91,7 @@ pub async fn push(
     let host = remote.name().clone();
     let step = |step, detail: String| {
         let (host, app, release) = (host.clone(), order.app.name.clone(), order.release.clone());
-        report(Event::Step {
-            host,
-            app,
-            release,
-            step,
-            detail,
-        });
+        report(Event::Step { host, app, release, step, detail });
     };
     step(Step::Look, format!("{host} over {}", remote.engine.transport()));
     let record = order.record();
@@ -123,12 +117,8 @@ pub async fn push(
     };
     step(Step::Lock, String::new());
     let owner = order.owner();
-    let waiting = |holder: &Holder| {
-        report(Event::LockWait {
-            host: host.clone(),
-            holder: holder.to_string(),
-        })
-    };
+    let waiting =
+        |holder: &Holder| report(Event::LockWait { host: host.clone(), holder: holder.to_string() });
     let lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting).await?;
     let change = Change {
         remote,
@@ -142,30 +132,17 @@ pub async fn push(
     let released = release(&change, order, &record).await;
     lock.release().await;
     let gap = released?;
-    Ok(done(
-        &host,
-        order,
-        order.release.clone(),
-        transferred,
-        begun,
-        gap,
-        Outcome::Released,
-    ))
+    Ok(done(&host, order, order.release.clone(), transferred, begun, gap, Outcome::Released))
 }
 
 async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
     if change.cancel.is_cancelled() {
-        return Err(Error::Interrupted {
-            state: "nothing that runs was changed".to_owned(),
-        });
+        return Err(Error::Interrupted { state: "nothing that runs was changed".to_owned() });
     }
     let situation = change.settle().await?;
     let remote = change.remote;
     let tag = image_tag(&order.app.name, &order.release);
-    remote
-        .engine
-        .tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str())
-        .await?;
+    remote.engine.tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str()).await?;
     change.step(Step::Create, new_name(&order.app.name));
     let candidate = create(remote, record, &tag).await?;
     let gap = change.switch(&situation, &candidate).await;
@@ -189,11 +166,7 @@ pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Res
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     let app = &record.app;
     let publish = match (app.publish, app.port) {
-        (Some(host_port), Some(container_port)) => vec![Publish {
-            host_ip: None,
-            host_port,
-            container_port,
-        }],
+        (Some(host_port), Some(container_port)) => vec![Publish { host_ip: None, host_port, container_port }],
         _ => Vec::new(),
     };
     let mount = |volume: &Volume| Mount {
@@ -207,18 +180,17 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     };
     ContainerSpec {
         image: image.to_owned(),
-        env: app
-            .env
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect(),
+        env: app.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         labels: record.to_labels(),
         command: app.command.clone(),
         publish,
         mounts: app.volumes.iter().map(mount).collect(),
         memory: app.memory,
         // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
-        network: app.network.as_ref().map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
+        network: app
+            .network
+            .as_ref()
+            .map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
         restart: RestartPolicy::UnlessStopped,
         stop_timeout: Some(app.stop_timeout),
         ..ContainerSpec::default()
@@ -227,12 +199,7 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
 
 /// What can be found wrong before anything is sent or changed.
 async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
-    let refuse = |why: String| {
-        Err(Error::Preflight {
-            host: remote.name().clone(),
-            why,
-        })
-    };
+    let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
     let version = remote.engine.version();
     if order.image.architecture != version.architecture || order.image.os != version.os {
         let (image, engine) = (&order.image, version);
@@ -249,10 +216,7 @@ async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     let Some(port) = order.app.publish else {
         return Ok(());
     };
-    let containers = remote
-        .engine
-        .list_containers(false, &[])
-        .await?;
+    let containers = remote.engine.list_containers(false, &[]).await?;
     let taken = containers.iter().find(|container| {
         container.ports.iter().any(|published| published.host_port == port)
             && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())

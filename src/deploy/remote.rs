@@ -68,11 +68,7 @@ impl Remote {
         let target = Target::resolve(host).await?;
         let session = Session::connect(&target).await?;
         let engine = Engine::over_ssh(&session).await?;
-        Ok(Self {
-            host: host.clone(),
-            session,
-            engine,
-        })
+        Ok(Self { host: host.clone(), session, engine })
     }
 
     /// The host's name.
@@ -103,25 +99,15 @@ impl Remote {
     }
 
     async fn containers(&self, label: &str) -> Result<BTreeMap<AppName, Deployed>, Error> {
-        let summaries = self
-            .engine
-            .list_containers(true, &[label])
-            .await?;
+        let summaries = self.engine.list_containers(true, &[label]).await?;
         let mut found: BTreeMap<AppName, (Vec<Found>, Option<Container>, Vec<(String, String)>)> =
             BTreeMap::new();
         for summary in summaries {
             // Gone since the listing: then it is not there.
-            let Some(container) = self
-                .engine
-                .inspect(&summary.id.0)
-                .await?
-            else {
+            let Some(container) = self.engine.inspect(&summary.id.0).await? else {
                 continue;
             };
-            let Some(app) = container
-                .labels
-                .get(labels::APP)
-                .and_then(|name| AppName::parse(name).ok())
+            let Some(app) = container.labels.get(labels::APP).and_then(|name| AppName::parse(name).ok())
             else {
                 continue;
             };
@@ -148,14 +134,7 @@ impl Remote {
             .into_iter()
             .map(|(app, (containers, live, strange))| {
                 let situation = Situation::of(&app, containers);
-                (
-                    app,
-                    Deployed {
-                        situation,
-                        live,
-                        strange,
-                    },
-                )
+                (app, Deployed { situation, live, strange })
             })
             .collect())
     }

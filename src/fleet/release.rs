@@ -43,11 +43,7 @@ impl ReleaseId {
                 'x' => c.is_ascii_digit() || ('a'..='f').contains(&c),
                 other => c == other,
             });
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ReleaseIdError(text.to_owned()))
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err(ReleaseIdError(text.to_owned())) }
     }
 
     /// The id as text.
@@ -140,13 +136,7 @@ mod tests {
         assert_eq!(first.as_str(), "20261125-184203-3f2c");
         assert!(first < second);
         assert_eq!(ReleaseId::parse(first.as_str()), Ok(first));
-        for text in [
-            "",
-            "20261125-184203-3F2C",
-            "20261125-184203-3f2c'",
-            "$(id)",
-            "20261125_184203_3f2c",
-        ] {
+        for text in ["", "20261125-184203-3F2C", "20261125-184203-3f2c'", "$(id)", "20261125_184203_3f2c"] {
             assert!(ReleaseId::parse(text).is_err(), "{text}");
         }
     }

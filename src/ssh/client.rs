@@ -34,10 +34,7 @@ impl From<russh::Error> for Failure {
 impl Failure {
     pub(super) fn on(self, target: &Target) -> Error {
         match self {
-            Self::Protocol(source) => Error::Handshake {
-                host: target.host.clone(),
-                source,
-            },
+            Self::Protocol(source) => Error::Handshake { host: target.host.clone(), source },
             Self::HostKey(error) => Error::HostKey(error),
         }
     }

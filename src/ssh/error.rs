@@ -179,9 +179,7 @@ pub struct Offer {
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.key, self.origin)?;
-        self.failed
-            .as_ref()
-            .map_or(Ok(()), |why| write!(f, ": {}", printable(why, SERVER_TEXT_LIMIT)))
+        self.failed.as_ref().map_or(Ok(()), |why| write!(f, ": {}", printable(why, SERVER_TEXT_LIMIT)))
     }
 }
 
@@ -194,10 +192,7 @@ fn offers(offered: &[Offer], locked: &[PathBuf]) -> String {
         parts.push(format!("refused {}", keys.join(", ")));
     }
     for path in locked {
-        parts.push(format!(
-            "the key {} has a passphrase and is in no agent",
-            path.display()
-        ));
+        parts.push(format!("the key {} has a passphrase and is in no agent", path.display()));
     }
     parts.join("; ")
 }
@@ -228,9 +223,7 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth {
-                locked, user, host, ..
-            } => Some(match locked.first() {
+            Self::Auth { locked, user, host, .. } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
                 None => format!(
                     "check the user (`{user}`) of {host} in fleet.toml, and that one of your keys is in its \
@@ -240,10 +233,7 @@ impl Error {
             Self::Connect { .. } => {
                 Some("check the address and port in fleet.toml, and that sshd runs there".to_owned())
             }
-            Self::Channel {
-                failure: ChannelFailure::Prohibited,
-                ..
-            } => Some(
+            Self::Channel { failure: ChannelFailure::Prohibited, .. } => Some(
                 "sshd_config of the host must not forbid it: AllowStreamLocalForwarding, AllowTcpForwarding"
                     .to_owned(),
             ),

@@ -141,10 +141,7 @@ pub fn fingerprint(key: &PublicKey) -> String {
 
 fn read_bounded(file: &Path) -> io::Result<String> {
     if fs::metadata(file)?.len() > SIZE_LIMIT {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file is too large",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too large"));
     }
     fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -157,9 +154,7 @@ fn matches(patterns: &HostPatterns, name: &str) -> bool {
         }
         HostPatterns::Patterns(patterns) => {
             let hit = |pattern: &str| glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
-            let refused = patterns
-                .iter()
-                .any(|pattern| pattern.strip_prefix('!').is_some_and(hit));
+            let refused = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(hit));
             !refused && patterns.iter().any(|pattern| hit(pattern))
         }
     }

@@ -53,9 +53,7 @@ struct Inner {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("host", &self.0.target.host)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("host", &self.0.target.host).finish_non_exhaustive()
     }
 }
 
@@ -81,9 +79,8 @@ impl Session {
         };
         match via {
             None => {
-                let dial = tokio::time::timeout(CONNECT, transport::dial(target))
-                    .await
-                    .map_err(|_| late())?;
+                let dial =
+                    tokio::time::timeout(CONNECT, transport::dial(target)).await.map_err(|_| late())?;
                 let stream = dial.map_err(|source| Error::Connect {
                     host: target.host.clone(),
                     address: target.endpoint(),
@@ -103,14 +100,8 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let known =
-            KnownKeys::read(&target.known_hosts_name(), &target.known_hosts).map_err(|(path, source)| {
-                Error::KnownHosts {
-                    host: target.host.clone(),
-                    path,
-                    source,
-                }
-            })?;
+        let known = KnownKeys::read(&target.known_hosts_name(), &target.known_hosts)
+            .map_err(|(path, source)| Error::KnownHosts { host: target.host.clone(), path, source })?;
         let config = Arc::new(configuration(&known));
         let target = Arc::new(target.clone());
         let (sender, ended) = watch::channel(None);
@@ -122,12 +113,7 @@ impl Session {
         tokio::time::timeout(AUTHENTICATE, auth::authenticate(&mut handle, &target))
             .await
             .map_err(|_| deadline(&target.host, "logging in", AUTHENTICATE))??;
-        Ok(Self(Arc::new(Inner {
-            target,
-            handle,
-            ended,
-            via,
-        })))
+        Ok(Self(Arc::new(Inner { target, handle, ended, via })))
     }
 
     /// The host.
@@ -150,10 +136,7 @@ impl Session {
     pub async fn open_unix(&self, path: &str) -> Result<ByteStream, Error> {
         let (session, path) = (self.clone(), path.to_owned());
         let what = format!("the socket {path}");
-        self.open(what, async move {
-            session.0.handle.channel_open_direct_streamlocal(path).await
-        })
-        .await
+        self.open(what, async move { session.0.handle.channel_open_direct_streamlocal(path).await }).await
     }
 
     /// Connects to a TCP port as seen from the host.
@@ -164,11 +147,7 @@ impl Session {
         let (session, address) = (self.clone(), address.to_owned());
         let what = format!("a connection to {address} port {port}");
         let open = async move {
-            session
-                .0
-                .handle
-                .channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0)
-                .await
+            session.0.handle.channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0).await
         };
         self.open(what, open).await
     }
@@ -209,9 +188,7 @@ impl Session {
     /// Those of [`Self::run`].
     pub async fn run_within(&self, command: &str, stdin: &[u8], limit: Duration) -> Result<Output, Error> {
         let work = async { self.exec(command).await?.complete(stdin, RUN_LIMIT).await };
-        tokio::time::timeout(limit, work)
-            .await
-            .map_err(|_| deadline(self.host(), "a command", limit))?
+        tokio::time::timeout(limit, work).await.map_err(|_| deadline(self.host(), "a command", limit))?
     }
 
     /// Whether the connection has ended.
@@ -232,10 +209,7 @@ impl Session {
     /// Ends the connection. Streams that are still open break off.
     pub async fn disconnect(&self) {
         // The only way to fail is that it has ended already.
-        let bye = self
-            .0
-            .handle
-            .disconnect(russh::Disconnect::ByApplication, "", "en");
+        let bye = self.0.handle.disconnect(russh::Disconnect::ByApplication, "", "en");
         let _ = tokio::time::timeout(OPEN, bye).await;
         if let Some(via) = &self.0.via {
             Box::pin(via.disconnect()).await;
@@ -275,35 +249,19 @@ impl Session {
             russh::Error::RequestDenied => super::ChannelFailure::Prohibited,
             _ => return self.lost(),
         };
-        Error::Channel {
-            host: self.host().clone(),
-            what,
-            failure,
-        }
+        Error::Channel { host: self.host().clone(), what, failure }
     }
 
     fn lost(&self) -> Error {
-        let reason = self
-            .0
-            .ended
-            .borrow()
-            .clone()
-            .unwrap_or_else(|| "the connection was closed".to_owned());
-        Error::Lost {
-            host: self.host().clone(),
-            reason,
-        }
+        let reason = self.0.ended.borrow().clone().unwrap_or_else(|| "the connection was closed".to_owned());
+        Error::Lost { host: self.host().clone(), reason }
     }
 }
 
 type Parts = (stream::Reader, stream::Writer, Arc<stream::State>);
 
 fn deadline(host: &HostName, what: &str, after: Duration) -> Error {
-    Error::Deadline {
-        host: host.clone(),
-        what: what.to_owned(),
-        after,
-    }
+    Error::Deadline { host: host.clone(), what: what.to_owned(), after }
 }
 
 fn configuration(known: &KnownKeys) -> client::Config {
@@ -312,10 +270,7 @@ fn configuration(known: &KnownKeys) -> client::Config {
         window_size: WINDOW,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVE_MAX,
-        preferred: Preferred {
-            key: Cow::Owned(known.prefer(&defaults.key)),
-            ..defaults
-        },
+        preferred: Preferred { key: Cow::Owned(known.prefer(&defaults.key)), ..defaults },
         ..client::Config::default()
     }
 }

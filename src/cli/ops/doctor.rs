@@ -48,7 +48,12 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Doctor) -> Res
         ui.json(&serde_json::json!({ "host": host.name, "ok": code == exit::DONE, "checks": checks }));
     } else {
         for check in &checks {
-            ui.out(&format!("{} {:<10} {}", if check.ok { "ok  " } else { "FAIL" }, check.check, check.found));
+            ui.out(&format!(
+                "{} {:<10} {}",
+                if check.ok { "ok  " } else { "FAIL" },
+                check.check,
+                check.found
+            ));
             if let Some(fix) = &check.fix {
                 ui.out(&format!("                {fix}"));
             }
@@ -105,7 +110,10 @@ fn transport(engine: &Engine) -> Check {
     match engine.transport() {
         Transport::DialStdio { .. } => Check::good(
             "transport",
-            format!("{}; slower, and limited by sshd's MaxSessions. Allow AllowStreamLocalForwarding for the fast way", engine.transport()),
+            format!(
+                "{}; slower, and limited by sshd's MaxSessions. Allow AllowStreamLocalForwarding for the fast way",
+                engine.transport()
+            ),
         ),
         transport => Check::good("transport", transport.to_string()),
     }
@@ -116,11 +124,15 @@ async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
     let takes = if takes_zstd(version) { "takes zstd itself" } else { "needs `zstd -d` on the host" };
     checks.push(Check::good(
         "engine",
-        format!("{} (API {}, {}/{}), {takes}", version.version, version.negotiated, version.os, version.architecture),
+        format!(
+            "{} (API {}, {}/{}), {takes}",
+            version.version, version.negotiated, version.os, version.architecture
+        ),
     ));
     match engine.info().await {
         Ok(info) => {
-            checks.push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root.display())));
+            checks
+                .push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root.display())));
             let now = crate::clock::now();
             if let Some(theirs) = info.system_time {
                 let skew = now.since(theirs).max(theirs.since(now));
@@ -158,16 +170,22 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let have = |tool: &str| text.lines().any(|line| line == format!("have {tool}"));
-    let missing: Vec<_> = ["flock", "timeout", "head", "dd", "sed"].into_iter().filter(|tool| !have(tool)).collect();
+    let missing: Vec<_> =
+        ["flock", "timeout", "head", "dd", "sed"].into_iter().filter(|tool| !have(tool)).collect();
     checks.push(if missing.is_empty() {
         Check::good("tools", "everything that the deploy lock needs is there")
     } else {
         Check::bad("tools", format!("missing: {}", missing.join(", ")), "install util-linux and coreutils")
     });
     if !takes_zstd(engine.version()) && !(have("zstd") && have("docker")) {
-        checks.push(Check::bad("transfer", "no zstd there, so images are sent as gzip: larger and slower", "install zstd"));
+        checks.push(Check::bad(
+            "transfer",
+            "no zstd there, so images are sent as gzip: larger and slower",
+            "install zstd",
+        ));
     }
-    let free = text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());
+    let free =
+        text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());
     if let Some(free) = free.map(|kibibytes| kibibytes.saturating_mul(1024)) {
         let found = format!("{} free where images are kept", super::steps::bytes(free));
         checks.push(if free < LOW_SPACE {

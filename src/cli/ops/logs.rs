@@ -39,7 +39,10 @@ pub(super) async fn run(
 fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
     let Some(subject) = &observation.subject else {
         if let Fact::HostUnreachable { reason } = &observation.fact {
-            ui.tagged(Tag::Warning, &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)));
+            ui.tagged(
+                Tag::Warning,
+                &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)),
+            );
         }
         return;
     };
@@ -62,7 +65,9 @@ fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
             line.push_str(&printable(text, LINE));
             ui.out(&line);
         }
-        Fact::Gap { reason } => ui.tagged(Tag::Warning, &format!("lines are missing here: {}", printable(reason, LINE))),
+        Fact::Gap { reason } => {
+            ui.tagged(Tag::Warning, &format!("lines are missing here: {}", printable(reason, LINE)))
+        }
         _ => {}
     }
 }

@@ -61,7 +61,10 @@ fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
 fn read_one(path: &Path) -> Result<(String, String), Failure> {
     let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
     if size > LIMIT {
-        return Err(Failure::new(exit::USAGE, format!("{} has {size} bytes, {LIMIT} are allowed", path.display())));
+        return Err(Failure::new(
+            exit::USAGE,
+            format!("{} has {size} bytes, {LIMIT} are allowed", path.display()),
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     Ok((path.display().to_string(), text))
@@ -99,12 +102,14 @@ fn test(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
 fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     let rules = named(files)?;
     let row = |rule: &crate::rules::Rule| {
-        let ladder: Vec<_> = rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
+        let ladder: Vec<_> =
+            rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
         vec![rule.name().to_owned(), rule.class().to_string(), ladder.join(", then ")]
     };
     let rows: Vec<_> = rules.rules().iter().map(row).collect();
     if files.json {
-        let list: Vec<_> = rows.iter().map(|row| json!({ "rule": row[0], "class": row[1], "ladder": row[2] })).collect();
+        let list: Vec<_> =
+            rows.iter().map(|row| json!({ "rule": row[0], "class": row[1], "ladder": row[2] })).collect();
         ui.json(&list);
     } else {
         ui.out(&table(&["RULE", "CLASS", "LADDER"], &rows));

@@ -60,7 +60,11 @@ async fn supervise(
         Mode::Approve => "healing what is approved with `arcane approve ID`",
         _ => "watching; nothing will be changed",
     };
-    ui.note(&format!("{}: {what}. {} loaded.", plural(hosts.len(), "host"), plural(rules.rules().len(), "rule")));
+    ui.note(&format!(
+        "{}: {what}. {} loaded.",
+        plural(hosts.len(), "host"),
+        plural(rules.rules().len(), "rule")
+    ));
     let show = |told: Told| show(ui, options.json, &told);
     let supervisor = run(&hosts, Engine::new(Arc::new(rules)), ceiling, until, &show, cancel).await?;
     if cancel.is_cancelled() && until.duration.is_none() {
@@ -83,7 +87,8 @@ pub(super) async fn run(
     let pool = Pool::default();
     // The watcher outlives the shell by a moment: an action in flight is waited for.
     let watching = CancellationToken::new();
-    let (watcher, observations) = Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+    let (watcher, observations) =
+        Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
     let shell = Shell {
         supervisor: Supervisor::new(Settings::new(ceiling, seed())),
         engine,
@@ -166,9 +171,10 @@ fn notable(observation: &Observation) -> Option<String> {
         Fact::HostReachable => "reachable".to_owned(),
         _ => return None,
     };
-    let subject = observation.subject.as_ref().map_or_else(String::new, |subject| {
-        format!(" {} {}", subject.app, subject.release)
-    });
+    let subject = observation
+        .subject
+        .as_ref()
+        .map_or_else(String::new, |subject| format!(" {} {}", subject.app, subject.release));
     Some(format!("{}  {}{subject} {what}", observation.at.clock_time(), observation.host))
 }
 

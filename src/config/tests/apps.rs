@@ -36,17 +36,10 @@ to  = ["stage1"]
     let project = Project::parse(Path::new("/srv/project/arcane.toml"), text.as_bytes()).unwrap();
     let app = project.app("shop", None).unwrap();
     assert_eq!(app.source, Source::Build("/srv/project/web".into()));
-    assert_eq!(
-        app.to.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
-        ["web1", "production"]
-    );
+    assert_eq!(app.to.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["web1", "production"]);
     assert_eq!((app.publish, app.port), (Some(8001), Some(8080)));
     assert_eq!(app.health.to_string(), "http /healthz?deep=1 within 20s");
-    let env: Vec<String> = app
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let env: Vec<String> = app.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["DEBUG=false", "LOG_LEVEL=info", "WORKERS=4"]);
     assert_eq!(app.command, Some(vec!["serve".to_owned(), "it's".to_owned()]));
     assert_eq!(app.volumes.len(), 2);
@@ -56,31 +49,17 @@ to  = ["stage1"]
     assert_eq!(app.stop_timeout, Duration::from_secs(30));
     assert_eq!(app.prove, Duration::from_secs(300));
     assert_eq!(app.keep, 5);
-    let heal = HealPolicy {
-        mode: Mode::Auto,
-        remedies: vec![Remedy::Restart],
-        verify: Duration::from_secs(90),
-    };
+    let heal =
+        HealPolicy { mode: Mode::Auto, remedies: vec![Remedy::Restart], verify: Duration::from_secs(90) };
     assert_eq!(app.heal, heal);
     assert_eq!(project.warnings, []);
 
-    let staging = project
-        .app("shop", Some(&EnvironmentName::parse("staging").unwrap()))
-        .unwrap();
-    let env: Vec<String> = staging
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let staging = project.app("shop", Some(&EnvironmentName::parse("staging").unwrap())).unwrap();
+    let env: Vec<String> = staging.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(env, ["DEBUG=false", "EXTRA=1", "LOG_LEVEL=debug", "WORKERS=4"]);
-    assert_eq!(
-        staging.to.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
-        ["stage1"]
-    );
+    assert_eq!(staging.to.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["stage1"]);
     assert_eq!(staging.health, app.health);
-    let production = project
-        .app("shop", Some(&EnvironmentName::parse("production").unwrap()))
-        .unwrap();
+    let production = project.app("shop", Some(&EnvironmentName::parse("production").unwrap())).unwrap();
     assert_eq!(production, app);
 }
 
@@ -111,11 +90,7 @@ fn every_probe_can_be_declared() {
     ] {
         let project = project(&format!("[app.a]\nimage = 'a'\nport = 1\nhealth = {health}")).unwrap();
         let within = Duration::from_secs(within);
-        assert_eq!(
-            project.app("a", None).unwrap().health,
-            HealthCheck { probe, within },
-            "{health}"
-        );
+        assert_eq!(project.app("a", None).unwrap().health, HealthCheck { probe, within }, "{health}");
     }
 }
 
@@ -124,35 +99,16 @@ fn unknown_apps_and_environments_are_errors_that_list_what_there_is() {
     let project =
         project("[app.shop]\nimage = 'a'\n[app.shop.environment.staging]\n[app.api]\nimage = 'b'").unwrap();
     let check = |error: Error, message: &str, hint: &str| {
-        assert_eq!(
-            (error.to_string(), error.hint()),
-            (message.to_owned(), Some(hint.to_owned()))
-        );
+        assert_eq!((error.to_string(), error.hint()), (message.to_owned(), Some(hint.to_owned())));
     };
     let environment = |name| EnvironmentName::parse(name).unwrap();
     let error = project.app("shpo", None).unwrap_err();
-    check(
-        error,
-        "arcane.toml has no app `shpo`",
-        "did you mean `shop`? choose from api, shop",
-    );
+    check(error, "arcane.toml has no app `shpo`", "did you mean `shop`? choose from api, shop");
     let error = project.app("shop", Some(&environment("stagin"))).unwrap_err();
-    check(
-        error,
-        "app `shop` has no environment `stagin`",
-        "did you mean `staging`? choose from staging",
-    );
+    check(error, "app `shop` has no environment `stagin`", "did you mean `staging`? choose from staging");
     let error = project.app("api", Some(&environment("staging"))).unwrap_err();
-    check(
-        error,
-        "app `api` has no environment `staging`",
-        "there is no environment at all",
-    );
-    check(
-        project.only_app().unwrap_err(),
-        "arcane.toml has several apps",
-        "name one of api, shop",
-    );
+    check(error, "app `api` has no environment `staging`", "there is no environment at all");
+    check(project.only_app().unwrap_err(), "arcane.toml has several apps", "name one of api, shop");
 }
 
 #[test]
@@ -162,11 +118,7 @@ fn targets_are_checked_against_the_fleet() {
                 [app.a.environment.staging]\nto = ['stage2']\n\
                 [app.b]\nimage = 'b'\nto = ['production']\nport = 1\nports = [80]\n\
                 [app.c]\nimage = 'c'\nto = ['stage1']\nport = 1\nports = [80]\n";
-    let error = project(text)
-        .unwrap()
-        .check_targets(&fleet)
-        .unwrap_err()
-        .to_string();
+    let error = project(text).unwrap().check_targets(&fleet).unwrap_err().to_string();
     let expected = "\
 arcane.toml:3:15: fleet.toml has no host or group `prodution`
   3 | to = ['web1', 'prodution']

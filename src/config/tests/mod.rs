@@ -27,11 +27,7 @@ pub(super) fn check(text: &str, expected: &str) {
 pub(super) fn check_app(lines: &str, expected: &str) {
     let text = format!("[app.shop]\nimage = 'shop:1'\n{lines}");
     let error = project(&text).expect_err(lines).to_string();
-    assert_eq!(
-        error.replace("arcane.toml:", ""),
-        expected.trim_matches('\n'),
-        "\n{error}\n"
-    );
+    assert_eq!(error.replace("arcane.toml:", ""), expected.trim_matches('\n'), "\n{error}\n");
 }
 
 pub(super) fn check_fleet(text: &str, expected: &str) {

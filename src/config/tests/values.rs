@@ -8,58 +8,25 @@ use super::*;
 
 /// Lines of an app, and what is said of them; nothing for a line that is right.
 const LINES: &[(&str, &str)] = &[
-    (
-        "port = '80'",
-        "`port` must be a whole number from 1 to 65535, not text",
-    ),
+    ("port = '80'", "`port` must be a whole number from 1 to 65535, not text"),
     ("port = 0", "`port` must be a whole number from 1 to 65535"),
     ("port = 65536", "`port` must be a whole number from 1 to 65535"),
-    (
-        "port = 99999999999999999999",
-        "`port` must be a whole number from 1 to 65535",
-    ),
-    (
-        "ports = 80",
-        "`ports` must be a list of one host port, like [8001], not a whole number",
-    ),
+    ("port = 99999999999999999999", "`port` must be a whole number from 1 to 65535"),
+    ("ports = 80", "`ports` must be a list of one host port, like [8001], not a whole number"),
     ("ports = []", "`ports` has 0 entries instead of one"),
-    (
-        "port = 1\nports = [0]",
-        "an entry of `ports` must be a whole number from 1 to 65535",
-    ),
+    ("port = 1\nports = [0]", "an entry of `ports` must be a whole number from 1 to 65535"),
     ("keep = 101", "`keep` must be a whole number from 0 to 100"),
     ("keep = -1", "`keep` must be a whole number from 0 to 100"),
-    (
-        "keep = 1.5",
-        "`keep` must be a whole number from 0 to 100, not a fraction",
-    ),
-    (
-        "to = 'web1'",
-        "`to` must be a list of hosts and groups, like [\"web1\"], not text",
-    ),
-    (
-        "to = [1]",
-        "an entry of `to` must be text in quotes, not a whole number",
-    ),
+    ("keep = 1.5", "`keep` must be a whole number from 0 to 100, not a fraction"),
+    ("to = 'web1'", "`to` must be a list of hosts and groups, like [\"web1\"], not text"),
+    ("to = [1]", "an entry of `to` must be text in quotes, not a whole number"),
     ("to = ['a', 'a']", "`a` is named twice"),
-    (
-        "command = 'serve'",
-        "`command` must be a list, like [\"serve\", \"--port\", \"8080\"], not text",
-    ),
+    ("command = 'serve'", "`command` must be a list, like [\"serve\", \"--port\", \"8080\"], not text"),
     ("command = []", "`command` is empty"),
     ("command = ['a\\u0000']", ""),
-    (
-        "command = [\"a\\u0000\"]",
-        "an entry of `command` holds a NUL, which no argument can",
-    ),
-    (
-        "stop_timeout = 10",
-        "`stop_timeout` must be a duration in quotes, like \"20s\", not a whole number",
-    ),
-    (
-        "stop_timeout = '10'",
-        "`10` is not a duration; write it like 5s, 250ms, 2m, 1m30s or 7d",
-    ),
+    ("command = [\"a\\u0000\"]", "an entry of `command` holds a NUL, which no argument can"),
+    ("stop_timeout = 10", "`stop_timeout` must be a duration in quotes, like \"20s\", not a whole number"),
+    ("stop_timeout = '10'", "`10` is not a duration; write it like 5s, 250ms, 2m, 1m30s or 7d"),
     ("stop_timeout = '2h'", "`stop_timeout` must be from 1s to 1h"),
     ("prove = '0s'", "`prove` must be from 100ms to 30d"),
     ("heal = { verify = '2d' }", "`verify` must be from 100ms to 1d"),
@@ -67,34 +34,16 @@ const LINES: &[(&str, &str)] = &[
     ("health = 'http'", "`health` must be a table, not text"),
     ("health = {}", "`health` needs a probe"),
     ("health = { docker = false }", "`docker` can only be true"),
-    (
-        "health = { docker = 1 }",
-        "`docker` must be true, not a whole number",
-    ),
-    (
-        "port = 1\nhealth = { http = 'x' }",
-        "path `x` does not start with /",
-    ),
+    ("health = { docker = 1 }", "`docker` must be true, not a whole number"),
+    ("port = 1\nhealth = { http = 'x' }", "path `x` does not start with /"),
     (
         "port = 1\nhealth = { http = \"/a\\r\\nX: y\" }",
         "path `/a\\r\\nX: y` has characters that a URL cannot hold unescaped",
     ),
-    (
-        "memory = 64",
-        "`memory` must be text in quotes, not a whole number",
-    ),
-    (
-        "memory = '1k'",
-        "`1k` is less than the 6m that Docker needs for a container",
-    ),
-    (
-        "env = { A = 1.5 }",
-        "`A` must be text, a whole number, true or false, not a fraction",
-    ),
-    (
-        "env = { A = \"\\u0000\" }",
-        "`A` holds a NUL, which no variable can",
-    ),
+    ("memory = 64", "`memory` must be text in quotes, not a whole number"),
+    ("memory = '1k'", "`1k` is less than the 6m that Docker needs for a container"),
+    ("env = { A = 1.5 }", "`A` must be text, a whole number, true or false, not a fraction"),
+    ("env = { A = \"\\u0000\" }", "`A` holds a NUL, which no variable can"),
     ("env = { A = 99999999999999999999 }", "`A` is too large a number"),
     (
         "network = '-x'",
@@ -147,10 +96,7 @@ arcane.toml:8:7: host name `-o` has `-` at character 1; use up to 63 of a-z, A-Z
         assert_eq!((problems[0].line, problems[0].column), (1, 6));
         let shown = problems[0].to_string();
         assert!(shown.starts_with("arcane.toml:1:6: app name `"), "{shown}");
-        assert!(
-            shown.chars().count() < 500 && !shown.contains('\u{202e}'),
-            "{shown}"
-        );
+        assert!(shown.chars().count() < 500 && !shown.contains('\u{202e}'), "{shown}");
     }
 }
 
