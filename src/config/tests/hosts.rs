@@ -78,12 +78,19 @@ fn a_selection_is_exactly_what_was_named() {
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
         assert_eq!(names, expected, "{text}");
     }
-    for text in ["", " ", ",", "web1,", "web1,,web2"] {
+    for (text, expected) in [
+        ("", "no host is selected"),
+        (" ", "no host is selected"),
+        (",", "`,` has an empty name in it"),
+        ("web1,", "`web1,` has an empty name in it"),
+        ("web1,,web2", "`web1,,web2` has an empty name in it"),
+    ] {
         let error = fleet.select(text).unwrap_err();
         assert!(
             matches!(error, Error::NothingSelected { .. }),
             "{text:?}: {error}"
         );
+        assert_eq!(error.to_string(), expected);
     }
     assert!(matches!(
         fleet.resolve(Vec::<&str>::new()),
