@@ -53,8 +53,8 @@ pub enum Error {
         /// The names that are there.
         known: Vec<String>,
     },
-    /// An empty selection, which must never come to mean "all".
-    #[error("{} selects no host", quoted(.text))]
+    /// An empty selection, or one with an empty name in it, which must never come to mean "all".
+    #[error("{}", nothing(.text))]
     NothingSelected {
         /// What was given.
         text: String,
@@ -74,16 +74,14 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { file, example, .. } => {
-                Some(format!("write a {file}, for instance:\n\n{example}"))
-            }
-            Self::Unknown { kind, name, known, .. } => {
-                Some(match nearest(name, known.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean {}? choose from {}", quoted(near), listed(known)),
-                    None if known.is_empty() => format!("there is no {kind} at all"),
-                    None => format!("choose from {}", listed(known)),
-                })
-            }
+            Self::Missing { example, .. } => Some(format!("write one, for instance:\n\n{example}")),
+            Self::Unknown {
+                kind, name, known, ..
+            } => Some(match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {}? choose from {}", quoted(near), listed(known)),
+                None if known.is_empty() => format!("there is no {kind} at all"),
+                None => format!("choose from {}", listed(known)),
+            }),
             Self::NothingSelected { .. } => Some("name hosts or groups, like web1,staging".to_owned()),
             Self::SeveralApps { known, .. } => Some(format!("name one of {}", listed(known))),
             Self::Invalid(_) | Self::Unreadable { .. } | Self::TooLarge { .. } => None,
@@ -114,4 +112,12 @@ fn rendered(problems: &[Problem]) -> String {
 fn places(looked: &[PathBuf]) -> String {
     let shown: Vec<_> = looked.iter().map(|path| path.to_string_lossy()).collect();
     listed(&shown)
+}
+
+fn nothing(text: &str) -> String {
+    if text.trim().is_empty() {
+        "no host is selected".to_owned()
+    } else {
+        format!("{} has an empty name in it", quoted(text))
+    }
 }
