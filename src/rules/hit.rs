@@ -39,12 +39,21 @@ impl Hit {
 
 /// A line as evidence: cut, and safe to show.
 pub(super) fn shown_line(line: &str) -> String {
-    let cut = line.floor_char_boundary(EVIDENCE_LINE);
+    let cut = boundary(line, EVIDENCE_LINE);
     let mut shown = printable(&line[..cut], EVIDENCE_LINE);
     if cut < line.len() {
         shown.push_str(&format!("… ({} more bytes)", line.len() - cut));
     }
     shown
+}
+
+/// The last character boundary not after `at`.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at)
+        .rev()
+        .find(|&index| text.is_char_boundary(index))
+        .unwrap_or(0)
 }
 
 /// A captured value: cut, and safe to show.

@@ -3,8 +3,9 @@
 
 use super::event::EventKind;
 use super::log::LogPattern;
-use super::problem::{Problem, Source};
+use super::problem::{Problem, Source, nearest};
 use super::rule::{Case, Rule, Trigger};
+use crate::fleet::text::quoted;
 use crate::fleet::{Fact, Mode};
 
 /// What makes a rule unsafe: it would act unattended on text alone, or on an operator's own stop.
@@ -78,6 +79,26 @@ pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         problems.extend(unsampled(rule, pattern, sources));
     }
     problems
+}
+
+/// Names in `also` that no rule of the set has: they would allow nothing, and hide a typing error.
+pub(super) fn unknown_companions(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
+    let known: Vec<&str> = rules
+        .iter()
+        .flat_map(|rule| [rule.id.as_str(), rule.name()])
+        .collect();
+    let cases = rules.iter().flat_map(|rule| &rule.cases);
+    let named = cases.flat_map(|case| case.also.iter().map(move |also| (case, also.as_str())));
+    named
+        .filter(|(_, also)| !known.contains(also))
+        .map(|(case, also)| {
+            let message = format!("`also` names {}, which is no rule of this set", quoted(also));
+            let mut problem = sources[case.place.source].problem(&case.place.span, message);
+            problem.hint =
+                nearest(also, known.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+            problem
+        })
+        .collect()
 }
 
 /// Whether some rung changes a server without asking.

@@ -40,7 +40,7 @@ pub(super) fn of_literal(text: &str) -> Option<Required> {
 
 /// Of several sets, each of which would do, the one that lets the fewest lines through.
 pub(super) fn best(sets: impl IntoIterator<Item = Required>) -> Option<Required> {
-    sets.into_iter().max_by_key(|set| selectivity(set))
+    sets.into_iter().max_by_key(selectivity)
 }
 
 /// The union of sets of which one is met; `None` when some alternative has no set of its own.

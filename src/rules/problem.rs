@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::hit::boundary;
 use crate::fleet::text::{plural, printable};
 
 /// How much of a source line is shown around the caret, in characters.
@@ -32,7 +33,8 @@ impl fmt::Display for Problem {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let (shown, offset) = self.excerpt();
-        let carets = "^".repeat(self.width.clamp(1, SHOWN));
+        let room = shown.chars().count().saturating_sub(offset);
+        let carets = "^".repeat(self.width.min(room).max(1));
         writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         writeln!(f, "  {number} | {shown}")?;
         write!(f, "  {margin} | {}{carets}", " ".repeat(offset))?;
@@ -87,8 +89,8 @@ pub(super) struct Source {
 impl Source {
     /// A problem with the bytes `span` of this file.
     pub(super) fn problem(&self, span: &Range<usize>, message: impl Into<String>) -> Problem {
-        let start = self.boundary(span.start);
-        let end = self.boundary(span.end).max(start);
+        let start = boundary(&self.text, span.start);
+        let end = boundary(&self.text, span.end).max(start);
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line_end = self.text[start..]
@@ -106,15 +108,6 @@ impl Source {
             hint: None,
             text: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
         }
-    }
-
-    /// The nearest character boundary at or before `at`.
-    fn boundary(&self, at: usize) -> usize {
-        let at = at.min(self.text.len());
-        (0..=at)
-            .rev()
-            .find(|&index| self.text.is_char_boundary(index))
-            .unwrap_or(0)
     }
 }
 

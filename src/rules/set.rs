@@ -11,9 +11,13 @@ use super::rule::{Rule, Trigger};
 use super::{ansi, lint, trial};
 
 /// The built-in rule files.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 6] = [
     ("core.toml", include_str!("../../rules/core.toml")),
     ("runtime.toml", include_str!("../../rules/runtime.toml")),
+    ("system.toml", include_str!("../../rules/system.toml")),
+    ("network.toml", include_str!("../../rules/network.toml")),
+    ("config.toml", include_str!("../../rules/config.toml")),
+    ("data.toml", include_str!("../../rules/data.toml")),
 ];
 
 /// Rules that were read, found sound, and compiled.
@@ -115,9 +119,12 @@ impl RuleSet {
     /// tried on every line.
     #[must_use]
     pub fn lint(&self) -> Vec<Problem> {
-        self.rules
+        let careless = self
+            .rules
             .iter()
-            .flat_map(|rule| lint::careless_parts(rule, &self.sources))
+            .flat_map(|rule| lint::careless_parts(rule, &self.sources));
+        careless
+            .chain(lint::unknown_companions(&self.rules, &self.sources))
             .collect()
     }
 
