@@ -1,32 +1,26 @@
 //! The engine: observations in, signals out. It holds everything that rules remember, within fixed bounds, and takes
 //! every decision by the timestamps of the observations, so that a replay of a recording decides the same.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounded::Bounded;
+use super::candidate::{Candidate, Unconfirmed, WindowKey};
 use super::hit::{Hit, shown_capture, shown_line};
 use super::index::Scratch;
 use super::memory::{Memory, Seen};
 use super::rule::{Key, Rule, Trigger};
 use super::set::RuleSet;
 use super::trace::{NOTES, Note, Outcome};
-use super::window::{Counted, EVIDENCE, Full, Process, Window};
-use crate::fleet::{
-    Evidence, Fact, Freshness, HostName, Observation, Role, Signal, Stream, Subject, Timestamp,
-};
+use super::window::{Counted, Process, Window};
+use crate::fleet::{Fact, Freshness, HostName, Observation, Role, Signal, Stream, Subject, Timestamp};
 
 /// Keys remembered for each rule.
 const KEYS: usize = 1000;
-/// Signals that wait for a state change to confirm them.
-const WAITING: usize = 1000;
 /// How much longer than its own time an unconfirmed signal is kept, since streams of one host arrive out of step.
 const LATE: Duration = Duration::from_secs(60);
 /// The same where the time is not the host's own: how far clocks may differ.
 const SKEW: Duration = Duration::from_secs(3600);
-
-type WindowKey = Vec<String>;
 
 /// Runs observations through a set of rules.
 #[derive(Debug, Clone)]
@@ -36,21 +30,8 @@ pub struct Engine {
     memory: Memory,
     /// For each rule, what it has seen.
     windows: Vec<Bounded<WindowKey, Window>>,
-    waiting: VecDeque<Waiting>,
-    dropped: u64,
+    unconfirmed: Unconfirmed,
     notes: Option<Vec<Note>>,
-}
-
-/// A signal that a state change must confirm.
-#[derive(Debug, Clone)]
-struct Waiting {
-    rule: usize,
-    key: WindowKey,
-    host: HostName,
-    subject: Arc<Subject>,
-    process: Process,
-    full: Full,
-    at: Timestamp,
 }
 
 /// Where a hit happened.
@@ -70,8 +51,7 @@ impl Engine {
             scratch: Scratch::default(),
             memory: Memory::new(),
             windows,
-            waiting: VecDeque::new(),
-            dropped: 0,
+            unconfirmed: Unconfirmed::default(),
             notes: None,
         }
     }
@@ -93,9 +73,9 @@ impl Engine {
     /// Takes in one observation; gives the signals it made.
     pub fn observe(&mut self, observation: &Observation) -> Vec<Signal> {
         self.memory.learn(observation);
-        self.forget_unconfirmed(|waiting, within| {
-            waiting.host == observation.host && observation.at > waiting.at + within + LATE
-        });
+        let host = Some(&observation.host);
+        self.unconfirmed
+            .forget(self.rules.rules(), host, observation.at, LATE);
         let Some(subject) = &observation.subject else {
             return Vec::new();
         };
@@ -125,7 +105,7 @@ impl Engine {
 
     /// Time has passed without observations. What waited in vain for its confirmation is let go.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Signal> {
-        self.forget_unconfirmed(|waiting, within| now > waiting.at + within + SKEW);
+        self.unconfirmed.forget(self.rules.rules(), None, now, SKEW);
         Vec::new()
     }
 
@@ -133,7 +113,7 @@ impl Engine {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let windows: u64 = self.windows.iter().map(Bounded::evicted).sum();
-        windows + self.memory.evicted() + self.dropped
+        windows + self.memory.evicted() + self.unconfirmed.dropped()
     }
 
     fn judge_line(
@@ -235,7 +215,7 @@ impl Engine {
             }
             Counted::Full(full) => full,
         };
-        let waiting = Waiting {
+        let candidate = Candidate {
             rule: number,
             key,
             host: scene.host.clone(),
@@ -243,135 +223,44 @@ impl Engine {
             process,
             full,
             at: hit.at,
+            fault: hit.fault,
         };
         if rule.confirm.is_empty() {
             self.note(number, hit, Outcome::Fired);
-            return Some(self.fire(waiting, hit.at, hit.fault));
+            return Some(self.fire(candidate));
         }
-        let confirmed = rule.confirm.iter().find_map(|confirmation| {
+        let near = rule.confirm.iter().find_map(|confirmation| {
             let wanted = (&confirmation.event, confirmation.within);
-            self.memory
-                .near(scene.host, scene.subject, hit.at, wanted)
-                .cloned()
+            self.memory.near(scene.host, scene.subject, hit.at, wanted)
         });
-        if let Some(seen) = confirmed {
+        if let Some(seen) = near.cloned() {
             self.note(number, hit, Outcome::Fired);
-            return Some(self.fire_confirmed(waiting, &seen, hit.fault));
+            return Some(self.fire(candidate.confirmed_by(&seen)));
         }
         self.note(number, hit, Outcome::Unconfirmed);
-        self.wait(waiting);
+        self.unconfirmed.keep(candidate);
         None
     }
 
-    /// Keeps a signal until it is confirmed. Of one key only the newest waits: what confirms it comes after it.
-    fn wait(&mut self, mut waiting: Waiting) {
-        let same = |other: &Waiting| other.rule == waiting.rule && other.key == waiting.key;
-        if let Some(place) = self.waiting.iter().position(same)
-            && let Some(earlier) = self.waiting.remove(place)
-        {
-            waiting.full.repeats += earlier.full.repeats;
-        }
-        if self.waiting.len() == WAITING {
-            self.waiting.pop_front();
-            self.dropped += 1;
-        }
-        self.waiting.push_back(waiting);
-    }
-
-    /// Lets go of signals that this state change confirms.
+    /// Fires what has waited for this state change.
     fn confirm(&mut self, scene: Scene<'_>, seen: &Seen, signals: &mut Vec<Signal>) {
-        let rules = Arc::clone(&self.rules);
-        let confirmed = |waiting: &Waiting| {
-            let apart = seen.at.since(waiting.at).max(waiting.at.since(seen.at));
-            let fits = rules.rules()[waiting.rule].confirm.iter().any(|confirmation| {
-                confirmation.event.matches(seen.kind, seen.exit_code) && apart <= confirmation.within
+        let change = (scene.host, scene.subject.as_ref(), seen);
+        while let Some(candidate) = self.unconfirmed.take(self.rules.rules(), change) {
+            self.record(Note {
+                at: seen.at,
+                rule: candidate.rule,
+                text: seen.text.clone(),
+                outcome: Outcome::Fired,
             });
-            fits && waiting.host == *scene.host && waiting.subject.container == scene.subject.container
-        };
-        while let Some(place) = self.waiting.iter().position(confirmed) {
-            let Some(waiting) = self.waiting.remove(place) else {
-                break;
-            };
-            if let Some(notes) = &mut self.notes
-                && notes.len() < NOTES
-            {
-                let (at, rule, text) = (seen.at, waiting.rule, seen.text.clone());
-                notes.push(Note {
-                    at,
-                    rule,
-                    text,
-                    outcome: Outcome::Fired,
-                });
-            }
-            let fault =
-                matches!(&rules.rules()[waiting.rule].trigger, Trigger::Event { on, .. } if on.shows_fault());
-            signals.push(self.fire_confirmed(waiting, seen, fault));
+            signals.push(self.fire(candidate.confirmed_by(seen)));
         }
     }
 
-    fn fire_confirmed(&mut self, mut waiting: Waiting, seen: &Seen, fault: bool) -> Signal {
-        let at = waiting.at.max(seen.at);
-        let evidence = &mut waiting.full.evidence;
-        evidence.push(Evidence {
-            at: seen.at,
-            text: seen.text.clone(),
-        });
-        evidence.sort_by_key(|evidence| evidence.at);
-        if evidence.len() > EVIDENCE {
-            evidence.remove(0);
-        }
-        waiting.full.live &= seen.live;
-        self.fire(waiting, at, fault || seen.kind.shows_fault())
-    }
-
-    fn fire(&mut self, waiting: Waiting, at: Timestamp, fault: bool) -> Signal {
-        let Waiting {
-            rule: number,
-            key,
-            host,
-            subject,
-            process,
-            full,
-            ..
-        } = waiting;
-        let rules = Arc::clone(&self.rules);
-        let rule = &rules.rules()[number];
-        self.windows[number]
-            .entry(&key)
-            .quieten(at, rule.cooldown, process);
-        let mut captures = full.captures;
-        captures.insert("count".to_owned(), full.count.to_string());
-        captures.insert("repeats".to_owned(), full.repeats.to_string());
-        Signal {
-            at,
-            rule: rule.name.clone(),
-            class: rule.class,
-            say: sentence(rule, &host, &subject, &captures),
-            host,
-            app: subject.app.clone(),
-            release: subject.release.clone(),
-            container: subject.container.clone(),
-            captures,
-            evidence: full.evidence,
-            state_evidence: fault,
-            live: full.live,
-            ladder: rule.heal.clone(),
-            verify: rule.verify.clone(),
-            forbid: rule.forbid.clone(),
-        }
-    }
-
-    /// Lets go of what waited longer than it takes; only memory depends on it, never a decision.
-    fn forget_unconfirmed(&mut self, is_late: impl Fn(&Waiting, Duration) -> bool) {
-        let rules = &self.rules;
-        self.waiting.retain(|waiting| {
-            let longest = rules.rules()[waiting.rule]
-                .confirm
-                .iter()
-                .map(|one| one.within)
-                .max();
-            !is_late(waiting, longest.unwrap_or_default())
-        });
+    fn fire(&mut self, candidate: Candidate) -> Signal {
+        let rule = &self.rules.rules()[candidate.rule];
+        let window = self.windows[candidate.rule].entry(&candidate.key);
+        window.quieten(candidate.at, rule.cooldown, candidate.process.clone());
+        candidate.into_signal(rule)
     }
 
     fn process(&self, scene: Scene<'_>) -> Process {
@@ -382,15 +271,21 @@ impl Engine {
     }
 
     fn note(&mut self, rule: usize, hit: &Hit, outcome: Outcome) {
-        if let Some(notes) = &mut self.notes
-            && notes.len() < NOTES
-        {
-            notes.push(Note {
+        if self.notes.is_some() {
+            self.record(Note {
                 at: hit.at,
                 rule,
                 text: hit.text.clone(),
                 outcome,
             });
+        }
+    }
+
+    fn record(&mut self, note: Note) {
+        if let Some(notes) = &mut self.notes
+            && notes.len() < NOTES
+        {
+            notes.push(note);
         }
     }
 }
@@ -406,23 +301,4 @@ fn window_key(rule: &Rule, scene: Scene<'_>, hit: &Hit) -> WindowKey {
     let mut key: WindowKey = rule.by.iter().map(part).collect();
     key.push(scene.subject.release.to_string());
     key
-}
-
-/// The rule's sentence, filled in. Repeats that were kept quiet are told even when the sentence does not ask.
-fn sentence(rule: &Rule, host: &HostName, subject: &Subject, captures: &BTreeMap<String, String>) -> String {
-    let mut values: BTreeMap<&str, String> = captures
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
-    values.insert("app", subject.app.to_string());
-    values.insert("host", host.to_string());
-    values.insert("release", subject.release.to_string());
-    values.insert("container", subject.container.short().to_owned());
-    values.insert("rule", rule.name.clone());
-    let mut say = rule.say.fill(&values);
-    let repeats = values.get("repeats").map_or("0", String::as_str);
-    if repeats != "0" && !rule.say.captures().any(|(name, _)| name == "repeats") {
-        say.push_str(&format!(" ({repeats} more since the last time)"));
-    }
-    say
 }

@@ -7,6 +7,7 @@
 
 mod ansi;
 mod bounded;
+mod candidate;
 mod engine;
 mod event;
 mod hit;

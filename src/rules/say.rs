@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::rule::Rule;
+use crate::fleet::{HostName, Subject};
+
 /// Names that are always known, whatever a rule's patterns capture.
 pub(super) const KNOWN: [&str; 7] = ["app", "host", "release", "container", "rule", "count", "repeats"];
 
@@ -75,6 +78,30 @@ fn capture(inside: &str) -> Result<Part, String> {
         name: name.to_owned(),
         optional,
     })
+}
+
+/// The rule's sentence, filled in. Repeats that were kept quiet are told even when the sentence does not ask.
+pub(super) fn sentence(
+    rule: &Rule,
+    host: &HostName,
+    subject: &Subject,
+    captures: &BTreeMap<String, String>,
+) -> String {
+    let mut values: BTreeMap<&str, String> = captures
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    values.insert("app", subject.app.to_string());
+    values.insert("host", host.to_string());
+    values.insert("release", subject.release.to_string());
+    values.insert("container", subject.container.short().to_owned());
+    values.insert("rule", rule.name.clone());
+    let mut say = rule.say.fill(&values);
+    let repeats = values.get("repeats").map_or("0", String::as_str);
+    if repeats != "0" && !rule.say.captures().any(|(name, _)| name == "repeats") {
+        say.push_str(&format!(" ({repeats} more since the last time)"));
+    }
+    say
 }
 
 #[cfg(test)]

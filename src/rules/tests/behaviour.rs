@@ -160,6 +160,54 @@ fn confirmation_comes_before_or_after_but_near() {
 }
 
 #[test]
+fn a_confirmation_is_of_the_same_container_and_as_live() {
+    let rule = "log = { any = ['boom'] }\nconfirm = { any = [{ event = \"die\" }] }";
+    let elsewhere = Observation {
+        host: HostName::parse("web2").unwrap(),
+        ..die(1, 1)
+    };
+    assert_eq!(play(rule, &[line(0, "boom"), elsewhere.clone()]).len(), 0);
+    assert_eq!(play(rule, &[elsewhere, line(2, "boom")]).len(), 0);
+    let old = Observation {
+        freshness: Freshness::Backlog,
+        ..die(1, 1)
+    };
+    for observations in [[line(0, "boom"), old.clone()], [old, line(2, "boom")]] {
+        let live: Vec<bool> = play(rule, &observations)
+            .iter()
+            .map(|signal| signal.live)
+            .collect();
+        assert_eq!(live, [false]);
+    }
+}
+
+#[test]
+fn a_stop_explains_only_what_comes_after_it() {
+    let kill = |seconds| event(seconds, Fact::Killed { signal: 15 });
+    for (observations, expected) in [
+        ([kill(0), die(15, 1)], 0),
+        ([kill(0), die(16, 1)], 1),
+        ([die(0, 1), kill(1)], 1),
+        ([kill(5), die(4, 1)], 1),
+    ] {
+        assert_eq!(play(CRASH, &observations).len(), expected, "{observations:?}");
+    }
+}
+
+#[test]
+fn json_is_read_however_it_is_escaped() {
+    let rule = "log = { json = { msg = 're:no room left' } }";
+    for (text, expected) in [
+        (r#"{"msg":"no room left"}"#, 1),
+        (r#"{"msg":"no\u0020room\u0020left"}"#, 1),
+        (r#"{"msg":"ok","path":"no room left"}"#, 0),
+        (r#"no room left"#, 0),
+    ] {
+        assert_eq!(play(rule, &[line(0, text)]).len(), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_confirmation_that_shows_no_fault_is_no_state_evidence() {
     let rule = "log = { any = ['boom'] }\nconfirm = { any = [{ event = \"start\" }] }";
     let signals = play(rule, &[line(0, "boom"), event(1, Fact::Started)]);

@@ -28,10 +28,25 @@ core.toml:7:1: unknown key `clas` in rule `x`
     assert_eq!(error.to_string(), format!("2 problems in the rules:\n{expected}"));
 }
 
+/// Each rule has a problem that contains the text.
+fn check(cases: &[(&str, &str)]) {
+    for (rule, expected) in cases {
+        let problems = problems(rule);
+        let found = problems.iter().any(|problem| problem.contains(expected));
+        assert!(found, "no {expected:?} for\n{rule}\n{}", problems.join("\n"));
+    }
+}
+
+/// The same, for what is added to a sound rule.
+fn check_added(cases: &[(&str, &str)]) {
+    for (added, expected) in cases {
+        check(&[(&format!("on = {{ event = \"die\" }}\n{added}"), expected)]);
+    }
+}
+
 #[test]
-fn nothing_is_ignored() {
-    let on = r#"on = { event = "die" }"#;
-    for (rule, expected) in [
+fn triggers_are_checked() {
+    check(&[
         ("", "rule `r` has no trigger: write `log` or `on`"),
         (
             "on = { evnt = \"die\" }",
@@ -79,98 +94,12 @@ fn nothing_is_ignored() {
             "sequence = []\nlog = { any = ['abc'] }",
             "uses `sequence`, which this version does not support",
         ),
-        (
-            &format!("{on}\nscope = {{ image = \"x\" }}"),
-            "uses `image`, which this version does not support",
-        ),
-        (&format!("{on}\nscope = {{ app = [] }}"), "names nothing"),
-        (
-            &format!("{on}\nscope = {{ stream = \"err\" }}"),
-            "`err` is not a stream",
-        ),
-        (
-            &format!("{on}\ncount = 0"),
-            "`count` of rule `r` lies within 1 and 1000",
-        ),
-        (&format!("{on}\ncount = 2"), "has a `count` but no `within`"),
-        (&format!("{on}\nwithin = \"5m\""), "has `within` but no `count`"),
-        (
-            &format!("{on}\ncount = 2\nwithin = \"5\""),
-            "`5` is not a duration",
-        ),
-        (&format!("{on}\ncooldown = \"8d\""), "is longer than 7d"),
-        (&format!("{on}\nby = [\"pod\"]"), "`pod` is nothing to group by"),
-        (
-            &format!("{on}\nrequire = {{ deploy_age = \"15m\" }}"),
-            "`15m` is not a comparison",
-        ),
-        (
-            &format!("{on}\nrequire = {{ deploy_aeg = \"<15m\" }}"),
-            "did you mean `deploy_age`?",
-        ),
-        (
-            &format!("{on}\nrequire = {{ previous_release = \"good\" }}"),
-            "write proved or healthy>=10m",
-        ),
-        (
-            &format!("{on}\nconfirm = {{ any = [] }}"),
-            "needs `any` with at least one event",
-        ),
-        (
-            &format!("{on}\nheal = [{{ do = \"restat\" }}]"),
-            "did you mean `restart`?",
-        ),
-        (
-            &format!("{on}\nheal = [{{ do = \"rollback\", per = \"1 h\" }}]"),
-            "or release",
-        ),
-        (
-            &format!("{on}\nheal = [{{ do = \"rollback\", backoff = \"10m..1m\" }}]"),
-            "is not a backoff",
-        ),
-        (
-            &format!("{on}\nheal = [{{ do = \"rollback\", if = {{ deploy_age = \">1h\" }} }}]"),
-            "younger than a time",
-        ),
-        (
-            &format!("{on}\nheal = [{{ do = \"rollback\", if = {{}} }}]"),
-            "has no `deploy_age`",
-        ),
-        (
-            &format!("{on}\nforbid = [\"redeploy\"]\nheal = [{{ do = \"redeploy\" }}]"),
-            "the rule's own `forbid`",
-        ),
-        (
-            &format!("{on}\nverify = {{ running = \"2m\", deadline = \"1m\" }}"),
-            "could never be verified",
-        ),
-        (&format!("{on}\nsay = \"{{ap}}\""), "did you mean `{app}`?"),
-        (&format!("{on}\nsay = \"{{app\""), "a `{` without its `}`"),
-        (&format!("{on}\ntest = [{{ fires = 1 }}]"), "has nothing to play"),
-        (
-            &format!("{on}\ntest = [{{ events = [\"0s oom\"] }}]"),
-            "has no `fires`",
-        ),
-        (
-            &format!("{on}\ntest = [{{ fires = 1, events = [\"oom\"] }}]"),
-            "needs a time first",
-        ),
-        (
-            &format!("{on}\ntest = [{{ fires = 1, events = [\"0s boom\"] }}]"),
-            "`boom` is not an event",
-        ),
-        (
-            &format!("{on}\ntest = [{{ fires = 0, also = [\"t/q\"], events = [\"0s oom\"] }}]"),
-            "`also` names `t/q`",
-        ),
-        (
-            &format!("{on}\ntest = [{{ fires = 0, events = [\"0s oom\"] }}]"),
-            "has no test in which it fires",
-        ),
-        (
-            &format!("{on}\ntest = [{{ fires = 1, events = [\"0s die exit=1\"] }}]"),
-            "in which it must not fire",
-        ),
+    ]);
+}
+
+#[test]
+fn patterns_have_samples() {
+    check(&[
         (
             "log = { any = ['re:(?<app>xyz)'] }",
             "captures `app`, a name that has a meaning already",
@@ -184,14 +113,81 @@ fn nothing_is_ignored() {
             "log = { any = ['abc', 'def'] }\ntest = [{ fires = 1, line = 'abc' }]",
             "no test shows a line for the pattern `def`",
         ),
-    ] {
-        let problems = problems(rule);
-        assert!(
-            problems.iter().any(|problem| problem.contains(expected)),
-            "{rule}\n{}",
-            problems.join("\n")
-        );
-    }
+    ]);
+}
+
+#[test]
+fn guards_are_checked() {
+    check_added(&[
+        (
+            "scope = { image = \"x\" }",
+            "uses `image`, which this version does not support",
+        ),
+        ("scope = { app = [] }", "names nothing"),
+        ("scope = { stream = \"err\" }", "`err` is not a stream"),
+        ("count = 0", "`count` of rule `r` lies within 1 and 1000"),
+        ("count = 2", "has a `count` but no `within`"),
+        ("within = \"5m\"", "has `within` but no `count`"),
+        ("count = 2\nwithin = \"5\"", "`5` is not a duration"),
+        ("cooldown = \"8d\"", "is longer than 7d"),
+        ("by = [\"pod\"]", "`pod` is nothing to group by"),
+        ("require = { deploy_age = \"15m\" }", "`15m` is not a comparison"),
+        (
+            "require = { deploy_aeg = \"<15m\" }",
+            "did you mean `deploy_age`?",
+        ),
+        (
+            "require = { previous_release = \"good\" }",
+            "write proved or healthy>=10m",
+        ),
+        ("confirm = { any = [] }", "needs `any` with at least one event"),
+        ("heal = [{ do = \"restat\" }]", "did you mean `restart`?"),
+    ]);
+}
+
+#[test]
+fn remedies_and_tests_are_checked() {
+    check_added(&[
+        ("heal = [{ do = \"rollback\", per = \"1 h\" }]", "or release"),
+        (
+            "heal = [{ do = \"rollback\", backoff = \"10m..1m\" }]",
+            "is not a backoff",
+        ),
+        (
+            "heal = [{ do = \"rollback\", if = { deploy_age = \">1h\" } }]",
+            "younger than a time",
+        ),
+        ("heal = [{ do = \"rollback\", if = {} }]", "has no `deploy_age`"),
+        (
+            "forbid = [\"redeploy\"]\nheal = [{ do = \"redeploy\" }]",
+            "the rule's own `forbid`",
+        ),
+        (
+            "verify = { running = \"2m\", deadline = \"1m\" }",
+            "could never be verified",
+        ),
+        ("say = \"{ap}\"", "did you mean `{app}`?"),
+        ("say = \"{app\"", "a `{` without its `}`"),
+        ("test = [{ fires = 1 }]", "has nothing to play"),
+        ("test = [{ events = [\"0s oom\"] }]", "has no `fires`"),
+        ("test = [{ fires = 1, events = [\"oom\"] }]", "needs a time first"),
+        (
+            "test = [{ fires = 1, events = [\"0s boom\"] }]",
+            "`boom` is not an event",
+        ),
+        (
+            "test = [{ fires = 0, also = [\"t/q\"], events = [\"0s oom\"] }]",
+            "`also` names `t/q`",
+        ),
+        (
+            "test = [{ fires = 0, events = [\"0s oom\"] }]",
+            "has no test in which it fires",
+        ),
+        (
+            "test = [{ fires = 1, events = [\"0s die exit=1\"] }]",
+            "in which it must not fire",
+        ),
+    ]);
 }
 
 #[test]
