@@ -10,7 +10,7 @@ pub(super) const SHORTEST: usize = 3;
 const MOST: usize = 64;
 
 /// Words that most programs write all the time: they are found, but they filter nothing.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 16] = [
     "error",
     "fail",
     "failed",
@@ -23,6 +23,10 @@ const COMMON: [&str; 12] = [
     "message",
     "level",
     "could not",
+    "not",
+    "set",
+    "must",
+    "request",
 ];
 
 /// A set of literals (ASCII lower case) of which every match contains at least one.
