@@ -181,7 +181,8 @@ impl Supervisor {
         if let Some(case) = self.cases.get_mut(&id) {
             let rung = case.ladder.ahead().find(|(_, rung)| rung.remedy == remedy);
             let range = rung.and_then(|(_, rung)| rung.backoff).unwrap_or(PAUSE);
-            case.not_before = now + self.jitter.backoff(range, case.tries(remedy));
+            let pause = self.jitter.backoff(range, case.tries(remedy));
+            case.pause = Some((remedy, now + pause));
         }
     }
 
@@ -204,7 +205,7 @@ impl Supervisor {
             "auto" => Due::Decide,
             by => Due::Retry(remedy, by.to_owned()),
         };
-        case.not_before = now + pause;
+        case.pause = Some((remedy, now + pause));
         let note = refuse(Guard::Lock, detail).to_string();
         case.stand(
             IncidentState::Waiting,

@@ -37,8 +37,8 @@ pub(super) struct Case {
     pub(super) revived_at: Option<Timestamp>,
     /// When anything bad was last heard, in steady time.
     pub(super) noise_at: Timestamp,
-    /// The end of the pause before the next try.
-    pub(super) not_before: Timestamp,
+    /// The remedy that was tried last, and the end of the pause before it may be tried again.
+    pub(super) pause: Option<(Remedy, Timestamp)>,
     /// Since when the due action is held up.
     pub(super) held_since: Option<Timestamp>,
     /// How often in a row the lock was held.
@@ -134,7 +134,7 @@ impl Case {
             newest_signal: Timestamp::from_nanos(i64::MIN),
             revived_at: None,
             noise_at: now,
-            not_before: now,
+            pause: None,
             held_since: None,
             refusals: 0,
             rolled_back: None,

@@ -173,7 +173,7 @@ pub(super) const SENSE: [Check; 7] = [
 pub(super) const RUNG: [Check; 3] = [deploy_age, attempts, limit];
 
 /// What only a human may do.
-pub(super) const UNATTENDED: [Check; 4] = [remedies, state_evidence, live, doubt];
+pub(super) const UNATTENDED: [Check; 4] = [remedies, doubt, state_evidence, live];
 
 /// Whether anybody may act now.
 pub(super) const BEFORE_ACTING: [Check; 7] =
@@ -493,17 +493,16 @@ fn one_host(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 }
 
 fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
-    let not_before = scene.case.not_before;
-    if scene.now >= not_before {
-        return Ok(());
+    match scene.case.pause {
+        Some((remedy, until)) if remedy == rung.remedy && scene.now < until => Err(Refusal {
+            until: Some(until),
+            ..refuse(
+                Guard::Backoff,
+                format!("{remedy} is due after a pause, for it was tried before"),
+            )
+        }),
+        _ => Ok(()),
     }
-    Err(Refusal {
-        until: Some(not_before),
-        ..refuse(
-            Guard::Backoff,
-            format!("{} is due after a pause, for it was tried before", rung.remedy),
-        )
-    })
 }
 
 fn budget_app(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {

@@ -223,7 +223,7 @@ impl Place {
 
     fn halted(&mut self, now: Timestamp, at: Timestamp, how: String, subject: &Subject) -> Option<Change> {
         let over = self.started_at.is_some_and(|start| at < start);
-        let known = self.halt.as_ref().is_some_and(|halt| at <= halt.at);
+        let known = self.halt.as_ref().is_some_and(|halt| at < halt.at);
         if over || known {
             return None;
         }

@@ -46,7 +46,7 @@ impl Supervisor {
                         incident: incident.id,
                         index,
                     },
-                    at: self.time.from_wall(record.at),
+                    at: self.time.steady_of(record.at),
                     host: incident.host.clone(),
                     app: incident.app.clone(),
                     release: incident.release.clone(),
@@ -80,7 +80,7 @@ impl Supervisor {
             })
             .collect();
         let ladder = Ladder::from_proposals(&incident.proposals);
-        let over_at = state.is_over().then(|| self.time.from_wall(incident.updated_at));
+        let over_at = state.is_over().then(|| self.time.steady_of(incident.updated_at));
         let newest_signal = incident.evidence.iter().map(|piece| piece.at).max();
         let verify = policy::verify(self.policy(&incident.host, &incident.app), None);
         let mut case = Case::bare(incident, ladder, now);

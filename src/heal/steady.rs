@@ -37,7 +37,7 @@ impl Steady {
     }
 
     /// The steady time of something that the caller's clock timed before; never later than now.
-    pub(super) fn from_wall(&self, wall: Timestamp) -> Timestamp {
+    pub(super) fn steady_of(&self, wall: Timestamp) -> Timestamp {
         self.now - self.wall().since(wall)
     }
 }
@@ -57,7 +57,7 @@ mod tests {
         time.advance(at(505));
         assert_eq!(time.now(), at(1015));
         assert_eq!(time.to_wall(at(1020)), at(510));
-        assert_eq!(time.from_wall(at(500)), at(1010));
-        assert_eq!(time.from_wall(at(900)), at(1015));
+        assert_eq!(time.steady_of(at(500)), at(1010));
+        assert_eq!(time.steady_of(at(900)), at(1015));
     }
 }
