@@ -133,11 +133,17 @@ impl Supervisor {
 
     /// How far a signal can be trusted: its own word, and whether it is of our time.
     fn trust(&self, signal: &Signal) -> Trust {
-        let late = self.time.wall().since(signal.at) > self.settings.stale_after;
+        let doubt = if self.world.unreachable(&signal.host).is_some() {
+            Some(format!("{} was out of sight when the signal came", signal.host))
+        } else if self.time.wall().since(signal.at) > self.settings.stale_after {
+            Some("the evidence is old by this machine's clock".to_owned())
+        } else {
+            None
+        };
         Trust {
             state: signal.state_evidence,
             live: signal.live,
-            doubt: late.then(|| "the evidence is old by this machine's clock".to_owned()),
+            doubt,
         }
     }
 
@@ -297,10 +303,14 @@ impl Supervisor {
         false
     }
 
-    /// What was healed was not: the symptom is back.
+    /// What was healed was not: the symptom is back, and what it is worth is the worth of this signal alone.
     fn relapse(&mut self, id: IncidentId, signal: &Signal) {
         self.take_evidence(id, signal);
         self.improve(id, signal);
+        let trust = self.trust(signal);
+        if let Some(case) = self.cases.get_mut(&id) {
+            case.trust = trust;
+        }
         self.not_healed(id, "the symptom came back soon after");
     }
 }

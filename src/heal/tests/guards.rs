@@ -39,8 +39,8 @@ fn reachable() {
     let mut stage = Stage::auto();
     stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
     let signal = stage.crash(vec![restart_auto(1)]);
-    stage.signal(signal).expect_acts(0).expect(1, Waiting, "guard `reachable`: web1 cannot be reached (timed out)");
-    stage.approve(1, None).expect_news(News::Refused, "guard `reachable`");
+    stage.signal(signal).approve(1, None).expect_acts(0);
+    stage.expect_news(News::Refused, "guard `reachable`: web1 cannot be reached (timed out)");
     stage.pass(5 * HOUR).expect_acts(0);
 }
 
@@ -53,6 +53,22 @@ fn doubt_after_a_host_was_out_of_sight() {
     stage.expect_acts(0).expect(1, AwaitingApproval, "guard `doubt`: web1 was out of sight");
     let again = stage.crash(vec![restart_auto(1)]);
     stage.signal(again).expect_acts(1);
+}
+
+#[test]
+fn doubt_of_a_signal_from_a_host_out_of_sight() {
+    let mut stage = Stage::auto();
+    stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
+    stage.fails(vec![restart_auto(1)]).observe("web1", Fact::HostReachable).pass(30);
+    stage.expect_acts(0).expect(1, AwaitingApproval, "guard `doubt`: web1 was out of sight when the signal came");
+}
+
+#[test]
+fn a_relapse_is_worth_no_more_than_the_signal_that_tells_of_it() {
+    let mut stage = Stage::auto();
+    stage.fails(vec![restart_auto(2)]).restarted().pass(70).expect(1, IncidentState::Healed, "");
+    let signal = Signal { live: false, ..stage.crash(vec![restart_auto(2)]) };
+    stage.signal(signal).pass(30).expect_acts(1).expect(1, AwaitingApproval, "guard `live`");
 }
 
 #[test]
