@@ -1,1 +1,34 @@
 //! The supervisor: a pure state machine that decides, and the shell that carries out what it decided.
+//!
+//! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. [`supervisor`](self::supervisor) tells
+//! how an incident moves, [`guard`](self::guard) what can stop an action.
+
+mod act;
+mod case;
+mod decide;
+mod effect;
+mod freeze;
+mod guard;
+mod input;
+mod jitter;
+mod ladder;
+mod ledger;
+mod place;
+mod policy;
+mod proof;
+mod restore;
+mod settings;
+mod sight;
+mod signals;
+mod steady;
+mod supervisor;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use effect::{Action, ActionId, Announcement, Effect, News};
+pub use guard::{Guard, Refusal};
+pub use input::Input;
+pub use settings::{Budget, Budgets, Limits, LockRetry, Settings};
+pub use supervisor::Supervisor;
