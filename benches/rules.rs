@@ -71,10 +71,7 @@ fn main() {
     let mut scanner = Scanner::new(Arc::clone(&rules));
     for round in ["warm-up", "measured"] {
         let start = Instant::now();
-        let matched: usize = lines
-            .iter()
-            .map(|line| black_box(scanner.matches(line)).len())
-            .sum();
+        let matched: usize = lines.iter().map(|line| black_box(scanner.matches(line)).len()).sum();
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{round}: {} rules, {LINES} lines, {matched} matches, {seconds:.3} s, {:.0} lines/s, {:.1} MB/s on one thread",

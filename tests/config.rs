@@ -51,10 +51,7 @@ fn a_hand_written_project_is_repaired_by_its_errors() {
 
     let error = find().unwrap_err();
     let hint = error.hint().unwrap();
-    assert!(
-        hint.starts_with("write one, for instance:\n\n[app.shop]\n"),
-        "{hint}"
-    );
+    assert!(hint.starts_with("write one, for instance:\n\n[app.shop]\n"), "{hint}");
 
     directory.write("arcane.toml", WRONG);
     let expected = r#"
@@ -98,12 +95,7 @@ arcane.toml:4:21: fleet.toml has no host or group `prodution`
     |                     ^^^^^^^^^^^ did you mean `production`?"#;
     assert_eq!(directory.shown(&error), expected.trim_start());
 
-    directory.write(
-        "arcane.toml",
-        &repaired
-            .replace("\"20\"", "\"20s\"")
-            .replace("prodution", "production"),
-    );
+    directory.write("arcane.toml", &repaired.replace("\"20\"", "\"20s\"").replace("prodution", "production"));
     let project = find().unwrap();
     project.check_targets(&fleet).unwrap();
     let shop = project.app("shop", None).unwrap();

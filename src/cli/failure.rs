@@ -50,10 +50,6 @@ impl Failure {
         self.code
     }
 
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// The message with its causes, in one line.
     pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")

@@ -75,13 +75,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { example, .. } => Some(format!("write one, for instance:\n\n{example}")),
-            Self::Unknown {
-                kind, name, known, ..
-            } => Some(match nearest(name, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean {}? choose from {}", quoted(near), listed(known)),
-                None if known.is_empty() => format!("there is no {kind} at all"),
-                None => format!("choose from {}", listed(known)),
-            }),
+            Self::Unknown { kind, name, known, .. } => {
+                Some(match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean {}? choose from {}", quoted(near), listed(known)),
+                    None if known.is_empty() => format!("there is no {kind} at all"),
+                    None => format!("choose from {}", listed(known)),
+                })
+            }
             Self::NothingSelected { .. } => Some("name hosts or groups, like web1,staging".to_owned()),
             Self::SeveralApps { known, .. } => Some(format!("name one of {}", listed(known))),
             Self::Invalid(_) | Self::Unreadable { .. } | Self::TooLarge { .. } => None,

@@ -31,18 +31,13 @@ impl Supervisor {
         let deployment = place.and_then(|place| place.deployment.as_ref());
         let previous = deployment.and_then(|deployment| deployment.previous.as_ref());
         let action = Action {
-            id: ActionId {
-                incident: id,
-                index: incident.actions.len(),
-            },
+            id: ActionId { incident: id, index: incident.actions.len() },
             incident: id,
             host: incident.host.clone(),
             app: incident.app.clone(),
             remedy,
             release: incident.release.clone(),
-            target: previous
-                .filter(|_| remedy == Remedy::Rollback)
-                .map(|previous| previous.release.clone()),
+            target: previous.filter(|_| remedy == Remedy::Rollback).map(|previous| previous.release.clone()),
             by: by.to_owned(),
             reason: format!("{} ({})", incident.say, incident.rule),
         };
@@ -67,10 +62,7 @@ impl Supervisor {
         case.stand(IncidentState::Acting, None, Phase::Acting(now, until));
         self.save(id);
         let text = match &action.target {
-            Some(target) => format!(
-                "{remedy} from {} to {target} begins, decided by {by}",
-                action.release
-            ),
+            Some(target) => format!("{remedy} from {} to {target} begins, decided by {by}", action.release),
             None => format!("{remedy} begins, decided by {by}"),
         };
         self.out.push(Effect::Act(action));
@@ -149,11 +141,7 @@ impl Supervisor {
             return;
         }
         self.begin_proof(id);
-        self.announce(
-            id,
-            News::Verifying,
-            &format!("{remedy} was carried out and must now prove itself"),
-        );
+        self.announce(id, News::Verifying, &format!("{remedy} was carried out and must now prove itself"));
     }
 
     fn action_failed(&mut self, id: IncidentId, remedy: Remedy, detail: &str) {
@@ -164,9 +152,7 @@ impl Supervisor {
         // Our own action may have stopped the app and then failed to start it: no operator's wish.
         let limit = self.settings.limits.places;
         if let Some(case) = self.cases.get(&id)
-            && let Some(place) = self
-                .world
-                .place_mut(&case.incident.host, &case.incident.app, limit)
+            && let Some(place) = self.world.place_mut(&case.incident.host, &case.incident.app, limit)
         {
             place.forget_halt_since(since);
         }
@@ -207,11 +193,7 @@ impl Supervisor {
         };
         case.pause = Some((remedy, now + pause));
         let note = refuse(Guard::Lock, detail).to_string();
-        case.stand(
-            IncidentState::Waiting,
-            Some(note.clone()),
-            Phase::Due(now + pause, due),
-        );
+        case.stand(IncidentState::Waiting, Some(note.clone()), Phase::Due(now + pause, due));
         self.save(id);
         self.announce(id, News::Waiting, &note);
     }
@@ -263,23 +245,14 @@ impl Supervisor {
     }
 
     fn cannot_approve(&self, case: &Case, remedy: Remedy) -> Option<Refusal> {
-        if matches!(
-            case.phase,
-            Phase::Acting(..) | Phase::Reconciling(_) | Phase::Verifying(_)
-        ) {
-            return Some(refuse(
-                Guard::InFlight,
-                "its last action has yet to end or to prove itself",
-            ));
+        if matches!(case.phase, Phase::Acting(..) | Phase::Reconciling(_) | Phase::Verifying(_)) {
+            return Some(refuse(Guard::InFlight, "its last action has yet to end or to prove itself"));
         }
         if self.settings.ceiling < Mode::Approve {
             return Some(refuse(Guard::Mode, "this supervisor only watches"));
         }
         if case.incident.actions.len() >= self.settings.limits.actions {
-            let why = format!(
-                "{} actions were recorded for it already",
-                case.incident.actions.len()
-            );
+            let why = format!("{} actions were recorded for it already", case.incident.actions.len());
             return Some(refuse(Guard::Limit, why));
         }
         if remedy.changes_server() {

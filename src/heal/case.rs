@@ -167,21 +167,14 @@ impl Case {
 
     /// The last thing that was done to the server.
     pub(super) fn last_action(&mut self) -> Option<&mut ActionRecord> {
-        self.incident
-            .actions
-            .iter_mut()
-            .rev()
-            .find(|action| action.outcome != ActionOutcome::Refused)
+        self.incident.actions.iter_mut().rev().find(|action| action.outcome != ActionOutcome::Refused)
     }
 
     /// Adds evidence; what is already there is not repeated, and what is too much makes way in the middle.
     pub(super) fn add_evidence(&mut self, evidence: &[Evidence], limits: &Limits) {
         let kept = &mut self.incident.evidence;
         for piece in evidence.iter().take(limits.evidence) {
-            let piece = Evidence {
-                at: piece.at,
-                text: printable(&piece.text, limits.text),
-            };
+            let piece = Evidence { at: piece.at, text: printable(&piece.text, limits.text) };
             if kept.contains(&piece) {
                 continue;
             }
@@ -210,11 +203,7 @@ impl Case {
                 format!("{} ({}) {ended}", action.remedy, action.by)
             })
             .collect();
-        if tried.is_empty() {
-            "nothing was tried".to_owned()
-        } else {
-            format!("tried: {}", tried.join(", "))
-        }
+        if tried.is_empty() { "nothing was tried".to_owned() } else { format!("tried: {}", tried.join(", ")) }
     }
 
     /// Puts the incident into a state, for a reason.
@@ -230,10 +219,8 @@ impl Case {
             Phase::Idle => None,
             Phase::Due(at, _) | Phase::Acting(_, at) | Phase::Reconciling(at) => Some(*at),
             Phase::Verifying(watch) => {
-                let proved = watch
-                    .quiet_since
-                    .filter(|_| !watch.ran)
-                    .map(|since| since + self.verify.running);
+                let proved =
+                    watch.quiet_since.filter(|_| !watch.ran).map(|since| since + self.verify.running);
                 [proved, watch.deadline].into_iter().flatten().min()
             }
         };

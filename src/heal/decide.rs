@@ -110,9 +110,7 @@ impl Supervisor {
         let Some(case) = self.cases.get_mut(&id) else {
             return;
         };
-        let phase = question
-            .again
-            .map_or(Phase::Idle, |at| Phase::Due(at, Due::Decide));
+        let phase = question.again.map_or(Phase::Idle, |at| Phase::Due(at, Due::Decide));
         let incident = &case.incident;
         let known = incident.state == question.state && incident.proposals == question.proposals;
         let same = known && incident.note.as_ref() == Some(&question.note);
@@ -148,17 +146,11 @@ impl Supervisor {
             self.escalate(id, &format!("held up for too long; {refusal}"));
             return;
         }
-        let at = refusal
-            .until
-            .map_or(now + RECHECK, |until| until.max(now + RECHECK / 15));
+        let at = refusal.until.map_or(now + RECHECK, |until| until.max(now + RECHECK / 15));
         let note = refusal.to_string();
         let same =
             case.incident.state == IncidentState::Waiting && case.incident.note.as_ref() == Some(&note);
-        case.stand(
-            IncidentState::Waiting,
-            Some(note.clone()),
-            Phase::Due(at, Due::Decide),
-        );
+        case.stand(IncidentState::Waiting, Some(note.clone()), Phase::Due(at, Due::Decide));
         if !same {
             self.refresh_proposals(id);
             self.save(id);
@@ -198,15 +190,10 @@ impl Supervisor {
             return;
         };
         let rung = index.and_then(|index| case.ladder.rungs.get(index));
-        let pause = rung
-            .and_then(|rung| rung.backoff)
-            .map_or(fallback, |(first, _)| first);
+        let pause = rung.and_then(|rung| rung.backoff).map_or(fallback, |(first, _)| first);
         case.ladder.at = index.map_or(case.ladder.at, |index| index + 1);
         let pause = pause.max(case.verify.running);
-        let note = format!(
-            "waiting {} for it to come back",
-            crate::fleet::duration::format(pause)
-        );
+        let note = format!("waiting {} for it to come back", crate::fleet::duration::format(pause));
         let phase = Phase::Due(now + pause, Due::Wait(self.time.wall()));
         case.stand(IncidentState::Waiting, Some(note.clone()), phase);
         self.refresh_proposals(id);
@@ -221,11 +208,7 @@ impl Supervisor {
             return;
         };
         if let Some(case) = self.cases.get_mut(&id) {
-            let outcome = if quiet {
-                ActionOutcome::Healed
-            } else {
-                ActionOutcome::NotHealed
-            };
+            let outcome = if quiet { ActionOutcome::Healed } else { ActionOutcome::NotHealed };
             case.incident.actions.push(ActionRecord {
                 remedy: Remedy::Wait,
                 by: "auto".to_owned(),
@@ -270,12 +253,7 @@ fn judge_rung(scene: &Scene<'_>, index: usize, rung: &Rung) -> Choice {
             Ok(()) => refusal.to_string(),
         };
         let proposals = proposals(scene, index, Some(&note));
-        Choice::Ask(Question {
-            state,
-            proposals,
-            note,
-            again,
-        })
+        Choice::Ask(Question { state, proposals, note, again })
     };
     if mode < Mode::Auto {
         let state = match mode {

@@ -136,11 +136,7 @@ impl fmt::Display for Refusal {
 
 /// A no without a date.
 pub(super) fn refuse(guard: Guard, why: impl Into<String>) -> Refusal {
-    Refusal {
-        guard,
-        why: why.into(),
-        until: None,
-    }
+    Refusal { guard, why: why.into(), until: None }
 }
 
 /// Everything that a guard may look at.
@@ -159,15 +155,8 @@ pub(super) struct Scene<'a> {
 type Check = fn(&Scene<'_>, &Rung) -> Result<(), Refusal>;
 
 /// Whether a remedy makes sense for this case, whoever decides.
-pub(super) const SENSE: [Check; 7] = [
-    class,
-    forbid,
-    already_rolled_back,
-    rollback_target,
-    rollback_proved,
-    rollback_spec,
-    rollback_once,
-];
+pub(super) const SENSE: [Check; 7] =
+    [class, forbid, already_rolled_back, rollback_target, rollback_proved, rollback_spec, rollback_once];
 
 /// Whether a rung's own limits still allow it.
 pub(super) const RUNG: [Check; 3] = [deploy_age, attempts, limit];
@@ -192,8 +181,7 @@ pub(super) fn ask(checks: &[Check], scene: &Scene<'_>, rung: &Rung) -> Result<()
 
 impl Scene<'_> {
     pub(super) fn place(&self) -> Option<&Place> {
-        self.world
-            .place(&self.case.incident.host, &self.case.incident.app)
+        self.world.place(&self.case.incident.host, &self.case.incident.app)
     }
 
     fn deployment(&self) -> Option<&crate::fleet::Deployment> {
@@ -217,10 +205,7 @@ fn class(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if helps {
         return Ok(());
     }
-    Err(refuse(
-        Guard::Class,
-        format!("{} cannot help against {class}", rung.remedy),
-    ))
+    Err(refuse(Guard::Class, format!("{} cannot help against {class}", rung.remedy)))
 }
 
 fn forbid(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
@@ -278,10 +263,7 @@ fn rollback_spec(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     match rollback(scene, rung) {
         Some((deployment, previous)) if previous.spec == deployment.spec => Err(refuse(
             Guard::RollbackSpec,
-            format!(
-                "{} has the same image and settings as {}",
-                previous.release, deployment.release
-            ),
+            format!("{} has the same image and settings as {}", previous.release, deployment.release),
         )),
         _ => Ok(()),
     }
@@ -344,16 +326,9 @@ fn attempts(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if tried < usize::try_from(rung.max).unwrap_or(usize::MAX) {
         return Ok(());
     }
-    let window = rung.per.map_or_else(
-        || format!("for {}", incident.release),
-        |per| format!("in {}", format(per)),
-    );
-    let why = format!(
-        "{} was tried {} {window}, {} allowed",
-        rung.remedy,
-        plural(tried, "time"),
-        rung.max
-    );
+    let window =
+        rung.per.map_or_else(|| format!("for {}", incident.release), |per| format!("in {}", format(per)));
+    let why = format!("{} was tried {} {window}, {} allowed", rung.remedy, plural(tried, "time"), rung.max);
     Err(refuse(Guard::Attempts, why))
 }
 
@@ -362,20 +337,14 @@ fn limit(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     if actions < scene.settings.limits.actions {
         return Ok(());
     }
-    Err(refuse(
-        Guard::Limit,
-        format!("{actions} actions were recorded for it already"),
-    ))
+    Err(refuse(Guard::Limit, format!("{actions} actions were recorded for it already")))
 }
 
 fn remedies(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if scene.policy.remedies.contains(&rung.remedy) {
         return Ok(());
     }
-    let why = format!(
-        "the policy of {} does not let auto {}",
-        scene.case.incident.app, rung.remedy
-    );
+    let why = format!("the policy of {} does not let auto {}", scene.case.incident.app, rung.remedy);
     Err(refuse(Guard::Remedies, why))
 }
 
@@ -383,10 +352,7 @@ fn state_evidence(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     if scene.case.trust.state {
         return Ok(());
     }
-    let why = format!(
-        "{} has the text of a log only, and that can be forged",
-        scene.case.incident.rule
-    );
+    let why = format!("{} has the text of a log only, and that can be forged", scene.case.incident.rule);
     Err(refuse(Guard::StateEvidence, why))
 }
 
@@ -443,10 +409,8 @@ fn known(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 
 fn role(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let container = scene.case.container.as_ref();
-    let bystander = scene
-        .place()
-        .zip(container)
-        .is_some_and(|(place, container)| place.is_bystander(container));
+    let bystander =
+        scene.place().zip(container).is_some_and(|(place, container)| place.is_bystander(container));
     if bystander {
         return Err(refuse(Guard::Role, "its container is not the live one"));
     }
@@ -456,10 +420,9 @@ fn role(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 fn release(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let incident = &scene.case.incident;
     match scene.deployment() {
-        Some(deployment) if deployment.release != incident.release => Err(refuse(
-            Guard::Release,
-            format!("{} is live, not {}", deployment.release, incident.release),
-        )),
+        Some(deployment) if deployment.release != incident.release => {
+            Err(refuse(Guard::Release, format!("{} is live, not {}", deployment.release, incident.release)))
+        }
         _ => Ok(()),
     }
 }
@@ -468,20 +431,14 @@ fn in_flight(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     match scene.ledger.in_flight(&scene.case.incident.app) {
         Some(entry) => Err(refuse(
             Guard::InFlight,
-            format!(
-                "a {} of {} is under way on {}",
-                entry.remedy, entry.app, entry.host
-            ),
+            format!("a {} of {} is under way on {}", entry.remedy, entry.app, entry.host),
         )),
         None => Ok(()),
     }
 }
 
 fn one_host(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
-    let proving = scene
-        .siblings
-        .iter()
-        .map(|case| (&case.incident.host, &case.phase));
+    let proving = scene.siblings.iter().map(|case| (&case.incident.host, &case.phase));
     for (host, phase) in proving {
         let elsewhere = *host != scene.case.incident.host && scene.world.unreachable(host).is_none();
         if elsewhere && matches!(phase, Phase::Verifying(_)) {
@@ -496,10 +453,7 @@ fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     match scene.case.pause {
         Some((remedy, until)) if remedy == rung.remedy && scene.now < until => Err(Refusal {
             until: Some(until),
-            ..refuse(
-                Guard::Backoff,
-                format!("{remedy} is due after a pause, for it was tried before"),
-            )
+            ..refuse(Guard::Backoff, format!("{remedy} is due after a pause, for it was tried before"))
         }),
         _ => Ok(()),
     }
@@ -508,17 +462,13 @@ fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
 fn budget_app(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let app = &scene.case.incident.app;
     let budget = scene.settings.budgets.app;
-    spend(scene, Guard::BudgetApp, budget, &format!("of {app}"), |entry| {
-        entry.app == *app
-    })
+    spend(scene, Guard::BudgetApp, budget, &format!("of {app}"), |entry| entry.app == *app)
 }
 
 fn budget_host(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let host = &scene.case.incident.host;
     let budget = scene.settings.budgets.host;
-    spend(scene, Guard::BudgetHost, budget, &format!("on {host}"), |entry| {
-        entry.host == *host
-    })
+    spend(scene, Guard::BudgetHost, budget, &format!("on {host}"), |entry| entry.host == *host)
 }
 
 fn budget_fleet(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
@@ -574,8 +524,5 @@ pub(super) fn grace(scene: &Scene<'_>, quiet: Duration) -> Result<(), Refusal> {
         deployment.release,
         brief(age)
     );
-    Err(Refusal {
-        until: Some(until),
-        ..refuse(Guard::Grace, why)
-    })
+    Err(Refusal { until: Some(until), ..refuse(Guard::Grace, why) })
 }

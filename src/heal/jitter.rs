@@ -48,10 +48,7 @@ mod tests {
                 assert!(pause >= low && pause <= low + low / 4, "{tries} tries: {pause:?}");
             }
         }
-        assert_ne!(
-            SplitMix::new(1).backoff(range, 1),
-            SplitMix::new(2).backoff(range, 1)
-        );
+        assert_ne!(SplitMix::new(1).backoff(range, 1), SplitMix::new(2).backoff(range, 1));
         assert_eq!(SplitMix::new(0).next(), 0xe220_a839_7b1d_cdaf);
     }
 }

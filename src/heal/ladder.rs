@@ -31,11 +31,8 @@ impl Ladder {
 
     /// What the journal tells of a ladder: the remedies that were proposed, each once.
     pub(super) fn from_proposals(proposals: &[Proposal]) -> Self {
-        let rungs = proposals
-            .iter()
-            .take(LIMIT)
-            .map(|proposal| rung(proposal.remedy, proposal.mode, 1))
-            .collect();
+        let rungs =
+            proposals.iter().take(LIMIT).map(|proposal| rung(proposal.remedy, proposal.mode, 1)).collect();
         Self { rungs, at: 0 }
     }
 
@@ -52,13 +49,7 @@ impl Ladder {
                     .position(|rung| rung.remedy == Remedy::Escalate)
                     .map_or(self.rungs.len(), |end| end.max(self.at));
                 let mode = other.mode.min(Mode::Approve);
-                self.rungs.insert(
-                    end,
-                    Rung {
-                        mode,
-                        ..other.clone()
-                    },
-                );
+                self.rungs.insert(end, Rung { mode, ..other.clone() });
             }
         }
         self.rungs.len() > before
@@ -77,23 +68,13 @@ impl Ladder {
 
 /// A rung without conditions.
 pub(super) const fn rung(remedy: Remedy, mode: Mode, max: u32) -> Rung {
-    Rung {
-        remedy,
-        mode,
-        max,
-        per: None,
-        backoff: None,
-        if_deploy_younger_than: None,
-    }
+    Rung { remedy, mode, max, per: None, backoff: None, if_deploy_younger_than: None }
 }
 
 /// What usually helps against a class. Everything is trusted with `auto` here: the app's policy is what caps it.
 fn default(class: Class) -> Vec<Rung> {
     let escalate = rung(Remedy::Escalate, Mode::Auto, 1);
-    let rollback = Rung {
-        if_deploy_younger_than: Some(YOUNG),
-        ..rung(Remedy::Rollback, Mode::Auto, 1)
-    };
+    let rollback = Rung { if_deploy_younger_than: Some(YOUNG), ..rung(Remedy::Rollback, Mode::Auto, 1) };
     match class {
         Class::OutOfMemory | Class::AppCrash | Class::Hang | Class::ResourceExhaustion => {
             let restart = |max| Rung {
@@ -138,15 +119,9 @@ mod tests {
     fn another_rules_remedy_goes_before_the_end_and_to_a_human() {
         let mut ladder = Ladder::of(
             Class::Hang,
-            &[
-                rung(Remedy::Restart, Mode::Auto, 1),
-                rung(Remedy::Escalate, Mode::Auto, 1),
-            ],
+            &[rung(Remedy::Restart, Mode::Auto, 1), rung(Remedy::Escalate, Mode::Auto, 1)],
         );
-        let others = [
-            rung(Remedy::Restart, Mode::Auto, 9),
-            rung(Remedy::Rollback, Mode::Auto, 1),
-        ];
+        let others = [rung(Remedy::Restart, Mode::Auto, 9), rung(Remedy::Rollback, Mode::Auto, 1)];
         assert!(ladder.adopt(&others));
         assert!(!ladder.adopt(&others));
         let shape: Vec<_> = ladder.rungs.iter().map(|rung| (rung.remedy, rung.mode)).collect();

@@ -34,10 +34,7 @@ impl Ledger {
     /// Enters an action. The oldest that has ended makes room.
     pub(super) fn enter(&mut self, entry: Entry) {
         if self.entries.len() >= CAPACITY {
-            let ended = self
-                .entries
-                .iter()
-                .position(|old| old.outcome != ActionOutcome::Begun);
+            let ended = self.entries.iter().position(|old| old.outcome != ActionOutcome::Begun);
             self.entries.remove(ended.unwrap_or(0));
         }
         self.entries.push_back(entry);
@@ -54,9 +51,7 @@ impl Ledger {
 
     /// The action of an app that has begun and not ended, on whichever host.
     pub(super) fn in_flight(&self, app: &AppName) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.app == *app && entry.outcome == ActionOutcome::Begun)
+        self.entries.iter().find(|entry| entry.app == *app && entry.outcome == ActionOutcome::Begun)
     }
 
     /// Whether an action is under way for an app on a host.

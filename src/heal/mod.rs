@@ -1,15 +1,18 @@
 //! The supervisor: a pure state machine that decides, and the shell that carries out what it decided.
 //!
 //! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. [`supervisor`](self::supervisor) tells
-//! how an incident moves, [`guard`](self::guard) what can stop an action.
+//! how an incident moves, [`guard`](self::guard) what can stop an action. [`Shell`] feeds it, carries out what it says
+//! through `deploy`, and writes everything into the journal first.
 
 mod act;
+mod carry_out;
 mod case;
 mod decide;
 mod effect;
 mod freeze;
 mod guard;
 mod input;
+mod inspect;
 mod jitter;
 mod ladder;
 mod ledger;
@@ -18,6 +21,7 @@ mod policy;
 mod proof;
 mod restore;
 mod settings;
+mod shell;
 mod sight;
 mod signals;
 mod steady;
@@ -31,4 +35,5 @@ pub use effect::{Action, ActionId, Announcement, Effect, News};
 pub use guard::{Guard, Refusal};
 pub use input::Input;
 pub use settings::{Budget, Budgets, Limits, LockRetry, Settings};
+pub use shell::{BEAT_MAX_AGE, Error, Shell, Tell, Told, Until};
 pub use supervisor::Supervisor;

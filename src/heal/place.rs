@@ -123,12 +123,7 @@ impl Place {
         match &observation.fact {
             Fact::Started => self.started(now, at, &subject.container),
             Fact::Died { exit_code } => self.died(now, at, *exit_code),
-            Fact::State {
-                running,
-                started_at,
-                health,
-                ..
-            } => self.read(now, *running, *started_at, *health),
+            Fact::State { running, started_at, health, .. } => self.read(now, *running, *started_at, *health),
             Fact::Killed { signal } if HARMLESS.contains(signal) => None,
             Fact::Killed { signal } => self.halted(now, at, format!("killed with signal {signal}"), subject),
             Fact::Stopped => self.halted(now, at, "stopped".to_owned(), subject),
@@ -165,11 +160,7 @@ impl Place {
         if self.started_at.is_some_and(|known| at <= known) || self.died_at.is_some_and(|died| at < died) {
             return None;
         }
-        if self
-            .halt
-            .as_ref()
-            .is_some_and(|halt| halt.container != *container)
-        {
+        if self.halt.as_ref().is_some_and(|halt| halt.container != *container) {
             self.halt = None;
         }
         self.lift_halt(at);
@@ -229,12 +220,7 @@ impl Place {
         }
         // The first sign of a stop starts the clock; what follows only words it better.
         let since = self.halt.as_ref().map_or(now, |halt| halt.since);
-        self.halt = Some(Halt {
-            how,
-            at,
-            since,
-            container: subject.container.clone(),
-        });
+        self.halt = Some(Halt { how, at, since, container: subject.container.clone() });
         Some(Change::Down)
     }
 

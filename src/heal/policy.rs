@@ -37,10 +37,7 @@ mod tests {
 
     #[test]
     fn the_most_careful_mode_wins() {
-        let policy = |mode| HealPolicy {
-            mode,
-            ..HealPolicy::default()
-        };
+        let policy = |mode| HealPolicy { mode, ..HealPolicy::default() };
         for (rung, owner, ceiling, expected) in [
             (Mode::Auto, Mode::Auto, Mode::Auto, Mode::Auto),
             (Mode::Suggest, Mode::Auto, Mode::Auto, Mode::Suggest),
@@ -55,19 +52,11 @@ mod tests {
     #[test]
     fn the_owner_knows_best_then_the_rule() {
         let check = |owner: u64, rule: Option<(u64, u64)>, expected: (u64, u64)| {
-            let policy = HealPolicy {
-                verify: seconds(owner),
-                ..HealPolicy::default()
-            };
-            let rule = rule.map(|(running, deadline)| Verify {
-                running: seconds(running),
-                deadline: seconds(deadline),
-            });
+            let policy = HealPolicy { verify: seconds(owner), ..HealPolicy::default() };
+            let rule = rule
+                .map(|(running, deadline)| Verify { running: seconds(running), deadline: seconds(deadline) });
             let verify = verify(&policy, rule.as_ref());
-            assert_eq!(
-                (verify.running, verify.deadline),
-                (seconds(expected.0), seconds(expected.1))
-            );
+            assert_eq!((verify.running, verify.deadline), (seconds(expected.0), seconds(expected.1)));
         };
         check(60, None, (60, 120));
         check(60, Some((10, 300)), (10, 300));

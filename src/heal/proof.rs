@@ -33,11 +33,7 @@ impl Supervisor {
             }
         }
         let deadline = reachable.then(|| now + case.verify.deadline);
-        let watch = Watch {
-            quiet_since,
-            ran: false,
-            deadline,
-        };
+        let watch = Watch { quiet_since, ran: false, deadline };
         case.stand(IncidentState::Verifying, None, Phase::Verifying(watch));
         self.save(id);
         self.out.push(Effect::Inspect { host, app });
@@ -55,9 +51,7 @@ impl Supervisor {
         let incident = &case.incident;
         let place = self.world.place(&incident.host, &incident.app);
         let well = place.is_some_and(|place| place.is_well() && place.halt.is_none());
-        let quiet = watch
-            .quiet_since
-            .is_some_and(|since| since + case.verify.running <= now);
+        let quiet = watch.quiet_since.is_some_and(|since| since + case.verify.running <= now);
         if quiet && well && self.world.unreachable(&incident.host).is_none() {
             self.heal(id, "it runs and the symptom stayed away");
         } else if watch.deadline.is_some_and(|deadline| deadline <= now) {
@@ -94,9 +88,7 @@ impl Supervisor {
             return;
         };
         let proved = matches!(case.phase, Phase::Verifying(_));
-        let last = case
-            .last_action()
-            .filter(|last| proved && last.outcome == ActionOutcome::Done);
+        let last = case.last_action().filter(|last| proved && last.outcome == ActionOutcome::Done);
         let remedy = last.map(|last| {
             last.outcome = ActionOutcome::Healed;
             last.remedy
@@ -156,11 +148,7 @@ impl Supervisor {
         let Some(case) = self.cases.get(&id) else {
             return;
         };
-        let last = case
-            .incident
-            .actions
-            .iter()
-            .rposition(|action| action.outcome == outcome);
+        let last = case.incident.actions.iter().rposition(|action| action.outcome == outcome);
         if let Some(index) = last {
             self.ledger.end(ActionId { incident: id, index }, outcome);
         }

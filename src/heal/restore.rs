@@ -42,10 +42,7 @@ impl Supervisor {
                     continue;
                 }
                 entries.push(Entry {
-                    action: ActionId {
-                        incident: incident.id,
-                        index,
-                    },
+                    action: ActionId { incident: incident.id, index },
                     at: self.time.steady_of(record.at),
                     host: incident.host.clone(),
                     app: incident.app.clone(),
@@ -65,15 +62,10 @@ impl Supervisor {
         let id = incident.id;
         let state = incident.state;
         let went_through = |outcome| {
-            !matches!(
-                outcome,
-                ActionOutcome::Failed | ActionOutcome::Refused | ActionOutcome::Begun
-            )
+            !matches!(outcome, ActionOutcome::Failed | ActionOutcome::Refused | ActionOutcome::Begun)
         };
-        let rolled_back = incident
-            .actions
-            .iter()
-            .any(|action| action.remedy == Rollback && went_through(action.outcome));
+        let rolled_back =
+            incident.actions.iter().any(|action| action.remedy == Rollback && went_through(action.outcome));
         let begun: Vec<usize> = (0..incident.actions.len())
             .filter(|&index| {
                 incident.actions.get(index).map(|action| action.outcome) == Some(ActionOutcome::Begun)
@@ -108,10 +100,8 @@ impl Supervisor {
             IncidentState::Waiting | IncidentState::Acting => Phase::Due(now + SETTLE, Due::Decide),
         };
         if matches!(case.phase, Phase::Reconciling(_) | Phase::Verifying(_)) {
-            self.out.push(Effect::Inspect {
-                host: case.incident.host.clone(),
-                app: case.incident.app.clone(),
-            });
+            self.out
+                .push(Effect::Inspect { host: case.incident.host.clone(), app: case.incident.app.clone() });
         }
         let reconciling = matches!(case.phase, Phase::Reconciling(_));
         self.cases.insert(id, case);

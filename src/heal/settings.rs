@@ -79,11 +79,7 @@ pub struct Budgets {
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self {
-            app: Budget::new(5, 3600),
-            host: Budget::new(3, 600),
-            fleet: Budget::new(10, 600),
-        }
+        Self { app: Budget::new(5, 3600), host: Budget::new(3, 600), fleet: Budget::new(10, 600) }
     }
 }
 
@@ -100,10 +96,7 @@ impl Budget {
     /// `max` in any window of `seconds`.
     #[must_use]
     pub const fn new(max: usize, seconds: u64) -> Self {
-        Self {
-            max,
-            per: Duration::from_secs(seconds),
-        }
+        Self { max, per: Duration::from_secs(seconds) }
     }
 }
 
@@ -118,10 +111,7 @@ pub struct LockRetry {
 
 impl Default for LockRetry {
     fn default() -> Self {
-        Self {
-            tries: 6,
-            pause: Duration::from_secs(15),
-        }
+        Self { tries: 6, pause: Duration::from_secs(15) }
     }
 }
 
@@ -142,12 +132,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            incidents: 1000,
-            evidence: 50,
-            places: 4096,
-            actions: 64,
-            text: 500,
-        }
+        Self { incidents: 1000, evidence: 50, places: 4096, actions: 64, text: 500 }
     }
 }

@@ -132,10 +132,7 @@ impl Supervisor {
                 Phase::Reconciling(at) => *at = until,
                 _ => continue,
             }
-            self.out.push(Effect::Inspect {
-                host: host.clone(),
-                app: case.incident.app.clone(),
-            });
+            self.out.push(Effect::Inspect { host: host.clone(), app: case.incident.app.clone() });
         }
     }
 
@@ -208,10 +205,7 @@ impl Supervisor {
 
     /// The host shows what became of a restart or redeploy that a crash of ours interrupted.
     fn reconcile(&mut self, id: IncidentId, running: bool) {
-        if self
-            .interrupted(id)
-            .is_none_or(|(_, remedy)| remedy == Remedy::Rollback)
-        {
+        if self.interrupted(id).is_none_or(|(_, remedy)| remedy == Remedy::Rollback) {
             return;
         }
         if running {
@@ -227,15 +221,9 @@ impl Supervisor {
             return;
         };
         let bad = case.incident.release.clone();
-        let is_rollback = self
-            .interrupted(id)
-            .is_some_and(|(_, remedy)| remedy == Remedy::Rollback);
+        let is_rollback = self.interrupted(id).is_some_and(|(_, remedy)| remedy == Remedy::Rollback);
         if is_rollback && *live == bad {
-            self.reconciled(
-                id,
-                ActionOutcome::Failed,
-                "interrupted, and the release is the same",
-            );
+            self.reconciled(id, ActionOutcome::Failed, "interrupted, and the release is the same");
         } else if is_rollback && *live < bad {
             if let Some(case) = self.cases.get_mut(&id) {
                 case.rolled_back = Some(Some(live.clone()));
@@ -250,10 +238,8 @@ impl Supervisor {
     /// The host has not shown it in time.
     pub(super) fn give_up_reconciling(&mut self, id: IncidentId) {
         let until = self.time.now() + self.settings.action_deadline;
-        let hidden = self
-            .cases
-            .get(&id)
-            .is_some_and(|case| self.world.unreachable(&case.incident.host).is_some());
+        let hidden =
+            self.cases.get(&id).is_some_and(|case| self.world.unreachable(&case.incident.host).is_some());
         if hidden {
             if let Some(case) = self.cases.get_mut(&id) {
                 case.phase = Phase::Reconciling(until);
@@ -270,9 +256,7 @@ impl Supervisor {
     /// The action of a case that has begun and not ended.
     fn interrupted(&self, id: IncidentId) -> Option<(ActionId, Remedy)> {
         let actions = &self.cases.get(&id)?.incident.actions;
-        let index = actions
-            .iter()
-            .rposition(|action| action.outcome == ActionOutcome::Begun)?;
+        let index = actions.iter().rposition(|action| action.outcome == ActionOutcome::Begun)?;
         let remedy = actions.get(index)?.remedy;
         Some((ActionId { incident: id, index }, remedy))
     }

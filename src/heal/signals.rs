@@ -43,19 +43,12 @@ impl Supervisor {
         if self.ledger.in_flight_at(&signal.host, &signal.app) {
             return None;
         }
-        Some(refuse(
-            Guard::OperatorStop,
-            format!("it was {} and has not been started since", halt.how),
-        ))
+        Some(refuse(Guard::OperatorStop, format!("it was {} and has not been started since", halt.how)))
     }
 
     fn open_case(&self, signal: &Signal) -> Option<IncidentId> {
         let at = self.open_at(&signal.host, &signal.app);
-        at.into_iter().find(|id| {
-            self.cases
-                .get(id)
-                .is_some_and(|case| case.covers(&signal.release))
-        })
+        at.into_iter().find(|id| self.cases.get(id).is_some_and(|case| case.covers(&signal.release)))
     }
 
     /// A release that is not live any more is nobody's problem. One that is newer than what was read is: the reading
@@ -91,19 +84,14 @@ impl Supervisor {
             seen || case.revived_at.is_some_and(|revived| signal.at < revived)
         };
         let case = self.over_cases(signal).find(late)?;
-        let why = format!(
-            "incident {} is about this, and it is {}",
-            case.incident.id, case.incident.state
-        );
+        let why = format!("incident {} is about this, and it is {}", case.incident.id, case.incident.state);
         Some(refuse(Guard::Live, why))
     }
 
     fn healed_too_early(&self, signal: &Signal) -> Option<IncidentId> {
         let now = self.time.now();
         let early = |case: &&Case| {
-            let recent = case
-                .over_at
-                .is_some_and(|at| now.since(at) < self.settings.recurrence);
+            let recent = case.over_at.is_some_and(|at| now.since(at) < self.settings.recurrence);
             case.incident.state == IncidentState::Healed && recent && case.incident.rule == signal.rule
         };
         self.over_cases(signal).find(early).map(|case| case.incident.id)
@@ -140,11 +128,7 @@ impl Supervisor {
         } else {
             None
         };
-        Trust {
-            state: signal.state_evidence,
-            live: signal.live,
-            doubt,
-        }
+        Trust { state: signal.state_evidence, live: signal.live, doubt }
     }
 
     fn open_incident(&mut self, signal: &Signal) {
@@ -176,12 +160,7 @@ impl Supervisor {
             note: None,
         };
         let policy = self.policy(&signal.host, &signal.app);
-        let mut case = Case::open(
-            incident,
-            signal,
-            policy::verify(policy, signal.verify.as_ref()),
-            now,
-        );
+        let mut case = Case::open(incident, signal, policy::verify(policy, signal.verify.as_ref()), now);
         case.trust = self.trust(signal);
         case.add_evidence(&signal.evidence, &self.settings.limits);
         let text = format!("{} ({})", case.incident.say, case.incident.rule);
@@ -200,21 +179,15 @@ impl Supervisor {
             use crate::fleet::ActionOutcome::Begun;
             case.incident.actions.iter().any(|action| action.outcome == Begun)
         };
-        let oldest = self
-            .cases
-            .iter()
-            .find(|(_, case)| case.is_over() && !in_flight(case))
-            .map(|(id, _)| *id);
+        let oldest =
+            self.cases.iter().find(|(_, case)| case.is_over() && !in_flight(case)).map(|(id, _)| *id);
         oldest.is_some_and(|id| self.cases.remove(&id).is_some())
     }
 
     /// Takes a signal up as evidence. Returns whether it tells anything new about the life that runs now.
     fn take_evidence(&mut self, id: IncidentId, signal: &Signal) -> bool {
         let now = self.time.now();
-        let live = self
-            .world
-            .place(&signal.host, &signal.app)
-            .and_then(|place| place.release());
+        let live = self.world.place(&signal.host, &signal.app).and_then(|place| place.release());
         let current = live.is_none_or(|live| *live == signal.release);
         self.count(id);
         let Some(case) = self.cases.get_mut(&id) else {
@@ -244,9 +217,8 @@ impl Supervisor {
         match (&case.phase, case.incident.state) {
             (Phase::Verifying(watch), _) => {
                 let place = self.world.place(&signal.host, &signal.app);
-                let this_life = place
-                    .and_then(|place| place.started_at)
-                    .is_none_or(|start| signal.at >= start);
+                let this_life =
+                    place.and_then(|place| place.started_at).is_none_or(|start| signal.at >= start);
                 let same = case.incident.rule == signal.rule;
                 if fresh && same && watch.quiet_since.is_some() && this_life {
                     self.not_healed(id, "its rule fired again");

@@ -107,12 +107,9 @@ impl Supervisor {
         match input {
             Input::Signal(signal) => self.on_signal(&signal),
             Input::Observed(observation) => self.on_observation(&observation),
-            Input::ActionEnded {
-                action,
-                outcome,
-                detail,
-                release,
-            } => self.on_action_ended(action, outcome, &detail, release),
+            Input::ActionEnded { action, outcome, detail, release } => {
+                self.on_action_ended(action, outcome, &detail, release)
+            }
             Input::Approve { incident, remedy, by } => self.on_approve(incident, remedy, &by),
             Input::Dismiss { incident, by } => self.on_dismiss(incident, &by),
             Input::Freeze { app, by } => self.on_freeze(app, by),
@@ -120,6 +117,18 @@ impl Supervisor {
             Input::Tick => {}
         }
         self.finish()
+    }
+
+    /// The number that the next incident gets.
+    #[must_use]
+    pub const fn next_incident(&self) -> IncidentId {
+        IncidentId(self.next_incident)
+    }
+
+    /// Gives the next incident this number. Several supervisors of one machine write into one journal, so each takes
+    /// its numbers from there; lower ones than those already used are not taken.
+    pub fn set_next_incident(&mut self, next: IncidentId) {
+        self.next_incident = self.next_incident.max(next.0);
     }
 
     /// When the supervisor wants a [`Input::Tick`] at the latest, by the caller's clock.
@@ -258,11 +267,7 @@ impl Supervisor {
 
     /// The cases that are not over and that `picks` picks.
     pub(super) fn open(&self, picks: impl Fn(&Case) -> bool) -> Vec<IncidentId> {
-        self.cases
-            .iter()
-            .filter(|(_, case)| !case.is_over() && picks(case))
-            .map(|(id, _)| *id)
-            .collect()
+        self.cases.iter().filter(|(_, case)| !case.is_over() && picks(case)).map(|(id, _)| *id).collect()
     }
 
     /// Has the incident written to the journal, and marks when.

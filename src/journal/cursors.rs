@@ -15,10 +15,7 @@ impl Journal {
     /// When a cursor is larger than 64 KiB, or the journal cannot be written.
     pub fn save_cursors(&mut self, host: &HostName, cursors: &[(ContainerId, Vec<u8>)]) -> Result<()> {
         if let Some((_, cursor)) = cursors.iter().find(|(_, cursor)| cursor.len() > bounds::CURSOR) {
-            return Err(Error::CursorTooLarge {
-                bytes: cursor.len(),
-                limit: bounds::CURSOR,
-            });
+            return Err(Error::CursorTooLarge { bytes: cursor.len(), limit: bounds::CURSOR });
         }
         self.write(|transaction| {
             let mut saved: i64 = transaction.query_row(

@@ -60,9 +60,7 @@ impl Journal {
         let taken = self.write(|transaction| {
             let id = number(incident.0);
             let known = transaction
-                .query_row("SELECT body FROM incidents WHERE id = ?1", [id], |row| {
-                    json::<Incident>(row, 0)
-                })
+                .query_row("SELECT body FROM incidents WHERE id = ?1", [id], |row| json::<Incident>(row, 0))
                 .optional()?;
             match known {
                 None => return Ok(Taken::NoIncident),
@@ -78,18 +76,9 @@ impl Journal {
             Ok(Taken::Recorded(u64::try_from(seq).unwrap_or_default()))
         })?;
         match taken {
-            Taken::Recorded(seq) => Ok(DecisionRecord {
-                seq,
-                incident,
-                decision,
-                by,
-                at,
-            }),
+            Taken::Recorded(seq) => Ok(DecisionRecord { seq, incident, decision, by, at }),
             Taken::NoIncident => Err(Error::NoIncident { id: incident }),
-            Taken::Over(known) => Err(Error::Over {
-                id: incident,
-                state: known.state,
-            }),
+            Taken::Over(known) => Err(Error::Over { id: incident, state: known.state }),
         }
     }
 
@@ -113,9 +102,7 @@ impl Journal {
     /// When the journal cannot be read.
     pub fn last_decision_seq(&self) -> Result<u64> {
         self.read(|connection| {
-            connection.query_row("SELECT coalesce(max(seq), 0) FROM decisions", (), |row| {
-                count(row, 0)
-            })
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM decisions", (), |row| count(row, 0))
         })
     }
 }

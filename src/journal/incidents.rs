@@ -30,10 +30,8 @@ impl Journal {
     /// When the journal cannot be written.
     pub fn save_incident(&mut self, incident: &Incident) -> Result<()> {
         let incident = bounded(incident);
-        let body = serde_json::to_string(&incident).map_err(|source| Error::Unwritable {
-            id: incident.id,
-            source,
-        })?;
+        let body = serde_json::to_string(&incident)
+            .map_err(|source| Error::Unwritable { id: incident.id, source })?;
         self.write(|transaction| {
             upsert(transaction, &incident, &body)?;
             save_actions(transaction, &incident)?;
@@ -65,9 +63,7 @@ impl Journal {
             let mut statement = connection.prepare_cached(
                 "SELECT body FROM incidents WHERE is_open >= ?1 ORDER BY opened_at DESC, id DESC LIMIT ?2",
             )?;
-            statement
-                .query_map((open_only, bounds::rows(limit)), body)?
-                .collect()
+            statement.query_map((open_only, bounds::rows(limit)), body)?.collect()
         })
     }
 
@@ -168,14 +164,8 @@ fn bounded(incident: &Incident) -> Incident {
     cut(&mut incident.rule);
     cut(&mut incident.say);
     incident.note.as_mut().map(cut);
-    incident
-        .evidence
-        .iter_mut()
-        .for_each(|evidence| cut(&mut evidence.text));
-    incident
-        .proposals
-        .iter_mut()
-        .for_each(|proposal| cut(&mut proposal.reason));
+    incident.evidence.iter_mut().for_each(|evidence| cut(&mut evidence.text));
+    incident.proposals.iter_mut().for_each(|proposal| cut(&mut proposal.reason));
     for action in &mut incident.actions {
         cut(&mut action.by);
         cut(&mut action.detail);

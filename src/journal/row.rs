@@ -15,8 +15,7 @@ where
     T: FromStr<Err: Debug + Display>,
 {
     let text: String = row.get(column)?;
-    text.parse()
-        .map_err(|error: T::Err| unreadable(column, error.to_string()))
+    text.parse().map_err(|error: T::Err| unreadable(column, error.to_string()))
 }
 
 /// The same of a column that may be empty.

@@ -47,11 +47,7 @@ impl Journal {
         match schema::migrate(&mut connection).map_err(|source| Error::of(&path, source))? {
             Found::Ready => Ok(Self { path, connection }),
             Found::Foreign => Err(Error::Foreign { path }),
-            Found::Newer(found) => Err(Error::Newer {
-                path,
-                found,
-                known: schema::known(),
-            }),
+            Found::Newer(found) => Err(Error::Newer { path, found, known: schema::known() }),
         }
     }
 
@@ -103,29 +99,14 @@ fn default_path_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathB
 
 /// Makes the directory and an empty file, both for the user alone. SQLite gives its other files the same mode.
 fn make_private(path: &Path) -> Result<()> {
-    let unmakeable = |path: &Path, source: io::Error| Error::Unmakeable {
-        path: path.to_owned(),
-        source,
-    };
-    if let Some(directory) = path
-        .parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-    {
+    let unmakeable = |path: &Path, source: io::Error| Error::Unmakeable { path: path.to_owned(), source };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|source| unmakeable(directory, source))?;
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(|source| unmakeable(path, source))?;
-    let mode = file
-        .metadata()
-        .map_err(|source| unmakeable(path, source))?
-        .permissions()
-        .mode();
+    let mode = file.metadata().map_err(|source| unmakeable(path, source))?.permissions().mode();
     if mode & 0o077 != 0 {
         let private = file.set_permissions(Permissions::from_mode(0o600));
         private.map_err(|source| unmakeable(path, source))?;
@@ -163,22 +144,10 @@ mod tests {
     #[test]
     fn the_nearest_variable_decides_where_it_is() {
         for (variables, expected) in [
-            (
-                &[("ARCANE_STATE_DIR", "/s"), ("HOME", "/h")][..],
-                Some("/s/journal.db"),
-            ),
-            (
-                &[("ARCANE_STATE_DIR", ""), ("HOME", "/h")],
-                Some("/h/.local/state/arcane/journal.db"),
-            ),
-            (
-                &[("XDG_STATE_HOME", "/x"), ("HOME", "/h")],
-                Some("/x/arcane/journal.db"),
-            ),
-            (
-                &[("XDG_STATE_HOME", "relative"), ("HOME", "/h")],
-                Some("/h/.local/state/arcane/journal.db"),
-            ),
+            (&[("ARCANE_STATE_DIR", "/s"), ("HOME", "/h")][..], Some("/s/journal.db")),
+            (&[("ARCANE_STATE_DIR", ""), ("HOME", "/h")], Some("/h/.local/state/arcane/journal.db")),
+            (&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")], Some("/x/arcane/journal.db")),
+            (&[("XDG_STATE_HOME", "relative"), ("HOME", "/h")], Some("/h/.local/state/arcane/journal.db")),
             (&[("HOME", "")], None),
             (&[], None),
         ] {
@@ -186,11 +155,7 @@ mod tests {
                 let found = variables.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| PathBuf::from(value))
             };
-            assert_eq!(
-                default_path_from(variable),
-                expected.map(PathBuf::from),
-                "{variables:?}"
-            );
+            assert_eq!(default_path_from(variable), expected.map(PathBuf::from), "{variables:?}");
         }
     }
 }

@@ -47,13 +47,7 @@ impl Journal {
         self.write(|transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO supervisors (id, pid, hosts, mode, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (
-                    clip(&beat.id),
-                    beat.pid,
-                    to_json(&hosts)?,
-                    beat.mode.as_str(),
-                    beat.at.as_nanos(),
-                ),
+                (clip(&beat.id), beat.pid, to_json(&hosts)?, beat.mode.as_str(), beat.at.as_nanos()),
             )?;
             let silent = beat.at - REMEMBERED;
             transaction.execute("DELETE FROM supervisors WHERE at < ?1", [silent.as_nanos()])?;

@@ -24,10 +24,7 @@ pub(super) fn strip(line: &str) -> Cow<'_, str> {
 fn after_sequence(text: &str) -> &str {
     match text.as_bytes().first() {
         Some(b'[') => {
-            let parameters = text[1..]
-                .bytes()
-                .take_while(|byte| (0x20..=0x3f).contains(byte))
-                .count();
+            let parameters = text[1..].bytes().take_while(|byte| (0x20..=0x3f).contains(byte)).count();
             match text.as_bytes().get(1 + parameters) {
                 Some(0x40..=0x7e) => &text[2 + parameters..],
                 _ => text,

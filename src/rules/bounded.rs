@@ -16,13 +16,7 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Clone + Eq + Hash, V: Default> Bounded<K, V> {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit: limit.max(1),
-            entries: HashMap::new(),
-            order: BTreeMap::new(),
-            clock: 0,
-            evicted: 0,
-        }
+        Self { limit: limit.max(1), entries: HashMap::new(), order: BTreeMap::new(), clock: 0, evicted: 0 }
     }
 
     /// The value of `key`, made when it is not there; counts as a use.
@@ -31,10 +25,7 @@ impl<K: Clone + Eq + Hash, V: Default> Bounded<K, V> {
         if !self.entries.contains_key(key) && self.entries.len() >= self.limit {
             self.evict();
         }
-        let (used, value) = self
-            .entries
-            .entry(key.clone())
-            .or_insert_with(|| (0, V::default()));
+        let (used, value) = self.entries.entry(key.clone()).or_insert_with(|| (0, V::default()));
         self.order.remove(used);
         self.order.insert(self.clock, key.clone());
         *used = self.clock;
@@ -80,10 +71,7 @@ mod tests {
         *map.entry(&2) = 20;
         *map.entry(&1) += 1;
         *map.entry(&3) = 30;
-        assert_eq!(
-            (map.get(&1), map.get(&2), map.get(&3)),
-            (Some(&11), None, Some(&30))
-        );
+        assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (Some(&11), None, Some(&30)));
         assert_eq!((map.len(), map.evicted()), (2, 1));
         map.remove(&1);
         *map.entry(&4) = 40;

@@ -45,10 +45,7 @@ impl Candidate {
     /// With what confirmed it.
     pub(super) fn confirmed_by(mut self, seen: &Seen) -> Self {
         let evidence = &mut self.full.evidence;
-        evidence.push(Evidence {
-            at: seen.at,
-            text: seen.text.clone(),
-        });
+        evidence.push(Evidence { at: seen.at, text: seen.text.clone() });
         evidence.sort_by_key(|evidence| evidence.at);
         if evidence.len() > EVIDENCE {
             evidence.remove(0);
@@ -109,10 +106,8 @@ impl Unconfirmed {
 
     /// Takes out one that this state change confirms.
     pub(super) fn take(&mut self, rules: &[Rule], change: (&HostName, &Subject, &Seen)) -> Option<Candidate> {
-        let place = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.is_confirmed_by(&rules[waiting.rule], change))?;
+        let place =
+            self.waiting.iter().position(|waiting| waiting.is_confirmed_by(&rules[waiting.rule], change))?;
         self.waiting.remove(place)
     }
 
@@ -126,12 +121,7 @@ impl Unconfirmed {
         grace: Duration,
     ) {
         self.waiting.retain(|waiting| {
-            let longest = rules[waiting.rule]
-                .confirm
-                .iter()
-                .map(|one| one.within)
-                .max()
-                .unwrap_or_default();
+            let longest = rules[waiting.rule].confirm.iter().map(|one| one.within).max().unwrap_or_default();
             host.is_some_and(|host| *host != waiting.host) || now <= waiting.at + longest + grace
         });
     }

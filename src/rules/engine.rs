@@ -59,10 +59,7 @@ impl Engine {
     /// An engine that also notes why rules did or did not fire; see [`Engine::take_notes`].
     #[must_use]
     pub fn traced(rules: Arc<RuleSet>) -> Self {
-        Self {
-            notes: Some(Vec::new()),
-            ..Self::new(rules)
-        }
+        Self { notes: Some(Vec::new()), ..Self::new(rules) }
     }
 
     /// What was noted since the last call; at most 10,000 notes are kept.
@@ -74,15 +71,11 @@ impl Engine {
     pub fn observe(&mut self, observation: &Observation) -> Vec<Signal> {
         self.memory.learn(observation);
         let host = Some(&observation.host);
-        self.unconfirmed
-            .forget(self.rules.rules(), host, observation.at, LATE);
+        self.unconfirmed.forget(self.rules.rules(), host, observation.at, LATE);
         let Some(subject) = &observation.subject else {
             return Vec::new();
         };
-        let scene = Scene {
-            host: &observation.host,
-            subject,
-        };
+        let scene = Scene { host: &observation.host, subject };
         let seen = Seen::of(observation);
         let mut signals = Vec::new();
         if subject.role == Role::Live {
@@ -173,10 +166,7 @@ impl Engine {
             if !rule.scope.admits(scene.host, &scene.subject.app, None) {
                 self.note(number, &hit, Outcome::OutOfScope);
             } else if let Some(by) = explained {
-                let outcome = Outcome::Explained {
-                    by: by.text.clone(),
-                    ago: seen.at.since(by.at),
-                };
+                let outcome = Outcome::Explained { by: by.text.clone(), ago: seen.at.since(by.at) };
                 self.note(number, &hit, outcome);
             } else {
                 signals.extend(self.judge(number, rule, scene, &hit));
@@ -193,20 +183,10 @@ impl Engine {
         }
         let key = window_key(rule, scene, hit);
         let process = self.process(scene);
-        let counted = self.windows[number]
-            .entry(&key)
-            .count(hit, &process, rule.count, rule.within);
+        let counted = self.windows[number].entry(&key).count(hit, &process, rule.count, rule.within);
         let full = match counted {
             Counted::Have(have) => {
-                self.note(
-                    number,
-                    hit,
-                    Outcome::Counted {
-                        have,
-                        need: rule.count,
-                        within: rule.within,
-                    },
-                );
+                self.note(number, hit, Outcome::Counted { have, need: rule.count, within: rule.within });
                 return None;
             }
             Counted::Quiet => {
@@ -272,12 +252,7 @@ impl Engine {
 
     fn note(&mut self, rule: usize, hit: &Hit, outcome: Outcome) {
         if self.notes.is_some() {
-            self.record(Note {
-                at: hit.at,
-                rule,
-                text: hit.text.clone(),
-                outcome,
-            });
+            self.record(Note { at: hit.at, rule, text: hit.text.clone(), outcome });
         }
     }
 

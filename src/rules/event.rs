@@ -7,10 +7,7 @@ use crate::fleet::{Fact, HealthState};
 
 /// A kind of state change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "EventKind::as_str gives each its word, docs/rules.md its meaning"
-)]
+#[expect(missing_docs, reason = "EventKind::as_str gives each its word, docs/rules.md its meaning")]
 pub enum EventKind {
     Die,
     OutOfMemory,
@@ -74,12 +71,8 @@ impl EventKind {
             Fact::Destroyed => Self::Destroy,
             Fact::Paused => Self::Pause,
             Fact::Unpaused => Self::Unpause,
-            Fact::Health {
-                state: HealthState::Healthy,
-            } => Self::Healthy,
-            Fact::Health {
-                state: HealthState::Unhealthy,
-            } => Self::Unhealthy,
+            Fact::Health { state: HealthState::Healthy } => Self::Healthy,
+            Fact::Health { state: HealthState::Unhealthy } => Self::Unhealthy,
             _ => return None,
         })
     }
@@ -165,9 +158,7 @@ pub(super) fn describe(fact: &Fact) -> String {
     match fact {
         Fact::Died { exit_code } => format!("die exit={exit_code}"),
         Fact::Killed { signal } => format!("kill sig={signal}"),
-        other => EventKind::of(other)
-            .map_or("state", EventKind::as_str)
-            .replace(':', " "),
+        other => EventKind::of(other).map_or("state", EventKind::as_str).replace(':', " "),
     }
 }
 

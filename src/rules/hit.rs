@@ -22,18 +22,12 @@ pub(super) struct Hit {
 
 impl Hit {
     pub(super) fn evidence(&self) -> Evidence {
-        Evidence {
-            at: self.at,
-            text: self.text.clone(),
-        }
+        Evidence { at: self.at, text: self.text.clone() }
     }
 
     /// The value of a capture.
     pub(super) fn capture(&self, name: &str) -> Option<&str> {
-        self.captures
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.captures.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -50,10 +44,7 @@ pub(super) fn shown_line(line: &str) -> String {
 /// The last character boundary not after `at`.
 pub(super) fn boundary(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
-    (0..=at)
-        .rev()
-        .find(|&index| text.is_char_boundary(index))
-        .unwrap_or(0)
+    (0..=at).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
 }
 
 /// A captured value: cut, and safe to show.

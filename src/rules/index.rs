@@ -52,17 +52,8 @@ impl Index {
                 }
             }
         }
-        let automaton = if literals.is_empty() {
-            None
-        } else {
-            Some(build(&literals)?)
-        };
-        Ok(Self {
-            automaton,
-            owners,
-            always,
-            rules,
-        })
+        let automaton = if literals.is_empty() { None } else { Some(build(&literals)?) };
+        Ok(Self { automaton, owners, always, rules })
     }
 
     /// Leaves in `scratch.found` the rules to try, in order.
@@ -87,11 +78,7 @@ impl Index {
 
 fn build(literals: &[String]) -> Result<AhoCorasick, String> {
     let bytes: usize = literals.iter().map(String::len).sum();
-    let kind = if bytes <= DFA_LIMIT {
-        AhoCorasickKind::DFA
-    } else {
-        AhoCorasickKind::ContiguousNFA
-    };
+    let kind = if bytes <= DFA_LIMIT { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
     AhoCorasickBuilder::new()
         .ascii_case_insensitive(true)
         .kind(Some(kind))

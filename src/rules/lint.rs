@@ -26,16 +26,9 @@ pub(super) fn unsafe_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         && on.kinds.contains(&EventKind::Die)
         && !not_preceded_by.iter().any(|(kind, _)| *kind == EventKind::Kill)
     {
-        let message = format!(
-            "rule `{}` has mode auto and would take an operator's stop for a crash",
-            rule.id
-        );
-        problems.push(at_rule(
-            rule,
-            sources,
-            message,
-            "add `not_preceded_by = \"kill:15s\"` to `on`",
-        ));
+        let message =
+            format!("rule `{}` has mode auto and would take an operator's stop for a crash", rule.id);
+        problems.push(at_rule(rule, sources, message, "add `not_preceded_by = \"kill:15s\"` to `on`"));
     }
     problems
 }
@@ -52,29 +45,15 @@ pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         problems.push(at_rule(rule, sources, message, "add one with `fires = 0`"));
     }
     if acts_unattended(rule) && !rule.cases.iter().any(is_forged_log) {
-        let message = format!(
-            "rule `{}` has mode auto, but no test that log text alone does not fire it",
-            rule.id
-        );
-        problems.push(at_rule(
-            rule,
-            sources,
-            message,
-            "add a test with lines, no events, and `fires = 0`",
-        ));
+        let message =
+            format!("rule `{}` has mode auto, but no test that log text alone does not fire it", rule.id);
+        problems.push(at_rule(rule, sources, message, "add a test with lines, no events, and `fires = 0`"));
     }
     if let Trigger::Log(pattern) = &rule.trigger {
         if pattern.required().is_none() {
-            let message = format!(
-                "rule `{}` is tried on every line: no text of 3 letters is in every match",
-                rule.id
-            );
-            problems.push(at_rule(
-                rule,
-                sources,
-                message,
-                "give its patterns some literal text",
-            ));
+            let message =
+                format!("rule `{}` is tried on every line: no text of 3 letters is in every match", rule.id);
+            problems.push(at_rule(rule, sources, message, "give its patterns some literal text"));
         }
         problems.extend(unsampled(rule, pattern, sources));
     }
@@ -83,10 +62,7 @@ pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
 
 /// Names in `also` that no rule of the set has: they would allow nothing, and hide a typing error.
 pub(super) fn unknown_companions(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
-    let known: Vec<&str> = rules
-        .iter()
-        .flat_map(|rule| [rule.id.as_str(), rule.name()])
-        .collect();
+    let known: Vec<&str> = rules.iter().flat_map(|rule| [rule.id.as_str(), rule.name()]).collect();
     let cases = rules.iter().flat_map(|rule| &rule.cases);
     let named = cases.flat_map(|case| case.also.iter().map(move |also| (case, also.as_str())));
     named
@@ -103,9 +79,7 @@ pub(super) fn unknown_companions(rules: &[Rule], sources: &[Source]) -> Vec<Prob
 
 /// Whether some rung changes a server without asking.
 fn acts_unattended(rule: &Rule) -> bool {
-    rule.heal
-        .iter()
-        .any(|rung| rung.mode == Mode::Auto && rung.remedy.changes_server())
+    rule.heal.iter().any(|rung| rung.mode == Mode::Auto && rung.remedy.changes_server())
 }
 
 /// Whether nothing but lines is played, and the rule must not fire.
@@ -124,18 +98,11 @@ fn unsampled(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Probl
             _ => None,
         })
         .collect();
-    let unmatched = pattern
-        .any
-        .patterns()
-        .iter()
-        .filter(|one| !lines.iter().any(|line| one.is_match(line)));
+    let unmatched = pattern.any.patterns().iter().filter(|one| !lines.iter().any(|line| one.is_match(line)));
     unmatched
         .map(|one| {
-            let message = format!(
-                "rule `{}`: no test shows a line for the pattern `{}`",
-                rule.id,
-                one.source()
-            );
+            let message =
+                format!("rule `{}`: no test shows a line for the pattern `{}`", rule.id, one.source());
             at_rule(rule, sources, message, "add the line to a test that fires")
         })
         .collect()

@@ -71,11 +71,7 @@ fn rarity(literal: &str) -> u32 {
     if COMMON.contains(&literal.trim()) {
         return 1;
     }
-    literal
-        .bytes()
-        .take(24)
-        .map(|byte| 64 + u32::from(255 - rank(byte)))
-        .sum()
+    literal.bytes().take(24).map(|byte| 64 + u32::from(255 - rank(byte))).sum()
 }
 
 fn required(hir: &Hir) -> Option<Required> {

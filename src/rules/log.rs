@@ -36,16 +36,8 @@ impl LogPattern {
     /// Matches a line that was stripped of colours.
     pub(super) fn matches(&self, line: &str) -> Option<LogMatch> {
         let mut captures = Vec::new();
-        let alternative = if self.any.is_empty() {
-            None
-        } else {
-            Some(self.any.find(line, &mut captures)?)
-        };
-        if !self
-            .all
-            .iter()
-            .all(|pattern| pattern.capture(line, &mut captures))
-        {
+        let alternative = if self.any.is_empty() { None } else { Some(self.any.find(line, &mut captures)?) };
+        if !self.all.iter().all(|pattern| pattern.capture(line, &mut captures)) {
             return None;
         }
         if self.not.find(line, &mut Vec::new()).is_some() {
@@ -53,66 +45,36 @@ impl LogPattern {
         }
         if !self.json.is_empty() {
             let object = structured::json(line)?;
-            fields_match(
-                &self.json,
-                |name| structured::member(&object, name),
-                &mut captures,
-            )?;
+            fields_match(&self.json, |name| structured::member(&object, name), &mut captures)?;
         }
         if !self.fields.is_empty() {
             let fields = structured::logfmt(line)?;
-            let value = |name: &str| {
-                fields
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, v)| v.clone())
-            };
+            let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, v)| v.clone());
             fields_match(&self.fields, value, &mut captures)?;
         }
-        Some(LogMatch {
-            captures,
-            alternative,
-        })
+        Some(LogMatch { captures, alternative })
     }
 
     /// The best set of literals of which every matching line contains one; `None` when there is none, and every line
     /// must be tried.
     pub(super) fn required(&self) -> Option<Required> {
-        let any = if self.any.is_empty() {
-            None
-        } else {
-            self.any.required()
-        };
+        let any = if self.any.is_empty() { None } else { self.any.required() };
         let all = self.all.iter().filter_map(Pattern::required);
-        let fields = self
-            .fields
-            .iter()
-            .filter_map(|(_, pattern)| pattern.required().and_then(unescaped));
-        let json = self
-            .json
-            .iter()
-            .filter_map(|(_, pattern)| pattern.required().and_then(json_escaped));
+        let fields = self.fields.iter().filter_map(|(_, pattern)| pattern.required().and_then(unescaped));
+        let json = self.json.iter().filter_map(|(_, pattern)| pattern.required().and_then(json_escaped));
         literal::best(any.into_iter().chain(all).chain(fields).chain(json))
     }
 
     /// Names of captures that every match has, and of those that only some have.
     pub(super) fn capture_names(&self) -> (Vec<String>, Vec<String>) {
         let mut always: Vec<String> = Vec::new();
-        always.extend(
-            self.all
-                .iter()
-                .flat_map(Pattern::capture_names)
-                .map(str::to_owned),
-        );
+        always.extend(self.all.iter().flat_map(Pattern::capture_names).map(str::to_owned));
         let structured = self.json.iter().chain(&self.fields);
         always.extend(structured.flat_map(|(_, pattern)| pattern.capture_names()));
         let mut sometimes = Vec::new();
         for name in self.any.patterns().iter().flat_map(Pattern::capture_names) {
-            let everywhere = self
-                .any
-                .patterns()
-                .iter()
-                .all(|pattern| pattern.capture_names().any(|other| other == name));
+            let everywhere =
+                self.any.patterns().iter().all(|pattern| pattern.capture_names().any(|other| other == name));
             if everywhere { &mut always } else { &mut sometimes }.push(name.to_owned());
         }
         (always, sometimes)

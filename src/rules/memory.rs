@@ -89,10 +89,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self {
-            apps: Bounded::new(APPS),
-            containers: Bounded::new(CONTAINERS),
-        }
+        Self { apps: Bounded::new(APPS), containers: Bounded::new(CONTAINERS) }
     }
 
     /// Learns from an observation what must be known before rules judge it.
@@ -133,10 +130,7 @@ impl Memory {
 
     /// What is true of `subject` at `at`.
     pub(super) fn circumstances(&self, host: &HostName, subject: &Subject, at: Timestamp) -> Circumstances {
-        let started_at = self
-            .containers
-            .get(&key(host, subject))
-            .and_then(|container| container.started_at);
+        let started_at = self.containers.get(&key(host, subject)).and_then(|container| container.started_at);
         let deployment = self
             .apps
             .get(&(host.clone(), subject.app.clone()))
@@ -147,10 +141,7 @@ impl Memory {
             uptime: started_at.map(|started_at| at.since(started_at)),
             previous: deployment.and_then(|deployment| {
                 let previous = deployment.previous.as_ref()?;
-                Some(Previous {
-                    ran_for: previous.ran_for,
-                    prove: deployment.prove,
-                })
+                Some(Previous { ran_for: previous.ran_for, prove: deployment.prove })
             }),
         }
     }
@@ -164,17 +155,12 @@ impl Memory {
         end: &Seen,
         (kind, within): (EventKind, Duration),
     ) -> Option<&Seen> {
-        self.containers
-            .get(&key(host, subject))?
-            .events
-            .iter()
-            .rev()
-            .find(|seen| {
-                seen.kind == kind
-                    && seen.at <= end.at
-                    && end.at.since(seen.at) <= within
-                    && seen.explains_end(end.exit_code)
-            })
+        self.containers.get(&key(host, subject))?.events.iter().rev().find(|seen| {
+            seen.kind == kind
+                && seen.at <= end.at
+                && end.at.since(seen.at) <= within
+                && seen.explains_end(end.exit_code)
+        })
     }
 
     /// A state change of the container, not further from `at` than `within` in either direction, that fits.
@@ -185,22 +171,14 @@ impl Memory {
         at: Timestamp,
         (pattern, within): (&EventPattern, Duration),
     ) -> Option<&Seen> {
-        self.containers
-            .get(&key(host, subject))?
-            .events
-            .iter()
-            .rev()
-            .find(|seen| {
-                pattern.matches(seen.kind, seen.exit_code)
-                    && at.since(seen.at).max(seen.at.since(at)) <= within
-            })
+        self.containers.get(&key(host, subject))?.events.iter().rev().find(|seen| {
+            pattern.matches(seen.kind, seen.exit_code) && at.since(seen.at).max(seen.at.since(at)) <= within
+        })
     }
 
     /// How often the container was started on purpose.
     pub(super) fn deliberate_starts(&self, host: &HostName, subject: &Subject) -> u64 {
-        self.containers
-            .get(&key(host, subject))
-            .map_or(0, |container| container.deliberate_starts)
+        self.containers.get(&key(host, subject)).map_or(0, |container| container.deliberate_starts)
     }
 
     /// How much had to be forgotten.

@@ -29,10 +29,8 @@ impl Pattern {
             }
             return Ok(Self::Literal(text.to_owned()));
         };
-        let regex = RegexBuilder::new(expression)
-            .size_limit(REGEX_LIMIT)
-            .build()
-            .map_err(|error| why(&error))?;
+        let regex =
+            RegexBuilder::new(expression).size_limit(REGEX_LIMIT).build().map_err(|error| why(&error))?;
         if regex.is_match("") {
             return Err("this regex matches the empty line, and so every line".to_owned());
         }
@@ -52,9 +50,7 @@ impl Pattern {
             Self::Literal(_) => None,
             Self::Regex(regex) => Some(regex),
         };
-        regex
-            .into_iter()
-            .flat_map(|regex| regex.capture_names().flatten())
+        regex.into_iter().flat_map(|regex| regex.capture_names().flatten())
     }
 
     /// Matches and adds what was captured to `captures`.
@@ -101,12 +97,7 @@ fn why(error: &regex::Error) -> String {
         }
         other => {
             let text = other.to_string();
-            let reason = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             format!("this regex is not valid: {reason}")
         }
     }
@@ -115,9 +106,7 @@ fn why(error: &regex::Error) -> String {
 /// Whether `text` contains `needle`, ASCII letters in either case.
 fn contains_ignoring_case(text: &str, needle: &str) -> bool {
     let needle = needle.as_bytes();
-    text.as_bytes()
-        .windows(needle.len())
-        .any(|window| window.eq_ignore_ascii_case(needle))
+    text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 /// Patterns of which one must match. The literals among them are looked for in a single pass.
@@ -143,16 +132,10 @@ impl AnyOf {
         let literals = if texts.is_empty() {
             None
         } else {
-            let automaton = AhoCorasickBuilder::new()
-                .ascii_case_insensitive(true)
-                .build(&texts);
+            let automaton = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(&texts);
             Some(automaton.map_err(|error| format!("these literals are too many: {error}"))?)
         };
-        Ok(Self {
-            patterns,
-            literals,
-            literal_indices,
-        })
+        Ok(Self { patterns, literals, literal_indices })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -52,17 +52,8 @@ impl Problem {
         let skip = if before > SHOWN / 2 { before - 20 } else { 0 };
         let lead = if skip > 0 { "…" } else { "" };
         let prefix: String = self.text.chars().skip(skip).take(before - skip).collect();
-        let rest: String = self
-            .text
-            .chars()
-            .skip(before)
-            .take(SHOWN - (before - skip))
-            .collect();
-        let tail = if self.text.chars().nth(skip + SHOWN).is_some() {
-            "…"
-        } else {
-            ""
-        };
+        let rest: String = self.text.chars().skip(before).take(SHOWN - (before - skip)).collect();
+        let tail = if self.text.chars().nth(skip + SHOWN).is_some() { "…" } else { "" };
         let prefix = format!("{lead}{}", printable(&prefix, SHOWN));
         let offset = prefix.chars().count();
         (format!("{prefix}{}{tail}", printable(&rest, SHOWN)), offset)
@@ -93,17 +84,12 @@ impl Source {
         let end = boundary(&self.text, span.end).max(start);
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..]
-            .find('\n')
-            .map_or(self.text.len(), |at| start + at);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         Problem {
             file: self.file.clone(),
             line: before.matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
-            width: self.text[start..end.min(line_end).max(start)]
-                .chars()
-                .count()
-                .max(1),
+            width: self.text[start..end.min(line_end).max(start)].chars().count().max(1),
             message: message.into(),
             hint: None,
             text: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),

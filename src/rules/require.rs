@@ -25,12 +25,8 @@ enum Operator {
 
 impl Operator {
     /// Longer spellings first, so that `<=` is not read as `<`.
-    const ALL: [(&'static str, Self); 4] = [
-        ("<=", Self::AtMost),
-        (">=", Self::AtLeast),
-        ("<", Self::Less),
-        (">", Self::More),
-    ];
+    const ALL: [(&'static str, Self); 4] =
+        [("<=", Self::AtMost), (">=", Self::AtLeast), ("<", Self::Less), (">", Self::More)];
 }
 
 impl Bound {
@@ -61,10 +57,8 @@ impl Bound {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = Operator::ALL
-            .iter()
-            .find(|(_, operator)| *operator == self.operator)
-            .map_or("", |(s, _)| s);
+        let sign =
+            Operator::ALL.iter().find(|(_, operator)| *operator == self.operator).map_or("", |(s, _)| s);
         write!(f, "{sign}{}", duration::format(self.limit))
     }
 }
@@ -87,9 +81,7 @@ impl PreviousBound {
         let bound = text
             .strip_prefix("healthy>=")
             .ok_or_else(|| format!("{} is not known here; write proved or healthy>=10m", quoted(text)))?;
-        duration::parse(bound)
-            .map(Self::RanFor)
-            .map_err(|error| error.to_string())
+        duration::parse(bound).map(Self::RanFor).map_err(|error| error.to_string())
     }
 }
 
@@ -104,20 +96,14 @@ pub(super) struct Require {
 impl Require {
     /// What does not hold, in words; `None` when everything does. What is not known does not hold.
     pub(super) fn unmet(&self, now: &Circumstances) -> Option<String> {
-        let ages = [
-            ("deploy_age", self.deploy_age, now.deploy_age),
-            ("uptime", self.uptime, now.uptime),
-        ];
+        let ages = [("deploy_age", self.deploy_age, now.deploy_age), ("uptime", self.uptime, now.uptime)];
         for (name, bound, value) in ages {
             match (bound, value) {
                 (Some(bound), None) => {
                     return Some(format!("{name} {bound} is required, but it is not known"));
                 }
                 (Some(bound), Some(value)) if !bound.holds(value) => {
-                    return Some(format!(
-                        "{name} {bound} is required, but it is {}",
-                        duration::brief(value)
-                    ));
+                    return Some(format!("{name} {bound} is required, but it is {}", duration::brief(value)));
                 }
                 _ => {}
             }

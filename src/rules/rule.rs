@@ -76,10 +76,7 @@ impl Rule {
     pub fn has_state_evidence(&self) -> bool {
         let triggered = matches!(&self.trigger, Trigger::Event { on, .. } if on.shows_fault());
         let confirmed = !self.confirm.is_empty()
-            && self
-                .confirm
-                .iter()
-                .all(|confirmation| confirmation.event.shows_fault());
+            && self.confirm.iter().all(|confirmation| confirmation.event.shows_fault());
         triggered || confirmed
     }
 }
@@ -106,11 +103,8 @@ pub(super) enum Key {
 
 impl Key {
     /// The words other than names of captures.
-    pub(super) const WORDS: [(&'static str, Self); 3] = [
-        ("host", Self::Host),
-        ("app", Self::App),
-        ("container", Self::Container),
-    ];
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("host", Self::Host), ("app", Self::App), ("container", Self::Container)];
 }
 
 /// A state change that confirms a trigger.

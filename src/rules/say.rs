@@ -31,9 +31,8 @@ impl Template {
             match c {
                 '{' | '}' if characters.next_if(|&(_, next)| next == c).is_some() => plain.push(c),
                 '{' => {
-                    let length = text[at..]
-                        .find('}')
-                        .ok_or("a `{` without its `}`; write `{{` for a brace")?;
+                    let length =
+                        text[at..].find('}').ok_or("a `{` without its `}`; write `{{` for a brace")?;
                     let inside = &text[at + 1..at + length];
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                     parts.push(capture(inside)?);
@@ -68,16 +67,11 @@ impl Template {
 }
 
 fn capture(inside: &str) -> Result<Part, String> {
-    let (name, optional) = inside
-        .strip_suffix('?')
-        .map_or((inside, false), |name| (name, true));
+    let (name, optional) = inside.strip_suffix('?').map_or((inside, false), |name| (name, true));
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err("between `{` and `}` stands the name of a capture".to_owned());
     }
-    Ok(Part::Capture {
-        name: name.to_owned(),
-        optional,
-    })
+    Ok(Part::Capture { name: name.to_owned(), optional })
 }
 
 /// The rule's sentence, filled in. Repeats that were kept quiet are told even when the sentence does not ask.
@@ -87,10 +81,8 @@ pub(super) fn sentence(
     subject: &Subject,
     captures: &BTreeMap<String, String>,
 ) -> String {
-    let mut values: BTreeMap<&str, String> = captures
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
+    let mut values: BTreeMap<&str, String> =
+        captures.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     values.insert("app", subject.app.to_string());
     values.insert("host", host.to_string());
     values.insert("release", subject.release.to_string());

@@ -46,13 +46,8 @@ impl RuleSet {
     /// # Errors
     /// When anything in any file is not understood, could never work, or would be unsafe; the error lists all of it.
     pub fn load(files: &[(String, String)]) -> Result<Self, Error> {
-        let sources: Vec<Source> = files
-            .iter()
-            .map(|(file, text)| Source {
-                file: file.clone(),
-                text: text.clone(),
-            })
-            .collect();
+        let sources: Vec<Source> =
+            files.iter().map(|(file, text)| Source { file: file.clone(), text: text.clone() }).collect();
         let mut problems = Vec::new();
         let mut rules = Vec::new();
         for (index, source) in sources.iter().enumerate() {
@@ -71,27 +66,17 @@ impl RuleSet {
     }
 
     fn compile(rules: Vec<Rule>, sources: Vec<Source>) -> Result<Self, Error> {
-        let log_rules = rules
-            .iter()
-            .enumerate()
-            .filter_map(|(number, rule)| match &rule.trigger {
-                Trigger::Log(pattern) => Some((number, pattern.required())),
-                Trigger::Event { .. } => None,
-            });
+        let log_rules = rules.iter().enumerate().filter_map(|(number, rule)| match &rule.trigger {
+            Trigger::Log(pattern) => Some((number, pattern.required())),
+            Trigger::Event { .. } => None,
+        });
         let index = Index::new(rules.len(), log_rules).map_err(|message| {
             let problem = sources.first().map(|source| source.problem(&(0..0), message));
             Error(problem.into_iter().collect())
         })?;
         let is_event = |rule: &Rule| matches!(rule.trigger, Trigger::Event { .. });
-        let event_rules = (0..rules.len())
-            .filter(|&number| is_event(&rules[number]))
-            .collect();
-        Ok(Self {
-            rules,
-            sources,
-            index,
-            event_rules,
-        })
+        let event_rules = (0..rules.len()).filter(|&number| is_event(&rules[number])).collect();
+        Ok(Self { rules, sources, index, event_rules })
     }
 
     /// The rules that come with Arcane.
@@ -103,10 +88,7 @@ impl RuleSet {
     /// The built-in rule files, for loading them together with a user's own.
     #[must_use]
     pub fn builtin_files() -> Vec<(String, String)> {
-        BUILTIN
-            .iter()
-            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
-            .collect()
+        BUILTIN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
     }
 
     /// The rules, in the order of their files.
@@ -119,13 +101,8 @@ impl RuleSet {
     /// tried on every line.
     #[must_use]
     pub fn lint(&self) -> Vec<Problem> {
-        let careless = self
-            .rules
-            .iter()
-            .flat_map(|rule| lint::careless_parts(rule, &self.sources));
-        careless
-            .chain(lint::unknown_companions(&self.rules, &self.sources))
-            .collect()
+        let careless = self.rules.iter().flat_map(|rule| lint::careless_parts(rule, &self.sources));
+        careless.chain(lint::unknown_companions(&self.rules, &self.sources)).collect()
     }
 
     /// Plays the tests of every rule against the whole set.
@@ -147,20 +124,13 @@ impl RuleSet {
     pub(super) fn match_line(&self, line: &str, scratch: &mut Scratch) -> Vec<LineMatch> {
         let line = ansi::strip(line);
         self.index.candidates(&line, scratch);
-        let matches = scratch
-            .found
-            .iter()
-            .filter_map(|&rule| match &self.rules[rule].trigger {
-                Trigger::Log(pattern) => {
-                    let found = pattern.matches(&line)?;
-                    Some(LineMatch {
-                        rule,
-                        captures: found.captures,
-                        alternative: found.alternative,
-                    })
-                }
-                Trigger::Event { .. } => None,
-            });
+        let matches = scratch.found.iter().filter_map(|&rule| match &self.rules[rule].trigger {
+            Trigger::Log(pattern) => {
+                let found = pattern.matches(&line)?;
+                Some(LineMatch { rule, captures: found.captures, alternative: found.alternative })
+            }
+            Trigger::Event { .. } => None,
+        });
         matches.collect()
     }
 }
@@ -176,10 +146,7 @@ impl Scanner {
     /// A scanner over these rules.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        Self {
-            rules,
-            scratch: Scratch::default(),
-        }
+        Self { rules, scratch: Scratch::default() }
     }
 
     /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
@@ -195,12 +162,8 @@ fn duplicates(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
         match first.get(rule.name()) {
             Some(other) => {
                 let there = sources[other.place.source].problem(&other.place.span, "");
-                let message = format!(
-                    "rule `{}` is there already, at {}:{}",
-                    rule.name(),
-                    there.file,
-                    there.line
-                );
+                let message =
+                    format!("rule `{}` is there already, at {}:{}", rule.name(), there.file, there.line);
                 problems.push(sources[rule.place.source].problem(&rule.place.span, message));
             }
             None => {
@@ -212,8 +175,5 @@ fn duplicates(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
 }
 
 fn place_of(sources: &[Source], problem: &Problem) -> usize {
-    sources
-        .iter()
-        .position(|source| source.file == problem.file)
-        .unwrap_or(usize::MAX)
+    sources.iter().position(|source| source.file == problem.file).unwrap_or(usize::MAX)
 }

@@ -14,9 +14,8 @@ pub(super) fn json(line: &str) -> Option<Value> {
 
 /// A member as text; `path` is a name, or names joined by dots for a member of a member.
 pub(super) fn member(object: &Value, path: &str) -> Option<String> {
-    let value = object
-        .get(path)
-        .or_else(|| path.split('.').try_fold(object, |value, name| value.get(name)))?;
+    let value =
+        object.get(path).or_else(|| path.split('.').try_fold(object, |value, name| value.get(name)))?;
     Some(match value {
         Value::String(text) => text.clone(),
         Value::Null => return None,
@@ -81,19 +80,13 @@ mod tests {
     #[test]
     fn logfmt_lines() {
         let field = |line: &str, name: &str| {
-            logfmt(line)?
-                .into_iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
+            logfmt(line)?.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
         };
         let line = r#"time=2026-11-25T10:00:00Z level=error msg="bad \"thing\" level=fatal" err=EOF"#;
         assert_eq!(field(line, "level").as_deref(), Some("error"));
         assert_eq!(field(line, "msg").as_deref(), Some(r#"bad "thing" level=fatal"#));
         assert_eq!(field(line, "err").as_deref(), Some("EOF"));
-        assert_eq!(
-            field("level=info path=/?level=fatal level=fatal", "level").as_deref(),
-            Some("info")
-        );
+        assert_eq!(field("level=info path=/?level=fatal level=fatal", "level").as_deref(), Some("info"));
         assert_eq!(field("GET /?level=fatal level=fatal", "level"), None);
         assert_eq!(field("", "level"), None);
         assert_eq!(field("level=\"open", "level").as_deref(), Some("open"));

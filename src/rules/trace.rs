@@ -59,11 +59,7 @@ impl fmt::Display for Outcome {
             Self::Explained { by, ago } => write!(f, "explained by `{by}` {} earlier", duration::brief(*ago)),
             Self::Unmet(what) => f.write_str(what),
             Self::Counted { have, need, within } => {
-                write!(
-                    f,
-                    "counted: {have} of {need} within {}",
-                    duration::format(*within)
-                )
+                write!(f, "counted: {have} of {need} within {}", duration::format(*within))
             }
             Self::Quiet => f.write_str("kept quiet by the cooldown"),
             Self::Unconfirmed => f.write_str("no event confirms it so far"),

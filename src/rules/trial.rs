@@ -57,20 +57,11 @@ fn play(rules: &Arc<RuleSet>, number: usize, rule: &Rule, case: &Case, script: &
         Some(_) => explanation(rules, number, &signals, &engine.take_notes()),
         None => Vec::new(),
     };
-    TestResult {
-        rule: rule.name.clone(),
-        test: title(case, script),
-        problem,
-        why,
-    }
+    TestResult { rule: rule.name.clone(), test: title(case, script), problem, why }
 }
 
 fn title(case: &Case, script: &[Step]) -> String {
-    match (
-        case.name.as_str(),
-        case.scripts.len(),
-        script_line(script).map(quoted),
-    ) {
+    match (case.name.as_str(), case.scripts.len(), script_line(script).map(quoted)) {
         ("", _, line) => line.unwrap_or_else(|| "events".to_owned()),
         (name, 2.., Some(line)) => format!("{name}: {line}"),
         (name, ..) => name.to_owned(),
@@ -90,48 +81,25 @@ fn failure(rule: &Rule, case: &Case, signals: &[Signal]) -> Option<String> {
     let own: Vec<&Signal> = signals.iter().filter(|signal| signal.rule == rule.name).collect();
     if own.len() != case.fires {
         let (wanted, fired) = (times(case.fires), times(own.len()));
-        return Some(format!(
-            "test of `{}` wants it to fire {wanted}, and it fired {fired}",
-            rule.id
-        ));
+        return Some(format!("test of `{}` wants it to fire {wanted}, and it fired {fired}", rule.id));
     }
-    if let Some(other) = signals
-        .iter()
-        .find(|signal| signal.rule != rule.name && !allows(case, &signal.rule))
+    if let Some(other) = signals.iter().find(|signal| signal.rule != rule.name && !allows(case, &signal.rule))
     {
-        return Some(format!(
-            "on a test of `{}`, `{}` fired as well",
-            rule.id, other.rule
-        ));
+        return Some(format!("on a test of `{}`, `{}` fired as well", rule.id, other.rule));
     }
     case.captures.iter().find_map(|(name, wanted)| {
-        let signal = own
-            .iter()
-            .find(|signal| signal.captures.get(name) != Some(wanted))?;
-        let found = signal
-            .captures
-            .get(name)
-            .map_or_else(|| "nothing".to_owned(), |value| quoted(value));
-        Some(format!(
-            "test of `{}` wants `{name}` to be {}, and it is {found}",
-            rule.id,
-            quoted(wanted)
-        ))
+        let signal = own.iter().find(|signal| signal.captures.get(name) != Some(wanted))?;
+        let found = signal.captures.get(name).map_or_else(|| "nothing".to_owned(), |value| quoted(value));
+        Some(format!("test of `{}` wants `{name}` to be {}, and it is {found}", rule.id, quoted(wanted)))
     })
 }
 
 fn times(count: usize) -> String {
-    if count == 0 {
-        "never".to_owned()
-    } else {
-        plural(count, "time")
-    }
+    if count == 0 { "never".to_owned() } else { plural(count, "time") }
 }
 
 fn allows(case: &Case, rule: &str) -> bool {
-    case.also
-        .iter()
-        .any(|also| also == rule || rule.rsplit_once('/').is_some_and(|(_, id)| id == also))
+    case.also.iter().any(|also| also == rule || rule.rsplit_once('/').is_some_and(|(_, id)| id == also))
 }
 
 /// What happened instead: which rules fired, and what became of everything the tested rule looked at.
@@ -140,28 +108,18 @@ fn explanation(rules: &RuleSet, number: usize, signals: &[Signal], notes: &[Note
     for signal in signals {
         *fired.entry(&signal.rule).or_default() += 1;
     }
-    let fired = fired
-        .into_iter()
-        .map(|(rule, count)| format!("{rule} fired {}", times(count)));
+    let fired = fired.into_iter().map(|(rule, count)| format!("{rule} fired {}", times(count)));
     let mut why: Vec<String> = fired.collect();
     let own: Vec<&Note> = notes.iter().filter(|note| note.rule == number).collect();
     if own.is_empty() {
-        why.push(format!(
-            "nothing matched the trigger of {}",
-            rules.rules()[number].name()
-        ));
+        why.push(format!("nothing matched the trigger of {}", rules.rules()[number].name()));
     }
     let skipped = own.len().saturating_sub(SHOWN);
     if skipped > 0 {
         why.push(format!("… {skipped} before these"));
     }
     why.extend(own.iter().skip(skipped).map(|note| {
-        format!(
-            "{} {}: {}",
-            duration::format(note.at.since(START)),
-            quoted(&note.text),
-            note.outcome
-        )
+        format!("{} {}: {}", duration::format(note.at.since(START)), quoted(&note.text), note.outcome)
     }));
     why
 }
@@ -184,6 +142,7 @@ fn observations(setting: &Setting, script: &[Step]) -> Vec<Observation> {
         fact,
     };
     let deployment = Deployment {
+        policy: crate::fleet::HealPolicy::default(),
         app: setting.app.clone(),
         release,
         deployed_at,
@@ -201,12 +160,7 @@ fn observations(setting: &Setting, script: &[Step]) -> Vec<Observation> {
         restart_count: 0,
         health: HealthState::None,
     };
-    let scene = [
-        observation(START, Fact::Deployed { deployment }),
-        observation(START, state),
-    ];
-    let played = script
-        .iter()
-        .map(|step| observation(START + step.at, step.fact.clone()));
+    let scene = [observation(START, Fact::Deployed { deployment }), observation(START, state)];
+    let played = script.iter().map(|step| observation(START + step.at, step.fact.clone()));
     scene.into_iter().chain(played).collect()
 }

@@ -61,11 +61,7 @@ pub(super) enum Counted {
 impl Window {
     /// Counts a hit. A full window is emptied.
     pub(super) fn count(&mut self, hit: &Hit, process: &Process, need: usize, within: Duration) -> Counted {
-        if self
-            .quiet
-            .as_ref()
-            .is_some_and(|quiet| quiet.holds(hit.at, process))
-        {
+        if self.quiet.as_ref().is_some_and(|quiet| quiet.holds(hit.at, process)) {
             self.repeats += 1;
             return Counted::Quiet;
         }
@@ -84,11 +80,7 @@ impl Window {
     }
 
     fn insert(&mut self, hit: &Hit, within: Duration) {
-        if self
-            .hits
-            .back()
-            .is_some_and(|&(newest, _)| hit.at + within < newest)
-        {
+        if self.hits.back().is_some_and(|&(newest, _)| hit.at + within < newest) {
             // The host's clock was set back. Waiting for it to catch up would make the rule blind for as long.
             self.hits.clear();
             self.evidence.clear();
@@ -114,11 +106,7 @@ impl Window {
 
     /// Begins the quiet time after a signal.
     pub(super) fn quieten(&mut self, since: Timestamp, cooldown: Duration, process: Process) {
-        self.quiet = (!cooldown.is_zero()).then_some(Quiet {
-            since,
-            cooldown,
-            process,
-        });
+        self.quiet = (!cooldown.is_zero()).then_some(Quiet { since, cooldown, process });
     }
 }
 
@@ -144,10 +132,7 @@ mod tests {
     }
 
     fn process(starts: u64) -> Process {
-        Process {
-            container: ContainerId("c".to_owned()),
-            deliberate_starts: starts,
-        }
+        Process { container: ContainerId("c".to_owned()), deliberate_starts: starts }
     }
 
     /// Plays hits at these seconds; gives the seconds at which the window was full.
@@ -173,11 +158,7 @@ mod tests {
             // The clock was set back: counting starts again.
             (2, 10, &[1000, 0, 1], &[1]),
         ] {
-            assert_eq!(
-                full_at(need, within, seconds),
-                expected,
-                "{need} in {within} of {seconds:?}"
-            );
+            assert_eq!(full_at(need, within, seconds), expected, "{need} in {within} of {seconds:?}");
         }
     }
 
@@ -192,10 +173,7 @@ mod tests {
         assert!(matches!(count(59, 0), Counted::Quiet));
         assert!(matches!(count(59, 1), Counted::Full(Full { repeats: 2, .. })));
         assert!(matches!(count(60, 0), Counted::Full(Full { repeats: 0, .. })));
-        assert!(
-            matches!(count(-100, 0), Counted::Full(_)),
-            "a clock set back does not prolong the quiet"
-        );
+        assert!(matches!(count(-100, 0), Counted::Full(_)), "a clock set back does not prolong the quiet");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Exec) -> Result<u8, Fai
 /// Passes both directions through until the command has closed its output.
 async fn pass_through(mut exec: crate::docker::Exec) -> Result<i64, Failure> {
     let control = exec.control().clone();
-    let (mut input, mut output) = (exec.input, &mut exec.output);
+    let (mut input, output) = (exec.input, &mut exec.output);
     let feeding = tokio::spawn(async move {
         let mut stdin = tokio::io::stdin();
         let mut buffer = vec![0; 16 * 1024];

@@ -116,7 +116,7 @@ pub(super) async fn approve(
     options: &Approve,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     let incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
@@ -140,7 +140,7 @@ pub(super) async fn approve(
         .into_iter()
         .any(|beat| beat.hosts.contains(&incident.host) && beat.mode >= crate::fleet::Mode::Approve);
     if running {
-        journal.decide(incident.id, &decision, &by, now).map_err(failed)?;
+        journal.decide(incident.id, decision, &by, now).map_err(failed)?;
         return taken_up(ui, &journal, &incident).await;
     }
     // Nobody is there to act on it: do it here, with the same supervisor and the same guards.
@@ -153,8 +153,9 @@ pub(super) async fn approve(
         // The supervisor takes decisions made after it started.
         tokio::time::sleep(Duration::from_secs(1)).await;
         tokio::task::spawn_blocking(move || {
-            open_journal()
-                .and_then(|journal| journal.decide(id, &decision, &by, crate::clock::now()).map_err(failed))
+            open_journal().and_then(|mut journal| {
+                journal.decide(id, decision, &by, crate::clock::now()).map_err(failed)
+            })
         })
         .await
     };
@@ -191,14 +192,14 @@ async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, F
 }
 
 pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     let mut incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
     }
     let now = crate::clock::now();
     let by = context::who();
-    journal.decide(incident.id, &Decision::Dismiss, &by, now).map_err(failed)?;
+    journal.decide(incident.id, Decision::Dismiss, &by, now).map_err(failed)?;
     let running = journal.live_supervisors(now, BEAT_MAX_AGE).map_err(failed)?;
     if !running.iter().any(|beat| beat.hosts.contains(&incident.host)) {
         incident.state = IncidentState::Dismissed;
@@ -211,7 +212,7 @@ pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
 }
 
 pub(super) fn freeze(ui: &Ui, options: &Freeze) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     journal
         .freeze(options.app.as_ref(), &context::who(), crate::clock::now(), &options.why)
         .map_err(failed)?;
@@ -223,7 +224,7 @@ pub(super) fn freeze(ui: &Ui, options: &Freeze) -> Result<u8, Failure> {
 }
 
 pub(super) fn thaw(ui: &Ui, options: &Thaw) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     journal.thaw(options.app.as_ref()).map_err(failed)?;
     let what = options.app.as_ref().map_or_else(|| "everything".to_owned(), ToString::to_string);
     let rest = journal.freezes().map_err(failed)?;

@@ -5,14 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::context;
 use super::rollback::hosts_of;
-use crate::cli::args::{Arguments, Logs};
+use crate::cli::args::{self, Arguments};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::deploy::remote::Pool;
 use crate::fleet::text::printable;
-use crate::fleet::{Fact, Observation, Role};
-use crate::watch::{Options, Watcher};
+use crate::fleet::{AppName, Fact, Host, Observation, Role};
+use crate::watch::{self, Logs, Options, Watcher, history};
 
 /// How much of a line is shown in a terminal; `--json` carries all of it.
 const LINE: usize = 16 * 1024;
@@ -20,23 +20,57 @@ const LINE: usize = 16 * 1024;
 pub(super) async fn run(
     ui: &Ui,
     arguments: &Arguments,
-    options: &Logs,
+    options: &args::Logs,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
     let hosts = hosts_of(&fleet, options.to.as_deref(), &app).await?;
     let several = hosts.len() > 1;
-    let watch = Options::logs_of(app, options.tail, options.follow);
-    let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
+    if !options.follow {
+        return read(ui, options, &app, &hosts).await;
+    }
+    let watch =
+        Options { apps: Some([app].into()), logs: Logs::All, tail: options.tail, ..Options::default() };
+    let (watcher, mut observations) = Watcher::start(hosts, &Pool::default(), watch, cancel.clone());
     while let Some(observation) = observations.recv().await {
         show(ui, options, several, &observation);
     }
     watcher.join().await;
-    Ok(if cancel.is_cancelled() && !options.follow { exit::INTERRUPTED } else { exit::DONE })
+    Ok(exit::DONE)
 }
 
-fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
+/// What is there already, host after host.
+async fn read(ui: &Ui, options: &args::Logs, app: &AppName, hosts: &[Host]) -> Result<u8, Failure> {
+    let mut failures = Vec::new();
+    for (host, remote) in context::connect(hosts).await {
+        let lines = match remote {
+            Ok(remote) => history(&remote, app, options.tail).await.map_err(|error| failed(&error)),
+            Err(error) => Err(error.into()),
+        };
+        match lines {
+            Ok(lines) => lines.iter().for_each(|line| show(ui, options, hosts.len() > 1, line)),
+            Err(failure) => {
+                ui.note(&format!("{}: no log", host.name));
+                failures.push(failure);
+            }
+        }
+    }
+    for failure in &failures {
+        failure.render(ui, false);
+    }
+    Ok(context::exit_code(&failures, hosts.len()))
+}
+
+fn failed(error: &watch::Error) -> Failure {
+    let code = match error {
+        watch::Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
+        _ => exit::FAILED,
+    };
+    Failure::from_error(code, error)
+}
+
+fn show(ui: &Ui, options: &args::Logs, several: bool, observation: &Observation) {
     let Some(subject) = &observation.subject else {
         if let Fact::HostUnreachable { reason } = &observation.fact {
             ui.tagged(

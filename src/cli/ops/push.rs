@@ -149,7 +149,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
         spec: spec_digest(order.app, &order.image.id),
         by: order.by.clone(),
         at: order.now,
-        strategy: order.app.strategy.to_string(),
+        strategy: order.app.strategy,
         outcome,
         seconds: took.as_secs_f64(),
         bytes_sent: pushed.as_ref().map_or(0, |done| done.bytes_sent),

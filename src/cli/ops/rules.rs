@@ -24,14 +24,14 @@ pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
 
 /// The built-in rules and those of further files and directories.
 pub(super) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
-    let mut sources = RuleSet::builtin_sources();
+    let mut sources = RuleSet::builtin_files();
     sources.extend(read(paths)?);
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
 /// The rules that a `rules` command is about: those named, or the built-in ones.
 fn named(files: &RuleFiles) -> Result<RuleSet, Failure> {
-    let sources = if files.paths.is_empty() { RuleSet::builtin_sources() } else { read(&files.paths)? };
+    let sources = if files.paths.is_empty() { RuleSet::builtin_files() } else { read(&files.paths)? };
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
@@ -92,11 +92,11 @@ fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
 fn test(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     let report = named(files)?.test();
     if files.json {
-        ui.json(&json!({ "passed": report.passed(), "failed": report.failed() }));
+        ui.json(&json!({ "passed": report.results.len() - report.failures().count(), "failed": report.failures().count() }));
     } else {
         ui.out(&report.to_string());
     }
-    Ok(if report.failed() == 0 { exit::DONE } else { exit::FAILED })
+    Ok(if report.passed() { exit::DONE } else { exit::FAILED })
 }
 
 fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {

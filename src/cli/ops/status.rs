@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::context;
 use crate::cli::args::{Arguments, Status};
-use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::deploy::lock::Lock;

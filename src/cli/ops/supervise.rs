@@ -13,8 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::remote::Pool;
 use crate::fleet::text::{plural, printable};
-use crate::fleet::{Evidence, Fact, Host, IncidentId, Mode, Observation};
-use crate::heal::{Announcement, Settings, Shell, Supervisor, Told, Until};
+use crate::fleet::{Evidence, Fact, Host, Incident, IncidentId, Mode, Observation};
+use crate::heal::{Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::Journal;
 use crate::rules::Engine;
 use crate::watch::{Options, Watcher};
@@ -87,10 +87,9 @@ pub(super) async fn run(
     let pool = Pool::default();
     // The watcher outlives the shell by a moment: an action in flight is waited for.
     let watching = CancellationToken::new();
-    let (watcher, observations) =
-        Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+    let (watcher, observations) = Watcher::start(hosts.to_vec(), &pool, Options::default(), watching.clone());
     let shell = Shell {
-        supervisor: Supervisor::new(Settings::new(ceiling, seed())),
+        supervisor: Supervisor::new(Settings { ceiling, seed: seed(), ..Settings::default() }),
         engine,
         journal: Arc::new(Mutex::new(journal)),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
@@ -98,6 +97,7 @@ pub(super) async fn run(
         by: context::who(),
         ceiling,
         until,
+        number: None,
     };
     let ended = shell.run(observations, tell, cancel).await;
     watching.cancel();
@@ -141,21 +141,46 @@ fn show(ui: &Ui, json: bool, told: &Told) {
                 ui.json(&serde_json::json!({ "event": "signal", "signal": signal }));
             }
         }
-        Told::Announced(announcement) => {
+        Told::Announced(announcement, incident) => {
             if json {
-                ui.json(announcement);
+                ui.json(&serde_json::json!({
+                    "event": news(announcement.news), "incident": announcement.incident, "host": announcement.host,
+                    "app": announcement.app, "text": announcement.text,
+                }));
             } else {
-                announced(ui, announcement);
+                announced(ui, announcement, incident.as_deref());
             }
         }
     }
 }
 
-fn announced(ui: &Ui, announcement: &Announcement) {
+fn announced(ui: &Ui, announcement: &Announcement, incident: Option<&Incident>) {
     let now = crate::clock::now().clock_time();
-    ui.out(&format!("{now}  {announcement}"));
-    for Evidence { at, text } in announcement.evidence() {
+    let number = announcement.incident.map(|id| format!("#{id} ")).unwrap_or_default();
+    ui.out(&format!("{now}  {number}{}: {}", news(announcement.news), printable(&announcement.text, 500)));
+    if announcement.news != News::Opened {
+        return;
+    }
+    for Evidence { at, text } in incident.map(|incident| &incident.evidence[..]).unwrap_or_default() {
         ui.out(&format!("              {}  {}", at.clock_time(), printable(text, LINE)));
+    }
+}
+
+const fn news(news: News) -> &'static str {
+    match news {
+        News::Opened => "incident",
+        News::Proposed => "proposed",
+        News::Waiting => "waiting",
+        News::Acting => "acting",
+        News::Verifying => "verifying",
+        News::Healed => "healed",
+        News::NotHealed => "not healed",
+        News::Escalated => "escalated",
+        News::Refused => "refused",
+        News::Closed => "closed",
+        News::Ignored => "ignored",
+        News::Frozen => "frozen",
+        News::Thawed => "thawed",
     }
 }
 
@@ -187,8 +212,8 @@ pub(super) async fn run_for(
 ) -> Result<Supervisor, Failure> {
     let until = Until { incident: Some(incident), ..Until::default() };
     let show = |told: Told| {
-        if let Told::Announced(announcement) = &told {
-            announced(ui, announcement);
+        if let Told::Announced(announcement, incident) = &told {
+            announced(ui, announcement, incident.as_deref());
         }
     };
     let engine = Engine::new(Arc::new(rules::load(&[])?));

@@ -36,13 +36,9 @@ fleet.toml:1:2: `app` belongs in arcane.toml
 
 #[test]
 fn addresses_cannot_pass_for_anything_else() {
-    for address in [
-        "web1",
-        "deploy@203.0.113.10:22",
-        "[2001:db8::1]:22",
-        "a@[2001:db8::1]",
-        "ssh.example.com",
-    ] {
+    for address in
+        ["web1", "deploy@203.0.113.10:22", "[2001:db8::1]:22", "a@[2001:db8::1]", "ssh.example.com"]
+    {
         let fleet = fleet(&format!("[host.a]\nssh = '{address}'")).unwrap();
         assert_eq!(fleet.host("a").unwrap().ssh, address);
     }
@@ -58,9 +54,7 @@ fn addresses_cannot_pass_for_anything_else() {
         ("a\u{a0}b", "has a space"),
         (&long, "is longer"),
     ] {
-        let error = fleet(&format!("[host.a]\nssh = '{address}'"))
-            .unwrap_err()
-            .to_string();
+        let error = fleet(&format!("[host.a]\nssh = '{address}'")).unwrap_err().to_string();
         assert!(error.contains(problem), "{address}: {error}");
     }
 }
@@ -86,27 +80,17 @@ fn a_selection_is_exactly_what_was_named() {
         ("web1,,web2", "`web1,,web2` has an empty name in it"),
     ] {
         let error = fleet.select(text).unwrap_err();
-        assert!(
-            matches!(error, Error::NothingSelected { .. }),
-            "{text:?}: {error}"
-        );
+        assert!(matches!(error, Error::NothingSelected { .. }), "{text:?}: {error}");
         assert_eq!(error.to_string(), expected);
     }
-    assert!(matches!(
-        fleet.resolve(Vec::<&str>::new()),
-        Err(Error::NothingSelected { .. })
-    ));
+    assert!(matches!(fleet.resolve(Vec::<&str>::new()), Err(Error::NothingSelected { .. })));
     for (text, message, hint) in [
         (
             "prodution",
             "fleet.toml has no host or group `prodution`",
             "did you mean `production`? choose from stage1, web1, web2, production, staging",
         ),
-        (
-            "*",
-            "fleet.toml has no host or group `*`",
-            "choose from stage1, web1, web2, production, staging",
-        ),
+        ("*", "fleet.toml has no host or group `*`", "choose from stage1, web1, web2, production, staging"),
         (
             "all",
             "fleet.toml has no host or group `all`",
@@ -114,10 +98,7 @@ fn a_selection_is_exactly_what_was_named() {
         ),
     ] {
         let error = fleet.select(text).unwrap_err();
-        assert_eq!(
-            (error.to_string(), error.hint()),
-            (message.to_owned(), Some(hint.to_owned()))
-        );
+        assert_eq!((error.to_string(), error.hint()), (message.to_owned(), Some(hint.to_owned())));
     }
     let error = fleet.host("staging").unwrap_err();
     assert_eq!(error.to_string(), "fleet.toml has no host `staging`");
@@ -166,10 +147,7 @@ fn the_nearest_file_wins_and_an_explicit_one_beats_it() {
     assert_eq!(found(Some(&other)), "explicit");
 
     let error = Fleet::find(Some(&directory.0.join("none.toml")), &start, Some(&home)).unwrap_err();
-    assert!(
-        matches!(&error, Error::Missing { looked, .. } if looked.len() == 1),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Missing { looked, .. } if looked.len() == 1), "{error}");
     let error = Fleet::find(Some(&start), &start, None).unwrap_err();
     assert!(matches!(error, Error::Unreadable { .. }), "{error}");
 }
@@ -180,14 +158,8 @@ fn a_missing_file_says_where_it_was_looked_for_and_how_to_write_it() {
     let start = directory.0.join("a/b");
     let error = Project::find(&start).unwrap_err();
     let shown = error.to_string();
-    let expected = format!(
-        "no arcane.toml was found; looked for {}",
-        start.join("arcane.toml").display()
-    );
-    assert!(
-        shown.starts_with(&expected) && shown.ends_with(", /arcane.toml"),
-        "{shown}"
-    );
+    let expected = format!("no arcane.toml was found; looked for {}", start.join("arcane.toml").display());
+    assert!(shown.starts_with(&expected) && shown.ends_with(", /arcane.toml"), "{shown}");
     let hint = error.hint().unwrap();
     let (_, example) = hint.split_once("\n\n").unwrap();
     project(example).unwrap();

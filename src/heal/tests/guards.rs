@@ -60,7 +60,11 @@ fn doubt_of_a_signal_from_a_host_out_of_sight() {
     let mut stage = Stage::auto();
     stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
     stage.fails(vec![restart_auto(1)]).observe("web1", Fact::HostReachable).pass(30);
-    stage.expect_acts(0).expect(1, AwaitingApproval, "guard `doubt`: web1 was out of sight when the signal came");
+    stage.expect_acts(0).expect(
+        1,
+        AwaitingApproval,
+        "guard `doubt`: web1 was out of sight when the signal came",
+    );
 }
 
 #[test]
@@ -84,14 +88,22 @@ fn doubt_after_this_machine_slept() {
 fn known() {
     let mut stage = Stage::empty(settings());
     let signal = stage.crash(vec![restart_auto(1)]);
-    stage.signal(signal).expect_acts(0).expect(1, Waiting, "guard `known`: no deployment of shop is known on web1");
+    stage.signal(signal).expect_acts(0).expect(
+        1,
+        Waiting,
+        "guard `known`: no deployment of shop is known on web1",
+    );
     stage.approve(1, None).expect_news(News::Refused, "guard `known`").expect_acts(0);
     let at = stage.now;
     stage.deployed("web1", deployment("shop", 2, at)).expect_acts(1);
 
     let mut stage = Stage::empty(settings());
     let signal = stage.crash(vec![restart_auto(1)]);
-    stage.signal(signal).pass(HOUR).expect_acts(0).expect(1, Escalated, "held up for too long; guard `known`");
+    stage.signal(signal).pass(HOUR).expect_acts(0).expect(
+        1,
+        Escalated,
+        "held up for too long; guard `known`",
+    );
 }
 
 #[test]
@@ -179,12 +191,12 @@ fn in_flight_is_one_per_app_across_hosts() {
         container: container("web2", "shop", 2),
         ..stage.crash(vec![restart_auto(1)])
     };
-    let blog = Signal {
-        app: app("blog"),
-        container: container("web2", "blog", 2),
-        ..shop.clone()
-    };
-    stage.signal(shop).expect_acts(1).expect(2, Waiting, "guard `in-flight`: a restart of shop is under way on web1");
+    let blog = Signal { app: app("blog"), container: container("web2", "blog", 2), ..shop.clone() };
+    stage.signal(shop).expect_acts(1).expect(
+        2,
+        Waiting,
+        "guard `in-flight`: a restart of shop is under way on web1",
+    );
     stage.approve(2, None).expect_acts(1).expect_news(News::Refused, "guard `in-flight`");
     stage.signal(blog).expect_acts(2);
 }
@@ -213,7 +225,10 @@ fn class_a_restart_cannot_help() {
         stage.signal(signal).expect_acts(usize::from(class.restart_can_help()));
         if !class.restart_can_help() {
             stage.expect(1, Escalated, "guard `class`: restart cannot help against");
-            stage.approve(1, Some(Remedy::Restart)).expect_acts(0).expect_news(News::Refused, "guard `class`");
+            stage
+                .approve(1, Some(Remedy::Restart))
+                .expect_acts(0)
+                .expect_news(News::Refused, "guard `class`");
         }
     }
 }
@@ -221,10 +236,8 @@ fn class_a_restart_cannot_help() {
 #[test]
 fn forbid() {
     let mut stage = Stage::auto();
-    let signal = Signal {
-        forbid: vec![Remedy::Restart],
-        ..stage.crash(vec![restart_auto(1), rollback_auto()])
-    };
+    let signal =
+        Signal { forbid: vec![Remedy::Restart], ..stage.crash(vec![restart_auto(1), rollback_auto()]) };
     stage.signal(signal);
     assert_eq!(stage.done(), [(Remedy::Rollback, "web1")]);
 }
@@ -242,7 +255,10 @@ fn rollback_is_refused(edit: impl FnOnce(&mut Deployment), guard: &str) {
 
 #[test]
 fn rollback_target() {
-    rollback_is_refused(|deployment| deployment.previous = None, "guard `rollback-target`: no older release is kept on web1");
+    rollback_is_refused(
+        |deployment| deployment.previous = None,
+        "guard `rollback-target`: no older release is kept on web1",
+    );
 }
 
 #[test]
@@ -280,12 +296,8 @@ fn rollback_once() {
     stage.signal(signal.clone()).expect_acts(1).expect(2, Escalated, "guard `rollback-once`");
     // The bad release is deployed on another host, and then a newer one: never back to the bad one.
     stage.deployed("web2", deployment("shop", 3, Timestamp::from_seconds(1_600_000_000)));
-    let elsewhere = Signal {
-        host: host("web2"),
-        release: release(3),
-        container: container("web2", "shop", 3),
-        ..signal
-    };
+    let elsewhere =
+        Signal { host: host("web2"), release: release(3), container: container("web2", "shop", 3), ..signal };
     stage.signal(elsewhere).expect_acts(1).expect(3, Escalated, "itself was rolled back on web1");
 }
 
@@ -293,10 +305,7 @@ fn rollback_once() {
 fn deploy_age() {
     for (age, acts) in [(600, 1), (899, 1), (901, 0)] {
         let mut stage = Stage::auto();
-        let young = Rung {
-            if_deploy_younger_than: Some(Duration::from_secs(900)),
-            ..rollback_auto()
-        };
+        let young = Rung { if_deploy_younger_than: Some(Duration::from_secs(900)), ..rollback_auto() };
         let at = stage.now - Duration::from_secs(age);
         stage.deployed("web1", deployment("shop", 2, at)).fails(vec![young, escalate()]).expect_acts(acts);
     }
@@ -408,12 +417,16 @@ fn live() {
 #[test]
 fn backoff_doubles_and_is_waited_for() {
     let mut stage = Stage::auto();
-    let ladder = vec![Rung {
-        backoff: Some((Duration::from_secs(40), Duration::from_secs(3600))),
-        ..restart_auto(3)
-    }];
+    let ladder =
+        vec![Rung { backoff: Some((Duration::from_secs(40), Duration::from_secs(3600))), ..restart_auto(3) }];
     stage.fails(ladder).restarted().pass(5).died();
-    stage.expect_acts(1).expect(1, Waiting, "guard `backoff`").pass(39).expect_acts(1).pass(12).expect_acts(2);
+    stage
+        .expect_acts(1)
+        .expect(1, Waiting, "guard `backoff`")
+        .pass(39)
+        .expect_acts(1)
+        .pass(12)
+        .expect_acts(2);
     stage.restarted().pass(5).died().pass(79).expect_acts(2).pass(22).expect_acts(3);
 }
 
@@ -457,7 +470,9 @@ fn budget(budgets: Budgets, places: &[(&str, &str)], acts: usize, note: &str) {
             ..stage.crash(vec![restart_auto(1)])
         };
         stage.signal(signal);
-        if !stage.acts.is_empty() && stage.incident(stage.acts.last().unwrap().incident.0).state == IncidentState::Acting {
+        if !stage.acts.is_empty()
+            && stage.incident(stage.acts.last().unwrap().incident.0).state == IncidentState::Acting
+        {
             stage.pass(1).started(on, of, 2).ended(ActionOutcome::Done).pass(62);
         }
     }

@@ -61,7 +61,11 @@ fn a_health_check_that_is_still_starting_is_waited_for() {
 
     let mut stage = Stage::auto();
     stage.fails(vec![restart_auto(1), escalate()]).restarted();
-    stage.fact(on, Fact::Health { state: HealthState::Starting }).pass(130).expect(1, Escalated, "did not help");
+    stage.fact(on, Fact::Health { state: HealthState::Starting }).pass(130).expect(
+        1,
+        Escalated,
+        "did not help",
+    );
 }
 
 #[test]
@@ -86,7 +90,9 @@ fn a_rollback_that_does_not_help_ends_with_a_human() {
     let mut stage = Stage::auto();
     stage.fails(vec![rollback_auto(), restart_auto(5)]).rolled_back().expect(1, Verifying, "").pass(10);
     stage.fact(("web1", "shop", 1), Fact::Died { exit_code: 1 });
-    stage.expect(1, Escalated, "rolled back, and it is still not well: it died with exit code 1").expect_acts(1);
+    stage
+        .expect(1, Escalated, "rolled back, and it is still not well: it died with exit code 1")
+        .expect_acts(1);
     // What the older release says now belongs to the same incident.
     let signal = Signal { release: release(1), ..stage.crash(vec![restart_auto(5)]) };
     stage.signal(signal).expect_acts(1);
@@ -174,7 +180,11 @@ fn a_new_release_supersedes() {
             stage.approve(1, None).restarted().expect(1, Verifying, "");
         }
         let at = stage.now;
-        stage.deployed("web1", deployment("shop", 3, at)).expect(1, Dismissed, "superseded by 20261125-000003-0000");
+        stage.deployed("web1", deployment("shop", 3, at)).expect(
+            1,
+            Dismissed,
+            "superseded by 20261125-000003-0000",
+        );
     }
 }
 
@@ -234,7 +244,15 @@ fn without_a_ladder_the_taxonomy_helps() {
     let mut stage = Stage::auto();
     let at = stage.now - Duration::from_secs(600);
     stage.deployed("web1", deployment("shop", 2, at));
-    stage.fails(vec![]).restarted().pass(10).died().expect_acts(2).rolled_back().pass(70).expect(1, Healed, "");
+    stage
+        .fails(vec![])
+        .restarted()
+        .pass(10)
+        .died()
+        .expect_acts(2)
+        .rolled_back()
+        .pass(70)
+        .expect(1, Healed, "");
     assert_eq!(stage.done(), [(Remedy::Restart, "web1"), (Remedy::Rollback, "web1")]);
     let mut stage = Stage::auto();
     let benign = Signal { class: Class::Benign, ..stage.crash(vec![]) };
@@ -268,7 +286,11 @@ fn crash_of_ours_after_the_rollback_happened() {
     stage.fails(vec![rollback_auto(), escalate()]).crash_and_restore().pass(2);
     let mut back = deployment("shop", 1, Timestamp::from_seconds(1_600_000_000));
     back.previous = None;
-    stage.deployed("web1", back).running(1).expect(1, Verifying, "").pass(61).expect(1, Healed, "rolled back");
+    stage.deployed("web1", back).running(1).expect(1, Verifying, "").pass(61).expect(
+        1,
+        Healed,
+        "rolled back",
+    );
     assert_eq!(outcomes(stage.incident(1)), [ActionOutcome::Healed]);
 }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::{
-    ActionOutcome, ActionRecord, AppName, Class, ContainerId, Deployment, Evidence, Fact, Freshness, HealPolicy,
-    HealthState, HostName, Incident, IncidentId, IncidentState, Mode, Observation, PreviousRelease, ReleaseId, Remedy,
-    Role, Rung, Signal, SpecDigest, Subject, Timestamp,
+    ActionOutcome, ActionRecord, AppName, Class, ContainerId, Deployment, Evidence, Fact, Freshness,
+    HealPolicy, HealthState, HostName, Incident, IncidentId, IncidentState, Mode, Observation,
+    PreviousRelease, ReleaseId, Remedy, Role, Rung, Signal, SpecDigest, Subject, Timestamp,
 };
 
 use super::ladder::rung;
@@ -217,10 +217,7 @@ impl Stage {
             release: release(2),
             container: container("web1", "shop", 2),
             captures: BTreeMap::new(),
-            evidence: vec![Evidence {
-                at: self.now,
-                text: "die exit=1".to_owned(),
-            }],
+            evidence: vec![Evidence { at: self.now, text: "die exit=1".to_owned() }],
             state_evidence: true,
             live: true,
             ladder,
@@ -231,11 +228,7 @@ impl Stage {
 
     /// A log line that a rule has seen, and nothing else.
     fn text(&self, ladder: Vec<Rung>) -> Signal {
-        Signal {
-            rule: "core/text".to_owned(),
-            state_evidence: false,
-            ..self.crash(ladder)
-        }
+        Signal { rule: "core/text".to_owned(), state_evidence: false, ..self.crash(ladder) }
     }
 
     fn signal(&mut self, signal: Signal) -> &mut Self {
@@ -251,12 +244,7 @@ impl Stage {
 
     fn ended(&mut self, outcome: ActionOutcome) -> &mut Self {
         let action = self.acts.last().expect("an action has begun").id;
-        self.send(Input::ActionEnded {
-            action,
-            outcome,
-            detail: "so it ended".to_owned(),
-            release: None,
-        })
+        self.send(Input::ActionEnded { action, outcome, detail: "so it ended".to_owned(), release: None })
     }
 
     /// A restart goes as it should: stop, start, done.
@@ -295,11 +283,7 @@ impl Stage {
     }
 
     fn approve(&mut self, id: u64, remedy: Option<Remedy>) -> &mut Self {
-        self.send(Input::Approve {
-            incident: IncidentId(id),
-            remedy,
-            by: "ada".to_owned(),
-        })
+        self.send(Input::Approve { incident: IncidentId(id), remedy, by: "ada".to_owned() })
     }
 
     /// The supervisor is killed; another one starts from what was saved.

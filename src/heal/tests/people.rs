@@ -31,7 +31,11 @@ fn a_human_may_choose_another_remedy_and_what_auto_may_not() {
     assert_eq!(stage.done(), [(Remedy::Rollback, "web1")]);
     // A suggestion can be taken up, too.
     let mut stage = Stage::auto();
-    stage.fails(vec![rung(Remedy::Restart, Mode::Suggest, 1)]).expect(1, Open, "").approve(1, None).expect_acts(1);
+    stage
+        .fails(vec![rung(Remedy::Restart, Mode::Suggest, 1)])
+        .expect(1, Open, "")
+        .approve(1, None)
+        .expect_acts(1);
 }
 
 #[test]
@@ -101,7 +105,9 @@ fn hostile_text_is_bounded_and_escaped() {
     signal.rule = "pack/\nrule".to_owned();
     signal.evidence[0].text = "\u{202e}gnp.exe\r".to_owned();
     stage.signal(signal);
-    let shown = format!("{:?}", stage.incident(1).say) + &stage.incident(1).rule + &stage.incident(1).evidence[0].text;
+    let shown = format!("{:?}", stage.incident(1).say)
+        + &stage.incident(1).rule
+        + &stage.incident(1).evidence[0].text;
     assert!(!shown.contains(['\u{1b}', '\n', '\r', '\u{202e}']), "{shown}");
     assert!(stage.incident(1).say.len() < 600);
 }

@@ -14,9 +14,7 @@ fn everything_survives_a_reopening() {
     let directory = Directory::new("reopen");
     let mut journal = directory.open();
     journal.record_release(&release(1, "shop", "web1")).unwrap();
-    journal
-        .save_incident(&incident(7, IncidentState::AwaitingApproval))
-        .unwrap();
+    journal.save_incident(&incident(7, IncidentState::AwaitingApproval)).unwrap();
     journal.freeze(None, "mia", at(5), "sale").unwrap();
     let entry = AuditEntry {
         at: at(9),
@@ -27,22 +25,14 @@ fn everything_survives_a_reopening() {
         detail: String::new(),
     };
     journal.audit(&entry).unwrap();
-    journal
-        .save_cursors(&host("web1"), &[(ContainerId("c1".to_owned()), vec![0, 255])])
-        .unwrap();
+    journal.save_cursors(&host("web1"), &[(ContainerId("c1".to_owned()), vec![0, 255])]).unwrap();
     journal.close().unwrap();
 
     let mut journal = directory.open();
-    assert_eq!(
-        journal.releases(None, None, 10).unwrap(),
-        [release(1, "shop", "web1")]
-    );
+    assert_eq!(journal.releases(None, None, 10).unwrap(), [release(1, "shop", "web1")]);
     let kept = incident(7, IncidentState::AwaitingApproval);
     assert_eq!(journal.incident(IncidentId(7)).unwrap(), Some(kept.clone()));
-    assert_eq!(
-        journal.open_incident_for(&host("web1"), &app("shop")).unwrap(),
-        Some(kept)
-    );
+    assert_eq!(journal.open_incident_for(&host("web1"), &app("shop")).unwrap(), Some(kept));
     assert_eq!(journal.audit_entries(10).unwrap(), [entry]);
     assert_eq!(journal.freezes().unwrap().len(), 1);
     let cursors = journal.cursors(&host("web1")).unwrap();
@@ -76,16 +66,12 @@ fn what_is_not_ours_is_left_alone() {
     raw.pragma_update(None, "user_version", 99).unwrap();
     raw.close().unwrap();
     let error = Journal::open(&file).unwrap_err();
-    let expected = format!(
-        "the journal {} has version 99; this Arcane knows versions up to 1",
-        file.display()
-    );
+    let expected =
+        format!("the journal {} has version 99; this Arcane knows versions up to 1", file.display());
     assert_eq!(error.to_string(), expected);
     assert!(error.hint().unwrap().contains("newer Arcane"));
-    let version: i64 = Connection::open(&file)
-        .unwrap()
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
+    let version: i64 =
+        Connection::open(&file).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 99);
 
     std::fs::remove_file(&file).unwrap();
@@ -101,22 +87,10 @@ fn a_damaged_file_is_named_and_says_what_to_do() {
     let directory = Directory::new("damaged");
     let file = directory.file();
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(
-        &file,
-        "not a database, but long enough to be taken for one\n".repeat(100),
-    )
-    .unwrap();
+    std::fs::write(&file, "not a database, but long enough to be taken for one\n".repeat(100)).unwrap();
     let error = Journal::open(&file).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("the journal {} is damaged", file.display())
-    );
-    assert!(
-        error
-            .hint()
-            .unwrap()
-            .starts_with(&format!("move {} away", file.display()))
-    );
+    assert_eq!(error.to_string(), format!("the journal {} is damaged", file.display()));
+    assert!(error.hint().unwrap().starts_with(&format!("move {} away", file.display())));
 
     // Damage in the middle shows when it is read.
     std::fs::remove_file(&file).unwrap();
@@ -129,9 +103,7 @@ fn a_damaged_file_is_named_and_says_what_to_do() {
     assert!(bytes.len() > 20_000);
     bytes[4096..].fill(0x5a);
     std::fs::write(&file, bytes).unwrap();
-    let error = Journal::open(&file)
-        .and_then(|journal| journal.releases(None, None, 1000))
-        .unwrap_err();
+    let error = Journal::open(&file).and_then(|journal| journal.releases(None, None, 1000)).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     let error = Journal::open(directory.0.as_path()).unwrap_err();
     assert!(matches!(error, Error::Unmakeable { .. }), "{error:?}");
@@ -145,12 +117,8 @@ fn an_empty_file_becomes_a_journal_once() {
     directory.open().close().unwrap();
     directory.open().close().unwrap();
     let raw = Connection::open(directory.file()).unwrap();
-    let mode: String = raw
-        .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .unwrap();
-    let version: i64 = raw
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
+    let mode: String = raw.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let version: i64 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), version), ("wal", schema::known()));
 }
 
@@ -167,34 +135,23 @@ fn racing_processes_never_share_a_number() {
                 let mut ids = Vec::new();
                 for _ in 0..25 {
                     let id = journal.next_incident_id().unwrap();
-                    journal
-                        .save_incident(&incident(id.0, IncidentState::Open))
-                        .unwrap();
+                    journal.save_incident(&incident(id.0, IncidentState::Open)).unwrap();
                     let decision = Decision::Approve { remedy: None };
-                    let record = journal
-                        .decide(id, decision, &format!("thread {n}"), at(1))
-                        .unwrap();
+                    let record = journal.decide(id, decision, &format!("thread {n}"), at(1)).unwrap();
                     ids.push((id, record.seq));
                 }
                 ids
             })
         })
         .collect();
-    let pairs: Vec<_> = threads
-        .into_iter()
-        .flat_map(|thread| thread.join().unwrap())
-        .collect();
+    let pairs: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     let ids: BTreeSet<u64> = pairs.iter().map(|(id, _)| id.0).collect();
     let seqs: BTreeSet<u64> = pairs.iter().map(|(_, seq)| *seq).collect();
     assert_eq!(ids, (1..=100).collect());
     assert_eq!(seqs, (1..=100).collect());
     let journal = directory.open();
-    let read: Vec<_> = journal
-        .decisions_after(0)
-        .unwrap()
-        .iter()
-        .map(|record| (record.incident, record.seq))
-        .collect();
+    let read: Vec<_> =
+        journal.decisions_after(0).unwrap().iter().map(|record| (record.incident, record.seq)).collect();
     let mut expected = pairs;
     expected.sort_by_key(|(_, seq)| *seq);
     assert_eq!(read, expected);
@@ -233,12 +190,8 @@ fn a_killed_process_leaves_nothing_half_written() {
             .spawn()
             .unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        let written = |journal: &Journal| {
-            journal
-                .incident(IncidentId(round))
-                .unwrap()
-                .map_or(0, |i| i.actions.len())
-        };
+        let written =
+            |journal: &Journal| journal.incident(IncidentId(round)).unwrap().map_or(0, |i| i.actions.len());
         while written(&journal) < 20 {
             assert!(std::time::Instant::now() < deadline, "the child wrote nothing");
             std::thread::sleep(Duration::from_millis(5));
@@ -248,11 +201,8 @@ fn a_killed_process_leaves_nothing_half_written() {
         let kept = journal.incident(IncidentId(round)).unwrap().unwrap();
         assert_eq!(kept.signals, kept.actions.len() as u64);
         let actions = journal.actions_since(None, None, at(0)).unwrap();
-        let recorded: Vec<_> = actions
-            .into_iter()
-            .filter(|(id, _)| *id == kept.id)
-            .map(|(_, action)| action)
-            .collect();
+        let recorded: Vec<_> =
+            actions.into_iter().filter(|(id, _)| *id == kept.id).map(|(_, action)| action).collect();
         assert_eq!(recorded, kept.actions);
     }
     // The dead hold no lock, and the file is whole.

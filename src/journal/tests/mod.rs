@@ -70,10 +70,7 @@ fn incident(id: u64, state: IncidentState) -> Incident {
         opened_at: at(i64::try_from(id).unwrap()),
         updated_at: at(2000),
         signals: 3,
-        evidence: vec![Evidence {
-            at: at(1999),
-            text: "die exit=101".to_owned(),
-        }],
+        evidence: vec![Evidence { at: at(1999), text: "die exit=101".to_owned() }],
         proposals: vec![Proposal {
             remedy: Remedy::Restart,
             mode: Mode::Approve,

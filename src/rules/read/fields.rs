@@ -39,10 +39,7 @@ pub(in super::super) struct Sink<'s> {
 
 impl<'s> Sink<'s> {
     pub(in super::super) fn new(source: &'s Source) -> Self {
-        Self {
-            source,
-            problems: RefCell::default(),
-        }
+        Self { source, problems: RefCell::default() }
     }
 
     pub(super) fn report(&self, span: &Range<usize>, message: impl Into<String>) {
@@ -88,13 +85,7 @@ pub(super) struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     pub(super) fn new(table: &'t DeTable<'t>, span: Range<usize>, what: String, sink: &'t Sink<'t>) -> Self {
-        Self {
-            table,
-            span,
-            what,
-            sink,
-            asked: RefCell::default(),
-        }
+        Self { table, span, what, sink, asked: RefCell::default() }
     }
 
     fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -104,16 +95,12 @@ impl<'t> Fields<'t> {
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let found = value.get_ref().type_str();
-        self.sink.report(
-            &value.span(),
-            format!("`{key}` of {} is {wanted}, not {found}", self.what),
-        );
+        self.sink.report(&value.span(), format!("`{key}` of {} is {wanted}, not {found}", self.what));
     }
 
     /// Reports that `key` is missing.
     pub(super) fn missing(&self, key: &str) {
-        self.sink
-            .report(&self.span, format!("{} has no `{key}`", self.what));
+        self.sink.report(&self.span, format!("{} has no `{key}`", self.what));
     }
 
     pub(super) fn has(&self, key: &'static str) -> bool {
@@ -152,9 +139,7 @@ impl<'t> Fields<'t> {
         text: &Text<'_>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        parse(text.value)
-            .map_err(|error| self.sink.report(&text.span, error.to_string()))
-            .ok()
+        parse(text.value).map_err(|error| self.sink.report(&text.span, error.to_string())).ok()
     }
 
     /// A whole number within `range`.
@@ -169,10 +154,7 @@ impl<'t> Fields<'t> {
         };
         if !range.contains(&number) {
             let (low, high) = range.into_inner();
-            self.sink.report(
-                &value.span(),
-                format!("`{key}` of {} lies within {low} and {high}", self.what),
-            );
+            self.sink.report(&value.span(), format!("`{key}` of {} lies within {low} and {high}", self.what));
             return None;
         }
         Some(number)
@@ -207,12 +189,7 @@ impl<'t> Fields<'t> {
             self.wrong_type(key, value, "a table");
             return None;
         };
-        Some(Fields::new(
-            table,
-            value.span(),
-            format!("`{key}` of {}", self.what),
-            self.sink,
-        ))
+        Some(Fields::new(table, value.span(), format!("`{key}` of {}", self.what), self.sink))
     }
 
     /// A list of tables within.
@@ -229,12 +206,7 @@ impl<'t> Fields<'t> {
                 self.wrong_type(key, item, "a list of tables");
                 return None;
             };
-            Some(Fields::new(
-                table,
-                item.span(),
-                format!("`{key}` of {}", self.what),
-                self.sink,
-            ))
+            Some(Fields::new(table, item.span(), format!("`{key}` of {}", self.what), self.sink))
         });
         tables.collect()
     }
@@ -260,11 +232,8 @@ impl<'t> Fields<'t> {
                 continue;
             }
             if RESERVED.contains(&name) {
-                let message = format!(
-                    "{} uses {}, which this version does not support",
-                    self.what,
-                    quoted(name)
-                );
+                let message =
+                    format!("{} uses {}, which this version does not support", self.what, quoted(name));
                 self.sink.report(&key.span(), message);
                 continue;
             }
@@ -280,8 +249,5 @@ impl<'t> Fields<'t> {
 
 fn as_text<'t>(value: &'t Spanned<DeValue<'t>>) -> Option<Text<'t>> {
     let text = value.get_ref().as_str()?;
-    Some(Text {
-        value: text,
-        span: value.span(),
-    })
+    Some(Text { value: text, span: value.span() })
 }

@@ -27,33 +27,21 @@ pub(in super::super) fn read(source: &Source, index: usize, sink: &Sink<'_>) -> 
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        sink.report(
-            &span,
-            format!("not valid TOML: {}", error.message().replace('\n', ", ")),
-        );
+        sink.report(&span, format!("not valid TOML: {}", error.message().replace('\n', ", ")));
     }
     if !errors.is_empty() {
         return Vec::new();
     }
     let file = Fields::new(document.get_ref(), 0..0, "the file".to_owned(), sink);
-    let pack = file
-        .required_text("pack")
-        .and_then(|text| file.read(&text, |text| name(text, "pack")));
+    let pack = file.required_text("pack").and_then(|text| file.read(&text, |text| name(text, "pack")));
     if !file.has("schema") {
         file.missing("schema");
     }
-    if file
-        .number("schema", 0..=i64::MAX)
-        .is_some_and(|schema| schema != SCHEMA)
-    {
+    if file.number("schema", 0..=i64::MAX).is_some_and(|schema| schema != SCHEMA) {
         sink.report(&file.span, format!("this version reads schema {SCHEMA}"));
     }
     let pack = pack.unwrap_or_default();
-    let rules = file
-        .tables("rule")
-        .into_iter()
-        .filter_map(|table| rule(table, &pack, index))
-        .collect();
+    let rules = file.tables("rule").into_iter().filter_map(|table| rule(table, &pack, index)).collect();
     file.close();
     rules
 }
@@ -69,10 +57,7 @@ fn rule(mut fields: Fields<'_>, pack: &str, source: usize) -> Option<Rule> {
     if let Some(id) = &id {
         fields.what = format!("rule {}", quoted(id));
     }
-    let place = Place {
-        source,
-        span: if id.is_some() { fields.span.clone() } else { header },
-    };
+    let place = Place { source, span: if id.is_some() { fields.span.clone() } else { header } };
     let class = class(&fields);
     let trigger = trigger::trigger(&fields);
     let forbid = heal::forbid(&fields, class);
@@ -117,16 +102,11 @@ fn rule(mut fields: Fields<'_>, pack: &str, source: usize) -> Option<Rule> {
 fn name(text: &str, kind: &str) -> Result<String, String> {
     let fits = !text.is_empty()
         && text.len() <= 64
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(format!(
-            "{} is no {kind}; use up to 64 of a-z, 0-9 and -",
-            quoted(text)
-        ))
+        Err(format!("{} is no {kind}; use up to 64 of a-z, 0-9 and -", quoted(text)))
     }
 }
 
@@ -146,18 +126,12 @@ fn class(rule: &Fields<'_>) -> Option<Class> {
 
 /// `count`, `within` and `cooldown`.
 fn window(rule: &Fields<'_>, trigger: Option<&Trigger>) -> (usize, Duration, Duration) {
-    let count = rule
-        .number("count", 1..=MOST_HITS)
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(1);
+    let count =
+        rule.number("count", 1..=MOST_HITS).and_then(|count| usize::try_from(count).ok()).unwrap_or(1);
     let within = rule.parsed("within", time);
     match (count, rule.has("within")) {
-        (1, true) => rule
-            .sink
-            .report(&rule.span, format!("{} has `within` but no `count`", rule.what)),
-        (2.., false) => rule
-            .sink
-            .report(&rule.span, format!("{} has a `count` but no `within`", rule.what)),
+        (1, true) => rule.sink.report(&rule.span, format!("{} has `within` but no `count`", rule.what)),
+        (2.., false) => rule.sink.report(&rule.span, format!("{} has a `count` but no `within`", rule.what)),
         _ => {}
     }
     let default = match trigger {
@@ -170,11 +144,7 @@ fn window(rule: &Fields<'_>, trigger: Option<&Trigger>) -> (usize, Duration, Dur
 
 fn time(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text).map_err(|error| error.to_string())?;
-    if time > LONGEST {
-        Err(format!("{} is longer than 7d", quoted(text)))
-    } else {
-        Ok(time)
-    }
+    if time > LONGEST { Err(format!("{} is longer than 7d", quoted(text))) } else { Ok(time) }
 }
 
 fn by(rule: &Fields<'_>, trigger: Option<&Trigger>) -> Vec<Key> {
@@ -183,25 +153,13 @@ fn by(rule: &Fields<'_>, trigger: Option<&Trigger>) -> Vec<Key> {
     }
     let captures = capture_names(trigger);
     let key = |word: &str| {
-        let known = Key::WORDS
-            .into_iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, key)| key);
-        let captured = captures
-            .iter()
-            .any(|(name, _)| name == word)
-            .then(|| Key::Capture(word.to_owned()));
+        let known = Key::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, key)| key);
+        let captured = captures.iter().any(|(name, _)| name == word).then(|| Key::Capture(word.to_owned()));
         known.or(captured).ok_or_else(|| {
-            format!(
-                "{} is nothing to group by; choose from host, app, container, or a capture",
-                quoted(word)
-            )
+            format!("{} is nothing to group by; choose from host, app, container, or a capture", quoted(word))
         })
     };
-    rule.texts("by")
-        .iter()
-        .filter_map(|text| rule.read(text, key))
-        .collect()
+    rule.texts("by").iter().filter_map(|text| rule.read(text, key)).collect()
 }
 
 /// The names that a trigger captures, and whether each of its matches has it.
@@ -210,15 +168,10 @@ fn capture_names(trigger: Option<&Trigger>) -> Vec<(String, bool)> {
         Some(Trigger::Log(pattern)) => {
             let (always, sometimes) = pattern.capture_names();
             let always = always.into_iter().map(|name| (name, true));
-            always
-                .chain(sometimes.into_iter().map(|name| (name, false)))
-                .collect()
+            always.chain(sometimes.into_iter().map(|name| (name, false))).collect()
         }
         Some(Trigger::Event { on, .. }) => {
-            vec![(
-                "exit_code".to_owned(),
-                on.kinds.iter().all(|kind| *kind == EventKind::Die),
-            )]
+            vec![("exit_code".to_owned(), on.kinds.iter().all(|kind| *kind == EventKind::Die))]
         }
         None => Vec::new(),
     }
@@ -230,10 +183,7 @@ fn sentence(rule: &Fields<'_>, class: Option<Class>, trigger: Option<&Trigger>) 
         if say::KNOWN.contains(&name.as_str()) {
             rule.sink.report(
                 &rule.span,
-                format!(
-                    "{} captures `{name}`, a name that has a meaning already",
-                    rule.what
-                ),
+                format!("{} captures `{name}`, a name that has a meaning already", rule.what),
             );
         }
     }
@@ -250,9 +200,7 @@ fn sentence(rule: &Fields<'_>, class: Option<Class>, trigger: Option<&Trigger>) 
         }
         match captured {
             None => {
-                let names = say::KNOWN
-                    .into_iter()
-                    .chain(captures.iter().map(|(name, _)| name.as_str()));
+                let names = say::KNOWN.into_iter().chain(captures.iter().map(|(name, _)| name.as_str()));
                 let meant = nearest(name, names).map(|meant| format!("did you mean `{{{meant}}}`?"));
                 rule.sink.report_with_hint(
                     &text.span,

@@ -22,18 +22,13 @@ pub(super) fn trigger(rule: &Fields<'_>) -> Option<Trigger> {
         (Some(log), None) => log_pattern(log).map(|pattern| Trigger::Log(Box::new(pattern))),
         (None, Some(on)) => event_trigger(on),
         (Some(_), Some(on)) => {
-            rule.sink.report(
-                &on.span,
-                format!("{} has both `log` and `on`; a rule has one trigger", rule.what),
-            );
+            rule.sink
+                .report(&on.span, format!("{} has both `log` and `on`; a rule has one trigger", rule.what));
             None
         }
         (None, None) => {
             if !rule.has("log") && !rule.has("on") {
-                rule.sink.report(
-                    &rule.span,
-                    format!("{} has no trigger: write `log` or `on`", rule.what),
-                );
+                rule.sink.report(&rule.span, format!("{} has no trigger: write `log` or `on`", rule.what));
             }
             None
         }
@@ -47,35 +42,21 @@ fn log_pattern(log: Fields<'_>) -> Option<LogPattern> {
     let not = any_of(&log, "not")?;
     let json = field_patterns(&log, "json");
     let fields = field_patterns(&log, "fields");
-    let pattern = LogPattern {
-        any,
-        all,
-        not,
-        json,
-        fields,
-    };
+    let pattern = LogPattern { any, all, not, json, fields };
     let (span, what, sink) = (log.span.clone(), log.what.clone(), log.sink);
     log.close();
     if sink.count() == before && pattern.is_empty() {
-        sink.report(
-            &span,
-            format!("{what} asks for nothing; give it `any`, `all`, `json` or `fields`"),
-        );
+        sink.report(&span, format!("{what} asks for nothing; give it `any`, `all`, `json` or `fields`"));
     }
     (sink.count() == before).then_some(pattern)
 }
 
 fn patterns(log: &Fields<'_>, key: &'static str) -> Vec<Pattern> {
-    log.texts(key)
-        .iter()
-        .filter_map(|text| log.read(text, Pattern::parse))
-        .collect()
+    log.texts(key).iter().filter_map(|text| log.read(text, Pattern::parse)).collect()
 }
 
 fn any_of(log: &Fields<'_>, key: &'static str) -> Option<AnyOf> {
-    AnyOf::new(patterns(log, key))
-        .map_err(|error| log.sink.report(&log.span, error))
-        .ok()
+    AnyOf::new(patterns(log, key)).map_err(|error| log.sink.report(&log.span, error)).ok()
 }
 
 fn field_patterns(log: &Fields<'_>, key: &'static str) -> Vec<(String, FieldPattern)> {
@@ -91,34 +72,23 @@ fn field_patterns(log: &Fields<'_>, key: &'static str) -> Vec<(String, FieldPatt
 
 fn event_trigger(on: Fields<'_>) -> Option<Trigger> {
     let pattern = event_pattern(&on);
-    let not_preceded_by = on
-        .texts("not_preceded_by")
-        .iter()
-        .filter_map(|text| on.read(text, preceding))
-        .collect();
+    let not_preceded_by =
+        on.texts("not_preceded_by").iter().filter_map(|text| on.read(text, preceding)).collect();
     on.close();
-    Some(Trigger::Event {
-        on: pattern?,
-        not_preceded_by,
-    })
+    Some(Trigger::Event { on: pattern?, not_preceded_by })
 }
 
 /// `event` and `exit_code` of a table.
 fn event_pattern(table: &Fields<'_>) -> Option<EventPattern> {
     let event = table.required_text("event")?;
-    let kinds: Vec<EventKind> = event
-        .value
-        .split('|')
-        .filter_map(|word| kind(table, &event, word.trim()))
-        .collect();
+    let kinds: Vec<EventKind> =
+        event.value.split('|').filter_map(|word| kind(table, &event, word.trim())).collect();
     let exit_code = table.parsed("exit_code", ExitCodes::parse);
     if kinds.len() != event.value.split('|').count() {
         return None;
     }
     if table.has("exit_code") && !kinds.contains(&EventKind::Die) {
-        table
-            .sink
-            .report(&event.span, "`exit_code` belongs to the event `die`");
+        table.sink.report(&event.span, "`exit_code` belongs to the event `die`");
     }
     Some(EventPattern { kinds, exit_code })
 }
@@ -131,11 +101,7 @@ fn kind(table: &Fields<'_>, text: &Text<'_>, word: &str) -> Option<EventKind> {
             || format!("choose from {}", words.join(", ")),
             |meant| format!("did you mean `{meant}`?"),
         );
-        table.sink.report_with_hint(
-            &text.span,
-            format!("{} is not an event", quoted(word)),
-            Some(hint),
-        );
+        table.sink.report_with_hint(&text.span, format!("{} is not an event", quoted(word)), Some(hint));
     }
     kind
 }
@@ -155,32 +121,17 @@ pub(super) fn scope(rule: &Fields<'_>) -> Scope {
     let Some(table) = rule.table("scope") else {
         return Scope::default();
     };
-    let globs = |key| {
-        table
-            .texts(key)
-            .iter()
-            .map(|text| Glob::new(text.value))
-            .collect()
-    };
+    let globs = |key| table.texts(key).iter().map(|text| Glob::new(text.value)).collect();
     let scope = Scope {
-        app: Names {
-            only: globs("app"),
-            not: globs("not_app"),
-        },
-        host: Names {
-            only: globs("host"),
-            not: globs("not_host"),
-        },
+        app: Names { only: globs("app"), not: globs("not_app") },
+        host: Names { only: globs("host"), not: globs("not_host") },
         stream: stream(&table),
     };
     for key in ["app", "host"] {
         if table.has(key) && table.texts(key).is_empty() {
             table.sink.report(
                 &table.span,
-                format!(
-                    "`{key}` of {} names nothing, so the rule could never fire",
-                    table.what
-                ),
+                format!("`{key}` of {} names nothing, so the rule could never fire", table.what),
             );
         }
     }
@@ -193,10 +144,7 @@ pub(super) fn stream(table: &Fields<'_>) -> Option<Stream> {
     table.parsed("stream", |text| match text {
         "stdout" => Ok(Stream::Stdout),
         "stderr" => Ok(Stream::Stderr),
-        other => Err(format!(
-            "{} is not a stream; choose from stdout, stderr",
-            quoted(other)
-        )),
+        other => Err(format!("{} is not a stream; choose from stdout, stderr", quoted(other))),
     })
 }
 
@@ -226,17 +174,11 @@ pub(super) fn confirm(rule: &Fields<'_>) -> Vec<Confirmation> {
             let event = event_pattern(&entry);
             let within = entry.parsed("within", duration::parse).unwrap_or(CONFIRM_WITHIN);
             entry.close();
-            Some(Confirmation {
-                event: event?,
-                within,
-            })
+            Some(Confirmation { event: event?, within })
         })
         .collect();
     if confirmations.is_empty() {
-        table.sink.report(
-            &table.span,
-            format!("{} needs `any` with at least one event", table.what),
-        );
+        table.sink.report(&table.span, format!("{} needs `any` with at least one event", table.what));
     }
     table.close();
     confirmations

@@ -19,13 +19,8 @@ fn a_signal_tells_everything() {
         heal = [{ do = "rollback", if = { deploy_age = "<1h" } }, { do = "escalate" }]
         verify = { running = "30s", deadline = "2m" }
         forbid = ["restart"]"#;
-    let signals = play(
-        rule,
-        &[line(0, "\u{1b}[31mboom\u{1b}[0m one"), line(1, "boom two")],
-    );
-    let [signal] = &signals[..] else {
-        panic!("{signals:?}")
-    };
+    let signals = play(rule, &[line(0, "\u{1b}[31mboom\u{1b}[0m one"), line(1, "boom two")]);
+    let [signal] = &signals[..] else { panic!("{signals:?}") };
     assert_eq!(signal.rule, "t/r");
     assert_eq!(signal.say, "shop on web1: two (2)");
     assert_eq!(signal.captures["what"], "two");
@@ -33,10 +28,7 @@ fn a_signal_tells_everything() {
     assert_eq!((signal.live, signal.state_evidence), (true, false));
     assert_eq!(signal.ladder[0].remedy, Remedy::Rollback);
     assert_eq!(signal.ladder[0].mode, Mode::Approve);
-    assert_eq!(
-        signal.ladder[0].if_deploy_younger_than,
-        Some(Duration::from_secs(3600))
-    );
+    assert_eq!(signal.ladder[0].if_deploy_younger_than, Some(Duration::from_secs(3600)));
     assert_eq!(signal.verify.as_ref().unwrap().deadline, Duration::from_secs(120));
     assert_eq!(signal.forbid, [Remedy::Restart]);
 }
@@ -67,16 +59,9 @@ fn only_the_live_container_is_judged() {
 #[test]
 fn hits_of_two_apps_hosts_or_releases_are_not_mixed() {
     let rule = format!("{CRASH}\ncount = 2\nwithin = \"1m\"");
-    let other_host = Observation {
-        host: HostName::parse("web2").unwrap(),
-        ..die(1, 1)
-    };
+    let other_host = Observation { host: HostName::parse("web2").unwrap(), ..die(1, 1) };
     let crash = |subject| at(1, &subject, Fact::Died { exit_code: 1 });
-    for second in [
-        other_host.clone(),
-        crash(subject("blog", 0)),
-        crash(subject("shop", 1)),
-    ] {
+    for second in [other_host.clone(), crash(subject("blog", 0)), crash(subject("shop", 1))] {
         assert_eq!(play(&rule, &[die(0, 1), second]).len(), 0);
     }
     let by_app = format!("{rule}\nby = [\"app\"]");
@@ -86,11 +71,7 @@ fn hits_of_two_apps_hosts_or_releases_are_not_mixed() {
 #[test]
 fn grouping_by_a_capture() {
     let rule = "log = { any = ['re:no table (?<table>\\w+)'] }\nby = [\"app\", \"table\"]\ncount = 2\nwithin = \"1m\"";
-    let lines = [
-        line(0, "no table a"),
-        line(1, "no table b"),
-        line(2, "no table b"),
-    ];
+    let lines = [line(0, "no table a"), line(1, "no table b"), line(2, "no table b")];
     let signals = play(rule, &lines);
     assert_eq!(signals.len(), 1);
     assert_eq!(signals[0].captures["table"], "b");
@@ -102,11 +83,7 @@ fn repeats_are_counted_and_told() {
     let signals = play(BOOM, &lines);
     assert_eq!(signals.len(), 2);
     assert_eq!(signals[1].captures["repeats"], "59");
-    assert!(
-        signals[1].say.ends_with("(59 more since the last time)"),
-        "{}",
-        signals[1].say
-    );
+    assert!(signals[1].say.ends_with("(59 more since the last time)"), "{}", signals[1].say);
 }
 
 #[test]
@@ -115,18 +92,9 @@ fn a_cooldown_ends_with_the_process_that_it_was_about() {
         let kill = event(1, Fact::Killed { signal });
         [line(0, "boom"), kill, event(2, Fact::Started), line(3, "boom")]
     };
-    assert_eq!(
-        play(BOOM, &restarted(15)).len(),
-        2,
-        "restarted by somebody: is it back?"
-    );
+    assert_eq!(play(BOOM, &restarted(15)).len(), 2, "restarted by somebody: is it back?");
     assert_eq!(play(BOOM, &restarted(1)).len(), 1, "SIGHUP restarts nothing");
-    let by_docker = [
-        line(0, "boom"),
-        die(1, 1),
-        event(2, Fact::Started),
-        line(3, "boom"),
-    ];
+    let by_docker = [line(0, "boom"), die(1, 1), event(2, Fact::Started), line(3, "boom")];
     assert_eq!(play(BOOM, &by_docker).len(), 1, "a crash loop stays quiet");
 }
 
@@ -140,43 +108,24 @@ fn confirmation_comes_before_or_after_but_near() {
         (vec![die(0, 1), line(10, "boom")], 1),
         (vec![die(0, 1), line(11, "boom")], 0),
         (vec![line(0, "boom")], 0),
-        (
-            vec![
-                line(0, "boom"),
-                at(1, &subject("blog", 0), Fact::Died { exit_code: 1 }),
-            ],
-            0,
-        ),
+        (vec![line(0, "boom"), at(1, &subject("blog", 0), Fact::Died { exit_code: 1 })], 0),
         (vec![line(0, "boom"), line(30, "boom"), die(31, 1)], 1),
     ] {
         let signals = play(rule, &observations);
         assert_eq!(signals.len(), expected, "{observations:?}");
-        assert!(
-            signals
-                .iter()
-                .all(|signal| signal.state_evidence && signal.evidence.len() == 2)
-        );
+        assert!(signals.iter().all(|signal| signal.state_evidence && signal.evidence.len() == 2));
     }
 }
 
 #[test]
 fn a_confirmation_is_of_the_same_container_and_as_live() {
     let rule = "log = { any = ['boom'] }\nconfirm = { any = [{ event = \"die\" }] }";
-    let elsewhere = Observation {
-        host: HostName::parse("web2").unwrap(),
-        ..die(1, 1)
-    };
+    let elsewhere = Observation { host: HostName::parse("web2").unwrap(), ..die(1, 1) };
     assert_eq!(play(rule, &[line(0, "boom"), elsewhere.clone()]).len(), 0);
     assert_eq!(play(rule, &[elsewhere, line(2, "boom")]).len(), 0);
-    let old = Observation {
-        freshness: Freshness::Backlog,
-        ..die(1, 1)
-    };
+    let old = Observation { freshness: Freshness::Backlog, ..die(1, 1) };
     for observations in [[line(0, "boom"), old.clone()], [old, line(2, "boom")]] {
-        let live: Vec<bool> = play(rule, &observations)
-            .iter()
-            .map(|signal| signal.live)
-            .collect();
+        let live: Vec<bool> = play(rule, &observations).iter().map(|signal| signal.live).collect();
         assert_eq!(live, [false]);
     }
 }
@@ -234,18 +183,11 @@ fn what_is_not_known_does_not_hold() {
 #[test]
 fn uptime_counts_from_the_last_start() {
     let rule = format!("{CRASH}\nrequire = {{ uptime = \"<60s\" }}");
-    let running = |started_at| Fact::State {
-        running: true,
-        started_at,
-        restart_count: 0,
-        health: HealthState::None,
-    };
+    let running =
+        |started_at| Fact::State { running: true, started_at, restart_count: 0, health: HealthState::None };
     assert_eq!(play(&rule, &[event(0, Fact::Started), die(59, 1)]).len(), 1);
     assert_eq!(play(&rule, &[event(0, Fact::Started), die(60, 1)]).len(), 0);
-    assert_eq!(
-        play(&rule, &[event(0, running(Some(START))), die(59, 1)]).len(),
-        1
-    );
+    assert_eq!(play(&rule, &[event(0, running(Some(START))), die(59, 1)]).len(), 1);
     assert_eq!(play(&rule, &[event(0, running(None)), die(59, 1)]).len(), 0);
 }
 
@@ -254,14 +196,7 @@ fn scopes_leave_out() {
     let fires = |scope: &str, observation: Observation| {
         !play(&format!("{BOOM}\nscope = {scope}"), &[observation]).is_empty()
     };
-    let stderr = at(
-        0,
-        &subject("shop", 0),
-        Fact::Line {
-            stream: Stream::Stderr,
-            text: "boom".to_owned(),
-        },
-    );
+    let stderr = at(0, &subject("shop", 0), Fact::Line { stream: Stream::Stderr, text: "boom".to_owned() });
     for (scope, stdout_fires, stderr_fires) in [
         (r#"{ app = "sh*" }"#, true, true),
         (r#"{ app = ["blog", "shop"] }"#, true, true),
@@ -284,11 +219,7 @@ fn memory_is_bounded_and_what_is_lost_is_counted() {
         assert!(engine.observe(&line(0, &format!("boom {number}"))).is_empty());
     }
     assert_eq!(engine.dropped(), 500);
-    assert_eq!(
-        engine.observe(&line(1, "boom 1499")).len(),
-        1,
-        "the newest is still known"
-    );
+    assert_eq!(engine.observe(&line(1, "boom 1499")).len(), 1, "the newest is still known");
     assert_eq!(engine.observe(&line(1, "boom 0")).len(), 0, "the oldest is not");
 }
 
@@ -311,16 +242,9 @@ fn notes_say_why_not() {
     }
     let outcomes: Vec<Outcome> = engine.take_notes().into_iter().map(|note| note.outcome).collect();
     let expected = [
-        Outcome::Counted {
-            have: 1,
-            need: 2,
-            within: Duration::from_secs(60),
-        },
+        Outcome::Counted { have: 1, need: 2, within: Duration::from_secs(60) },
         Outcome::Unmet("uptime <1m is required, but it is 60s".to_owned()),
-        Outcome::Explained {
-            by: "kill sig=15".to_owned(),
-            ago: Duration::from_secs(1),
-        },
+        Outcome::Explained { by: "kill sig=15".to_owned(), ago: Duration::from_secs(1) },
     ];
     assert_eq!(outcomes, expected);
 }

@@ -11,10 +11,6 @@ fn built_in_rules_pass_their_tests() {
 
 #[test]
 fn built_in_rules_are_careful() {
-    let problems: Vec<String> = RuleSet::builtin()
-        .lint()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let problems: Vec<String> = RuleSet::builtin().lint().iter().map(ToString::to_string).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

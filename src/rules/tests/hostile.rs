@@ -15,11 +15,8 @@ static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::buil
 
 /// Every sample line of the built-in rules.
 static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let steps = BUILTIN
-        .rules()
-        .iter()
-        .flat_map(|rule| &rule.cases)
-        .flat_map(|case| case.scripts.iter().flatten());
+    let steps =
+        BUILTIN.rules().iter().flat_map(|rule| &rule.cases).flat_map(|case| case.scripts.iter().flatten());
     let mut lines: Vec<String> = steps
         .filter_map(|step| match &step.fact {
             Fact::Line { text, .. } => Some(text.clone()),
@@ -33,10 +30,7 @@ static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn any_line() -> impl Strategy<Value = String> {
     let sample = prop::sample::select(SAMPLES.clone());
     let mangled = (sample.clone(), any::<String>(), 0..80_usize).prop_map(|(sample, other, cut)| {
-        let cut = (0..=cut.min(sample.len()))
-            .rev()
-            .find(|&at| sample.is_char_boundary(at))
-            .unwrap_or(0);
+        let cut = (0..=cut.min(sample.len())).rev().find(|&at| sample.is_char_boundary(at)).unwrap_or(0);
         format!("{}{other}{}", &sample[..cut], &sample[cut..])
     });
     prop_oneof![sample, mangled, any::<String>(), "\\PC*"]
@@ -91,11 +85,8 @@ fn match_one_by_one(line: &str) -> Vec<usize> {
 fn every_sample_is_found_through_the_index() {
     let mut scratch = Scratch::default();
     for sample in SAMPLES.iter() {
-        let found: Vec<usize> = BUILTIN
-            .match_line(sample, &mut scratch)
-            .iter()
-            .map(|found| found.rule)
-            .collect();
+        let found: Vec<usize> =
+            BUILTIN.match_line(sample, &mut scratch).iter().map(|found| found.rule).collect();
         assert_eq!(found, match_one_by_one(sample), "{sample}");
     }
 }

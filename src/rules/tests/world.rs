@@ -35,14 +35,7 @@ pub(super) fn at(seconds: u64, subject: &Subject, fact: Fact) -> Observation {
 }
 
 pub(super) fn line(seconds: u64, text: &str) -> Observation {
-    at(
-        seconds,
-        &subject("shop", 0),
-        Fact::Line {
-            stream: Stream::Stdout,
-            text: text.to_owned(),
-        },
-    )
+    at(seconds, &subject("shop", 0), Fact::Line { stream: Stream::Stdout, text: text.to_owned() })
 }
 
 pub(super) fn die(seconds: u64, exit_code: i64) -> Observation {
@@ -83,8 +76,5 @@ pub(super) fn rules(rule: &str) -> Arc<RuleSet> {
 /// Plays observations against one rule.
 pub(super) fn play(rule: &str, observations: &[Observation]) -> Vec<Signal> {
     let mut engine = Engine::new(rules(rule));
-    observations
-        .iter()
-        .flat_map(|observation| engine.observe(observation))
-        .collect()
+    observations.iter().flat_map(|observation| engine.observe(observation)).collect()
 }

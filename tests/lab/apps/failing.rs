@@ -10,6 +10,7 @@
 //!   PANIC_AFTER=s        a real panic, exit 101           EXIT_AFTER=s EXIT_CODE=n   just end
 //!   LEAK=MiB_per_s       allocate until killed            IGNORE_TERM=1    only SIGKILL ends it
 //!   FILL_DISK=path       write there until it is full     DELAY_MS=n       answer that slowly
+//!   LEAK_ON_REQUEST=MiB_per_s    GET /leak begins it
 //!   LOG_TEXT=text        log it; \n is a line break       LOG_EVERY=s LOG_COUNT=n   again, so many times
 //!   LOG_NUMBERED=n       "line 000001" … then "done"      LOG_RATE=per_s   LOG_STREAM=stdout|stderr
 //!
@@ -35,6 +36,25 @@ fn main() {
         Some("probe") if args.len() > 1 => probe(&args.remove(1), &Switches(arguments(&args[1..]))),
         Some("line") if args.len() > 2 => line(&args[1], &args[2], &Switches(arguments(&args[3..]))),
         _ => serve(Switches::new(&args)),
+    }
+}
+
+fn log(text: &str, stream: Option<&str>) {
+    // A closed or full pipe must not end the app: that would be another failure than the one asked for.
+    let _ = match stream {
+        Some("stderr") => writeln!(io::stderr(), "{text}"),
+        _ => writeln!(io::stdout(), "{text}"),
+    };
+}
+
+/// Allocates this many MiB a second, until something ends it.
+fn leak(rate: f64, stream: Option<&str>) {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    loop {
+        // Written to, page by page: memory that is only promised does not count against a limit.
+        kept.push(vec![1; (rate * 1024.0 * 1024.0 / 10.0) as usize]);
+        log(&format!("cache holds {:.0} MiB", kept.len() as f64 * rate / 10.0), stream);
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -265,6 +285,12 @@ impl Server {
             "/" => ("200 OK", format!("{}\n", self.version())),
             "/healthz" if sick => ("503 Service Unavailable", "unhealthy\n".to_owned()),
             "/healthz" => ("200 OK", "ok\n".to_owned()),
+            "/leak" if self.switches.on("LEAK_ON_REQUEST") => {
+                let rate = self.switches.number("LEAK_ON_REQUEST").unwrap_or(10.0);
+                let log = self.switches.text("LOG_STREAM").map(str::to_owned);
+                thread::spawn(move || leak(rate, log.as_deref()));
+                ("202 Accepted", "leaking\n".to_owned())
+            }
             // So that a test can see what reached the app (a secret, say) without a shell in its image.
             _ => match path
                 .strip_prefix("/env/")
@@ -277,12 +303,7 @@ impl Server {
     }
 
     fn log(&self, text: &str) {
-        // A closed or full pipe must not end the app: that would be another failure than the one asked for.
-        let _ = if self.switches.text("LOG_STREAM") == Some("stderr") {
-            writeln!(io::stderr(), "{text}")
-        } else {
-            writeln!(io::stdout(), "{text}")
-        };
+        log(text, self.switches.text("LOG_STREAM"));
     }
 
     fn log_text(&self) {
@@ -318,15 +339,8 @@ impl Server {
     }
 
     fn leak(&self) {
-        let Some(rate) = self.switches.number("LEAK") else {
-            return;
-        };
-        let mut kept: Vec<Vec<u8>> = Vec::new();
-        loop {
-            // Written to, page by page: memory that is only promised does not count against a limit.
-            kept.push(vec![1; (rate * 1024.0 * 1024.0 / 10.0) as usize]);
-            self.log(&format!("cache holds {:.0} MiB", kept.len() as f64 * rate / 10.0));
-            thread::sleep(Duration::from_millis(100));
+        if let Some(rate) = self.switches.number("LEAK") {
+            leak(rate, self.switches.text("LOG_STREAM"));
         }
     }
 

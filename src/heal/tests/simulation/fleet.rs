@@ -342,12 +342,8 @@ impl Fleet {
             self.stop(n);
         }
         let release = Some(release(self.boxes[n].release));
-        let ended = Input::ActionEnded {
-            action: action.id,
-            outcome,
-            detail: "simulated".to_owned(),
-            release,
-        };
+        let ended =
+            Input::ActionEnded { action: action.id, outcome, detail: "simulated".to_owned(), release };
         let after = self.below(3000);
         self.plan(after, Plan::Deliver(ended.clone()));
         if self.chance(10) {
@@ -377,7 +373,8 @@ impl Fleet {
                 Plan::Deliver(_) => {}
                 Plan::Finish(action, ActionOutcome::Done) if self.chance(50) => {
                     let n = self.index(&action.host, &action.app);
-                    if self.reachable[self.boxes[n].host] && release(self.boxes[n].release) == action.release {
+                    if self.reachable[self.boxes[n].host] && release(self.boxes[n].release) == action.release
+                    {
                         self.apply(n, action.remedy);
                     }
                 }
@@ -430,7 +427,12 @@ impl Fleet {
         let after = if self.chance(90) { self.below(300) } else { self.below(5000) };
         self.line[host] = self.line[host].max(self.now + after);
         let after = self.line[host] - self.now;
-        if self.chance(5) && !matches!(observation.fact, Fact::HostReachable | Fact::HostUnreachable { .. } | Fact::Deployed { .. }) {
+        if self.chance(5)
+            && !matches!(
+                observation.fact,
+                Fact::HostReachable | Fact::HostUnreachable { .. } | Fact::Deployed { .. }
+            )
+        {
             self.plan(after, Plan::Deliver(Input::Observed(observation.clone())));
         }
         self.plan(after, Plan::Deliver(Input::Observed(observation)));
@@ -447,14 +449,14 @@ impl Fleet {
             let mut die = SplitMix::new(u64::from(*older) + 77);
             PreviousRelease {
                 release: release(*older),
-                spec: SpecDigest(format!("spec{}", if die.next().is_multiple_of(8) { thing.release } else { *older })),
+                spec: SpecDigest(format!(
+                    "spec{}",
+                    if die.next().is_multiple_of(8) { thing.release } else { *older }
+                )),
                 ran_for: Duration::from_secs(if die.next().is_multiple_of(5) { 30 } else { 90_000 }),
             }
         });
-        Deployment {
-            previous,
-            ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at)
-        }
+        Deployment { previous, ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at) }
     }
 
     fn tell_state(&mut self, n: usize) {
@@ -594,9 +596,8 @@ impl Fleet {
         self.reachable[host] = true;
         self.tell_host(host, Fact::HostReachable);
         let name = Self::host(host);
-        let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.lost)
-            .into_iter()
-            .partition(|observation| observation.host == name);
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lost).into_iter().partition(|observation| observation.host == name);
         self.lost = others;
         for mut observation in mine {
             if self.chance(50) && !matches!(observation.fact, Fact::Deployed { .. } | Fact::State { .. }) {
@@ -629,10 +630,20 @@ fn rules(n: usize) -> (&'static str, Class, bool, Vec<Rung>) {
     let redeploy = rung(Remedy::Redeploy, Mode::Auto, 1);
     match n {
         0 => ("core/crash", Class::AppCrash, true, vec![restarts, young, escalate()]),
-        1 => ("core/oom", Class::OutOfMemory, true, vec![restart_auto(3), rung(Remedy::Rollback, Mode::Approve, 1)]),
+        1 => (
+            "core/oom",
+            Class::OutOfMemory,
+            true,
+            vec![restart_auto(3), rung(Remedy::Rollback, Mode::Approve, 1)],
+        ),
         2 => ("text/hang", Class::Hang, false, vec![restart_auto(2), redeploy]),
         3 => ("core/config", Class::BadConfig, true, vec![restart_auto(1), rollback_auto(), escalate()]),
-        4 => ("text/dependency", Class::DependencyUnavailable, false, vec![rung(Remedy::Wait, Mode::Auto, 1), escalate()]),
+        4 => (
+            "text/dependency",
+            Class::DependencyUnavailable,
+            false,
+            vec![rung(Remedy::Wait, Mode::Auto, 1), escalate()],
+        ),
         5 => ("core/port", Class::PortConflict, true, vec![redeploy, restarts]),
         _ => ("core/bare", Class::ResourceExhaustion, true, Vec::new()),
     }

@@ -96,7 +96,14 @@ impl Run {
             return;
         };
         let by = "ada".to_owned();
-        let remedies = [None, Some(Remedy::Restart), Some(Remedy::Rollback), Some(Remedy::Redeploy), None, Some(Remedy::Wait)];
+        let remedies = [
+            None,
+            Some(Remedy::Restart),
+            Some(Remedy::Rollback),
+            Some(Remedy::Redeploy),
+            None,
+            Some(Remedy::Wait),
+        ];
         let input = match choice % 8 {
             7 => Input::Dismiss { incident, by },
             n => Input::Approve {
@@ -138,7 +145,10 @@ impl Run {
             match effect {
                 Effect::Save(incident) => self.oracle.save(incident),
                 Effect::Act(action) => {
-                    self.note(format!("    act {} {} on {} by {}", action.id, action.remedy, action.host, action.by));
+                    self.note(format!(
+                        "    act {} {} on {} by {}",
+                        action.id, action.remedy, action.host, action.by
+                    ));
                     *self.tally.acts.entry(action.remedy).or_default() += 1;
                     self.oracle.judge(self.fleet.now(), &action);
                     self.fleet.act(&action);
@@ -191,7 +201,13 @@ fn brief(input: &Input) -> String {
         Input::Observed(seen) => {
             let subject = seen.subject.as_ref().map(|subject| format!("{} {:?}", subject.app, subject.role));
             let fact = format!("{:?}", seen.fact);
-            format!("{} {} {:?} {}", seen.host, subject.unwrap_or_default(), seen.freshness, fact.chars().take(140).collect::<String>())
+            format!(
+                "{} {} {:?} {}",
+                seen.host,
+                subject.unwrap_or_default(),
+                seen.freshness,
+                fact.chars().take(140).collect::<String>()
+            )
         }
         Input::Signal(signal) => format!(
             "{} {} signal {} {} of {} at {}",
@@ -218,7 +234,7 @@ fn simulate(seed: u64) -> Tally {
 #[test]
 fn no_promise_is_broken() {
     let mut total = Tally::default();
-    for seed in std::env::var("SEED").ok().and_then(|s| s.parse().ok()).map_or(0..SEEDS, |s: u64| s..s+1) {
+    for seed in std::env::var("SEED").ok().and_then(|s| s.parse().ok()).map_or(0..SEEDS, |s: u64| s..s + 1) {
         let tally = simulate(seed);
         total.steps += tally.steps;
         total.restarts += tally.restarts;

@@ -65,7 +65,9 @@ impl Oracle {
             Input::Thaw { app, .. } => {
                 self.frozen.remove(app);
             }
-            Input::Signal(signal) if signal.live && signal.state_evidence && !self.unreachable.contains(&signal.host) => {
+            Input::Signal(signal)
+                if signal.live && signal.state_evidence && !self.unreachable.contains(&signal.host) =>
+            {
                 let key = (signal.host.clone(), signal.app.clone(), signal.rule.clone());
                 self.trusted.insert(key, signal.clone());
             }
@@ -143,7 +145,11 @@ impl Oracle {
         let place = (action.host.clone(), action.app.clone());
         let incident = self.journal.get(&action.incident).expect("its incident was saved first");
         let record = &incident.actions[action.id.index];
-        assert_eq!((record.outcome, record.remedy), (ActionOutcome::Begun, action.remedy), "it was saved as begun");
+        assert_eq!(
+            (record.outcome, record.remedy),
+            (ActionOutcome::Begun, action.remedy),
+            "it was saved as begun"
+        );
         assert_eq!((&incident.host, &incident.app), (&action.host, &action.app), "it is about its incident");
         let other = self.under_way.values().find(|other| other.app == action.app);
         assert!(other.is_none(), "two actions at once: {other:?}");
@@ -174,10 +180,8 @@ impl Oracle {
         assert!(policy.remedies.contains(&action.remedy), "not one of the policy's remedies");
         let key = (action.host.clone(), action.app.clone(), incident.rule.clone());
         let signal = self.trusted.get(&key).expect("live state evidence since the host was in sight");
-        let allowed = signal
-            .ladder
-            .iter()
-            .any(|rung| rung.remedy == action.remedy && rung.mode == Mode::Auto);
+        let allowed =
+            signal.ladder.iter().any(|rung| rung.remedy == action.remedy && rung.mode == Mode::Auto);
         assert!(allowed || signal.ladder.is_empty(), "above the rung's mode");
         assert!(!signal.forbid.contains(&action.remedy), "forbidden by the rule");
         assert!(!self.bystanders.contains(&signal.container), "not the live container");
