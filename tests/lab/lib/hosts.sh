@@ -63,6 +63,14 @@ unused() {
     flock -w 900 "$state/use-$1.lock" true || die "host $1 is in use for 15 minutes; look for who with: fuser $state/use-$1.lock"
 }
 
+# By hand, refuse at once: nobody wants to hurt the host that somebody's test is running on.
+free() {
+    host_number "$1"
+    [[ ${ARCANE_LAB_HELD:-} == "$1" || ! -e $state/use-$1.lock ]] && return
+    flock -n "$state/use-$1.lock" true || die "host $1 is in use by a test (fuser $state/use-$1.lock); take another, or a lab of your own:
+     export ARCANE_LAB_NAME=my-lab LAB_PORT_BASE=2300 LAB_APP_BASE=22000"
+}
+
 create() {
     local n=$1 name=$prefix-$1 flags=() i cap
     for cap in "${capabilities[@]}"; do flags+=(--cap-add "$cap"); done
@@ -139,6 +147,7 @@ down() {
         remove "$1"
         return
     fi
+    for n in $(hosts_made); do free "$n"; done
     for n in $(hosts_made); do remove "$n" & done
     wait
 }
