@@ -10,7 +10,7 @@ use super::event::{Report, Step};
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
-use super::situation::{Found, Situation, back_name};
+use super::situation::{Found, Interruption, Situation, back_name};
 use super::switch::Change;
 use crate::fleet::{App, AppName, ReleaseId, Timestamp};
 
@@ -61,7 +61,7 @@ pub async fn rollback(
     let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
-        let interrupted = locked.before.interruption().is_some() && locked.before.live.is_none();
+        let interrupted = locked.before.interruption() == Some(Interruption::DuringSwitch);
         let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
         if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
         {

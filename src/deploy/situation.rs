@@ -148,7 +148,8 @@ impl Situation {
     #[must_use]
     pub fn interruption(&self) -> Option<Interruption> {
         match (&self.live, &self.candidate, &self.old) {
-            (Some(_), Some(_), _) => Some(Interruption::BeforeSwitch),
+            (Some(live), Some(_), _) if live.running => Some(Interruption::BeforeSwitch),
+            (Some(_), Some(_), _) => Some(Interruption::DuringSwitch),
             (None, _, Some(_)) => Some(Interruption::DuringSwitch),
             (None, Some(_), None) => Some(Interruption::FirstRelease),
             _ => None,
@@ -170,7 +171,7 @@ impl Situation {
                 repairs.push(Repair::RestoreOld(old.id.clone()));
                 repairs.push(Repair::Start(old.id.clone()));
             }
-            // A boomerang that was cut short after the rename: the old release has its name, but is still stopped.
+            // Stopped by a change that was cut short, whether on its way in or out.
             (Some(live), _) if self.candidate.is_some() && !live.running => {
                 repairs.push(Repair::Start(live.id.clone()));
             }
@@ -262,8 +263,10 @@ mod tests {
         let cases: &[(&[(&str, u16, bool)], Interruption, &[&Repair])] = &[
             // made, nothing touched yet
             (&[("shop", 1, true), ("shop_new", 2, false)], BeforeSwitch, &[&remove]),
-            // renamed, still running
-            (&[("shop_old", 1, true), ("shop_new", 2, false)], DuringSwitch, &[&restore, &start, &remove]),
+            // stopped
+            (&[("shop", 1, false), ("shop_new", 2, false)], DuringSwitch, &[&start, &remove]),
+            // renamed
+            (&[("shop_old", 1, false), ("shop_new", 2, false)], DuringSwitch, &[&restore, &start, &remove]),
             // started
             (
                 &[("shop_old", 1, false), ("shop_new", 2, true)],
@@ -272,7 +275,6 @@ mod tests {
             ),
             // boomerang cut short
             (&[("shop_old", 1, false)], DuringSwitch, &[&restore, &start]),
-            (&[("shop", 1, false), ("shop_new", 2, false)], BeforeSwitch, &[&start, &remove]),
             // a rollback from 1 to 2: what was being brought back is kept, not removed
             (
                 &[("shop_old", 1, false), ("shop_back", 2, true)],
@@ -341,8 +343,8 @@ mod tests {
             let kept = kept_name(&name(), &found("x", old, false).record.release);
             steps.push(Box::new(move |m| m.rename(&id(old), &kept)));
         }
-        steps.push(Box::new(move |m| m.rename(&id(live), "shop_old")));
         steps.push(Box::new(move |m| m.find(&id(live)).running = false));
+        steps.push(Box::new(move |m| m.rename(&id(live), "shop_old")));
         steps.push(Box::new(move |m| m.find(&id(candidate)).running = true));
         steps
     }

@@ -106,20 +106,20 @@ impl Change<'_> {
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
         let name = &self.app.name;
         let engine = &self.remote.engine;
-        if let Some(live) = &situation.live {
-            if let Some(old) = situation.old.as_ref().filter(|old| old.id != *candidate) {
-                let kept = kept_name(name, &old.record.release);
-                self.guarded(Step::Rename, format!("{} to {kept}", old.name)).await?;
-                engine.rename(&old.id.0, &kept).await?;
-            }
-            self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
-            engine.rename(&live.id.0, &old_name(name)).await?;
+        let live = situation.live.as_ref();
+        if let Some(old) = situation.old.as_ref().filter(|old| live.is_some() && old.id != *candidate) {
+            let kept = kept_name(name, &old.record.release);
+            self.guarded(Step::Rename, format!("{} to {kept}", old.name)).await?;
+            engine.rename(&old.id.0, &kept).await?;
         }
         let stopped = Instant::now();
-        if let Some(live) = situation.live.as_ref().filter(|live| live.running) {
+        if let Some(live) = live {
+            // Stopped before it is renamed: an engine cannot rename a container that is just being restarted, as one
+            // in a crash loop is most of the time ("sandbox … not found", seen with 20.10).
             self.guarded(Step::Stop, live.record.release.as_str()).await?;
-            let grace = live.record.app.stop_timeout;
-            engine.stop(&live.id.0, grace).await?;
+            engine.stop(&live.id.0, live.record.app.stop_timeout).await?;
+            self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
+            engine.rename(&live.id.0, &old_name(name)).await?;
         }
         self.guarded(Step::Start, self.release.as_str()).await?;
         engine.start(&candidate.0).await?;
@@ -226,15 +226,18 @@ async fn repair(remote: &Remote, app: &App, repairs: &[Repair]) -> Result<(), Er
 /// The last lines that a container wrote, made safe to show. Best effort: a failure to read them hides no failure.
 async fn last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
     let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
-    let Ok(log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
-    let frames: Vec<_> = log.take(LAST_LINES).filter_map(async |frame| frame.ok()).collect().await;
+    let Ok(mut log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
     let text = |frame: &LogFrame| {
         let line = String::from_utf8_lossy(&frame.bytes).into_owned();
         // Each message begins with its time stamp.
         let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
         printable(line.trim_end(), 400)
     };
-    frames.iter().map(text).collect()
+    let mut lines = Vec::new();
+    while let Some(Ok(frame)) = log.next().await {
+        lines.push(text(&frame));
+    }
+    lines
 }
 
 /// An error with all its causes, in one line.

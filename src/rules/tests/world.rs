@@ -49,6 +49,7 @@ pub(super) fn event(seconds: u64, fact: Fact) -> Observation {
 /// `shop` release `number`, deployed `age` seconds before the start, after one that ran for `ran` seconds.
 pub(super) fn deployed(number: u16, age: u64, ran: Option<u64>) -> Observation {
     let deployment = Deployment {
+        policy: crate::fleet::HealPolicy::default(),
         app: AppName::parse("shop").unwrap(),
         release: release(number),
         deployed_at: START - Duration::from_secs(age),
