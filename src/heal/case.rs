@@ -215,6 +215,9 @@ impl Case {
 
     /// When this case wants to be looked at again.
     pub(super) fn due(&self) -> Option<Timestamp> {
+        if !self.unsaved && self.phase == Phase::Idle {
+            return None;
+        }
         let phase = match &self.phase {
             Phase::Idle => None,
             Phase::Due(at, _) | Phase::Acting(_, at) | Phase::Reconciling(at) => Some(*at),

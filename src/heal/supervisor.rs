@@ -150,8 +150,11 @@ impl Supervisor {
 
     /// Does what is due, plans the next wake and hands the effects over.
     pub(super) fn finish(&mut self) -> Vec<Effect> {
-        self.run_due();
-        self.wake = self.cases.values().filter_map(|case| self.due(case)).min();
+        self.wake = self.earliest_due();
+        if self.wake.is_some_and(|wake| wake <= self.time.now()) {
+            self.run_due();
+            self.wake = self.earliest_due();
+        }
         mem::take(&mut self.out)
     }
 
@@ -172,6 +175,10 @@ impl Supervisor {
                 Phase::Idle | Phase::Due(..) => {}
             }
         }
+    }
+
+    fn earliest_due(&self) -> Option<Timestamp> {
+        self.cases.values().filter_map(|case| self.due(case)).min()
     }
 
     fn run_due(&mut self) {
@@ -225,12 +232,13 @@ impl Supervisor {
 
     /// When the stop of a case's app, if there was one and it was not ours, counts.
     pub(super) fn stop_settles(&self, case: &Case) -> Option<Timestamp> {
-        let incident = &case.incident;
-        if case.is_over() || self.ledger.in_flight_at(&incident.host, &incident.app) {
+        if case.is_over() {
             return None;
         }
+        let incident = &case.incident;
         let halt = self.world.place(&incident.host, &incident.app)?.halt.as_ref()?;
-        Some(halt.since + SETTLE)
+        let ours = self.ledger.in_flight_at(&incident.host, &incident.app);
+        (!ours).then(|| halt.since + SETTLE)
     }
 
     /// The policy that holds for an app on a host: this machine's arcane.toml, what was deployed with it, the default.

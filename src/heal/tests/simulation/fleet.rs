@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const HOSTS: usize = 3;
+pub(super) const HOSTS: usize = 3;
 const APPS: usize = 4;
 
 /// Something for the run to do.
 pub(super) enum Event {
-    Input(Input),
+    Input(Box<Input>),
     /// The supervisor is killed.
     Crash,
     /// Every freeze is taken back.
@@ -31,45 +31,48 @@ enum Quality {
     Complains,
 }
 
-enum Plan {
+pub(super) enum Plan {
     Deliver(Input),
     Die(usize, u64),
     Start(usize, u64),
     Complain(usize, u64),
     Finish(Action, ActionOutcome),
     Mischief,
+    TakeOver(usize),
     HostBack(usize),
 }
 
 /// One app on one host, as it really is.
-struct Box {
-    host: usize,
-    app: usize,
-    release: u32,
-    older: Vec<u32>,
-    deployed_at: Timestamp,
-    running: bool,
-    started_at: Timestamp,
-    stopped: bool,
+pub(super) struct Instance {
+    pub(super) host: usize,
+    pub(super) app: usize,
+    pub(super) release: u32,
+    pub(super) older: Vec<u32>,
+    pub(super) deployed_at: Timestamp,
+    pub(super) running: bool,
+    pub(super) started_at: Timestamp,
+    pub(super) stopped: bool,
+    /// It is being tried, and does not have the app's name yet.
+    pub(super) candidate: bool,
     /// Counts lives: what was planned for an earlier one does not happen.
-    life: u64,
-    once: bool,
+    pub(super) life: u64,
+    pub(super) once: bool,
 }
 
 pub(super) struct Fleet {
-    random: SplitMix,
-    now: u64,
+    pub(super) random: SplitMix,
+    pub(super) now: u64,
     sequence: u64,
-    plans: BTreeMap<(u64, u64), Plan>,
-    boxes: Vec<Box>,
-    reachable: [bool; HOSTS],
-    lost: Vec<Observation>,
+    pub(super) plans: BTreeMap<(u64, u64), Plan>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) reachable: [bool; HOSTS],
+    pub(super) lost: Vec<Observation>,
     /// When the last message of a host arrives: its stream is in order.
-    line: [u64; HOSTS],
-    set_back: i64,
-    peace: bool,
-    releases: u32,
-    pending_events: Vec<Event>,
+    pub(super) line: [u64; HOSTS],
+    pub(super) set_back: i64,
+    pub(super) peace: bool,
+    pub(super) releases: u32,
+    pub(super) pending_events: Vec<Event>,
 }
 
 const EPOCH: i64 = 1_700_000_000_000;
@@ -83,7 +86,7 @@ impl Fleet {
             now: 0,
             sequence: 0,
             plans: BTreeMap::new(),
-            boxes: Vec::new(),
+            instances: Vec::new(),
             reachable: [true; HOSTS],
             lost: Vec::new(),
             line: [0; HOSTS],
@@ -119,7 +122,14 @@ impl Fleet {
                 _ => Remedy::ALL.to_vec(),
             };
             let verify = Duration::from_secs(20 + 40 * self.below(3));
-            settings.policies.insert(self.app(n), HealPolicy { mode, remedies, verify });
+            settings.policies.insert(
+                self.app(n),
+                HealPolicy {
+                    mode,
+                    remedies,
+                    verify,
+                },
+            );
         }
         settings
     }
@@ -138,28 +148,28 @@ impl Fleet {
         u64::try_from(at).unwrap_or(0)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         self.random.next() % n
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    fn app(&self, n: usize) -> AppName {
+    pub(super) fn app(&self, n: usize) -> AppName {
         app(&format!("app{n}"))
     }
 
-    fn host(n: usize) -> HostName {
+    pub(super) fn host(n: usize) -> HostName {
         host(&format!("web{n}"))
     }
 
     /// A host's own clock.
-    fn host_time(&self, n: usize) -> Timestamp {
+    pub(super) fn host_time(&self, n: usize) -> Timestamp {
         millis(EPOCH + self.now as i64 + (n as i64 - 1) * 40_000)
     }
 
-    fn plan(&mut self, after: u64, plan: Plan) {
+    pub(super) fn plan(&mut self, after: u64, plan: Plan) {
         self.sequence += 1;
         self.plans.insert((self.now + after, self.sequence), plan);
     }
@@ -168,7 +178,7 @@ impl Fleet {
         for host in 0..HOSTS {
             for app in 0..APPS {
                 let deployed_at = millis(EPOCH - 1000 * self.below(10_000) as i64);
-                self.boxes.push(Box {
+                self.instances.push(Instance {
                     host,
                     app,
                     release: 2,
@@ -177,12 +187,13 @@ impl Fleet {
                     running: false,
                     started_at: deployed_at,
                     stopped: false,
+                    candidate: false,
                     life: 0,
                     once: false,
                 });
             }
         }
-        for n in 0..self.boxes.len() {
+        for n in 0..self.instances.len() {
             self.tell_deployed(n);
             self.start(n);
         }
@@ -191,7 +202,7 @@ impl Fleet {
 
     /// How a release is, the same on every host.
     fn quality(&self, n: usize) -> Quality {
-        let thing = &self.boxes[n];
+        let thing = &self.instances[n];
         let mut die = SplitMix::new(u64::from(thing.release) * 31 + thing.app as u64);
         match die.next() % 6 {
             0 => Quality::Crashes(3 + die.next() % 40),
@@ -211,18 +222,21 @@ impl Fleet {
             let first = self.plans.first_key_value().map(|((at, _), _)| *at);
             if let Some(wake) = wake.filter(|wake| first.is_none_or(|first| *wake <= first)) {
                 self.now = self.now.max(wake);
-                return Some(Event::Input(Input::Tick));
+                return Some(Event::Input(Box::new(Input::Tick)));
             }
             let ((at, _), plan) = self.plans.pop_first()?;
             self.now = self.now.max(at);
             match plan {
-                Plan::Deliver(input) => return Some(Event::Input(input)),
+                Plan::Deliver(input) => return Some(Event::Input(Box::new(input))),
                 Plan::Die(n, life) => self.die(n, life),
-                Plan::Start(n, life) if self.boxes[n].life == life && !self.boxes[n].stopped => self.start(n),
+                Plan::Start(n, life) if self.instances[n].life == life && !self.instances[n].stopped => {
+                    self.start(n)
+                }
                 Plan::Start(..) => {}
                 Plan::Complain(n, life) => self.complain(n, life),
                 Plan::Finish(action, outcome) => self.finish(&action, outcome),
                 Plan::Mischief => self.mischief(),
+                Plan::TakeOver(n) => self.take_over(n),
                 Plan::HostBack(host) => self.host_back(host),
             }
         }
@@ -230,9 +244,9 @@ impl Fleet {
 
     // What happens on the hosts.
 
-    fn start(&mut self, n: usize) {
-        let time = self.host_time(self.boxes[n].host);
-        let thing = &mut self.boxes[n];
+    pub(super) fn start(&mut self, n: usize) {
+        let time = self.host_time(self.instances[n].host);
+        let thing = &mut self.instances[n];
         thing.running = true;
         thing.stopped = false;
         thing.started_at = time;
@@ -251,12 +265,12 @@ impl Fleet {
         }
     }
 
-    fn die(&mut self, n: usize, life: u64) {
-        if self.boxes[n].life != life || !self.boxes[n].running || self.peace {
+    pub(super) fn die(&mut self, n: usize, life: u64) {
+        if self.instances[n].life != life || !self.instances[n].running || self.peace {
             return;
         }
-        self.boxes[n].running = false;
-        self.boxes[n].once = true;
+        self.instances[n].running = false;
+        self.instances[n].once = true;
         self.tell(n, Fact::Died { exit_code: 1 });
         if self.chance(60) {
             let rule = [0, 1, 3, 5, 6][self.below(5) as usize];
@@ -267,8 +281,8 @@ impl Fleet {
         }
     }
 
-    fn complain(&mut self, n: usize, life: u64) {
-        if self.boxes[n].life != life || !self.boxes[n].running || self.peace {
+    pub(super) fn complain(&mut self, n: usize, life: u64) {
+        if self.instances[n].life != life || !self.instances[n].running || self.peace {
             return;
         }
         let rule = [2, 4][self.below(2) as usize];
@@ -276,20 +290,21 @@ impl Fleet {
         self.plan(60_000, Plan::Complain(n, life));
     }
 
-    fn stop(&mut self, n: usize) {
+    pub(super) fn stop(&mut self, n: usize) {
         self.tell(n, Fact::Killed { signal: 15 });
-        if self.boxes[n].running {
-            self.boxes[n].running = false;
+        if self.instances[n].running {
+            self.instances[n].running = false;
             self.tell(n, Fact::Died { exit_code: 143 });
         }
         self.tell(n, Fact::Stopped);
-        self.boxes[n].life += 1;
+        self.instances[n].life += 1;
     }
 
-    fn deploy(&mut self, n: usize, release: u32) {
+    /// A new container takes over, at once or after it has been tried for a while.
+    pub(super) fn deploy(&mut self, n: usize, release: u32, trial: Option<u64>) {
         self.stop(n);
-        let time = self.host_time(self.boxes[n].host);
-        let thing = &mut self.boxes[n];
+        let time = self.host_time(self.instances[n].host);
+        let thing = &mut self.instances[n];
         let old = std::mem::replace(&mut thing.release, release);
         if release > old {
             thing.older.push(old);
@@ -298,18 +313,20 @@ impl Fleet {
             thing.older.retain(|older| *older < release);
         }
         thing.once = false;
-        self.start_as_candidate(n);
+        thing.candidate = true;
+        self.start(n);
+        match trial {
+            Some(after) => self.plan(after, Plan::TakeOver(n)),
+            None => self.take_over(n),
+        }
+    }
+
+    pub(super) fn take_over(&mut self, n: usize) {
+        self.instances[n].candidate = false;
         self.tell_deployed(n);
         if self.chance(50) {
             self.tell_state(n);
         }
-    }
-
-    fn start_as_candidate(&mut self, n: usize) {
-        let before = self.plans.len();
-        self.start(n);
-        // The start was told as the live one's; a new container is a candidate until it has the name.
-        let _ = before;
     }
 
     // Actions of the supervisor.
@@ -324,26 +341,38 @@ impl Fleet {
         self.plan(after, Plan::Finish(action.clone(), outcome));
     }
 
-    fn index(&self, host: &HostName, of: &AppName) -> usize {
-        self.boxes
+    pub(super) fn index(&self, host: &HostName, of: &AppName) -> usize {
+        self.instances
             .iter()
             .position(|thing| Self::host(thing.host) == *host && self.app(thing.app) == *of)
             .expect("the supervisor knows no other places")
     }
 
-    fn finish(&mut self, action: &Action, outcome: ActionOutcome) {
+    pub(super) fn finish(&mut self, action: &Action, outcome: ActionOutcome) {
         let n = self.index(&action.host, &action.app);
-        let live = release(self.boxes[n].release);
-        let outcome = if self.reachable[self.boxes[n].host] { outcome } else { ActionOutcome::Failed };
-        let outcome = if live == action.release { outcome } else { ActionOutcome::Refused };
+        let live = release(self.instances[n].release);
+        let outcome = if self.reachable[self.instances[n].host] {
+            outcome
+        } else {
+            ActionOutcome::Failed
+        };
+        let busy = live != action.release || self.instances[n].candidate;
+        let outcome = if busy { ActionOutcome::Refused } else { outcome };
         if outcome == ActionOutcome::Done {
             self.apply(n, action.remedy);
-        } else if outcome == ActionOutcome::Failed && self.chance(50) && self.reachable[self.boxes[n].host] {
+        } else if outcome == ActionOutcome::Failed
+            && self.chance(50)
+            && self.reachable[self.instances[n].host]
+        {
             self.stop(n);
         }
-        let release = Some(release(self.boxes[n].release));
-        let ended =
-            Input::ActionEnded { action: action.id, outcome, detail: "simulated".to_owned(), release };
+        let release = Some(release(self.instances[n].release));
+        let ended = Input::ActionEnded {
+            action: action.id,
+            outcome,
+            detail: "simulated".to_owned(),
+            release,
+        };
         let after = self.below(3000);
         self.plan(after, Plan::Deliver(ended.clone()));
         if self.chance(10) {
@@ -351,11 +380,11 @@ impl Fleet {
         }
     }
 
-    fn apply(&mut self, n: usize, remedy: Remedy) {
+    pub(super) fn apply(&mut self, n: usize, remedy: Remedy) {
         match remedy {
             Remedy::Rollback => {
-                if let Some(older) = self.boxes[n].older.last().copied() {
-                    self.deploy(n, older);
+                if let Some(older) = self.instances[n].older.last().copied() {
+                    self.deploy(n, older, None);
                 }
             }
             _ => {
@@ -373,8 +402,8 @@ impl Fleet {
                 Plan::Deliver(_) => {}
                 Plan::Finish(action, ActionOutcome::Done) if self.chance(50) => {
                     let n = self.index(&action.host, &action.app);
-                    if self.reachable[self.boxes[n].host] && release(self.boxes[n].release) == action.release
-                    {
+                    let ready = self.reachable[self.instances[n].host] && !self.instances[n].candidate;
+                    if ready && release(self.instances[n].release) == action.release {
                         self.apply(n, action.remedy);
                     }
                 }
@@ -386,265 +415,8 @@ impl Fleet {
         }
         self.plans.retain(|_, plan| !matches!(plan, Plan::Deliver(_)));
     }
-
-    // What the supervisor is told.
-
-    fn observation(&self, n: usize, fact: Fact) -> Observation {
-        let thing = &self.boxes[n];
-        let deployed = matches!(fact, Fact::Deployed { .. });
-        Observation {
-            at: self.host_time(thing.host),
-            host: Self::host(thing.host),
-            subject: (!deployed).then(|| Arc::new(self.subject(n))),
-            freshness: Freshness::Live,
-            fact,
-        }
-    }
-
-    fn subject(&self, n: usize) -> Subject {
-        let thing = &self.boxes[n];
-        Subject {
-            app: self.app(thing.app),
-            release: release(thing.release),
-            container: ContainerId(format!("{}-{}-{}", thing.host, thing.app, thing.release)),
-            role: Role::Live,
-        }
-    }
-
-    fn tell(&mut self, n: usize, fact: Fact) {
-        // No two events of a host happen at the same instant.
-        self.now += 1;
-        let observation = self.observation(n, fact);
-        let host = self.boxes[n].host;
-        if self.reachable[host] {
-            self.send(host, observation);
-        } else {
-            self.lost.push(observation);
-        }
-    }
-
-    fn send(&mut self, host: usize, observation: Observation) {
-        let after = if self.chance(90) { self.below(300) } else { self.below(5000) };
-        self.line[host] = self.line[host].max(self.now + after);
-        let after = self.line[host] - self.now;
-        if self.chance(5)
-            && !matches!(
-                observation.fact,
-                Fact::HostReachable | Fact::HostUnreachable { .. } | Fact::Deployed { .. }
-            )
-        {
-            self.plan(after, Plan::Deliver(Input::Observed(observation.clone())));
-        }
-        self.plan(after, Plan::Deliver(Input::Observed(observation)));
-    }
-
-    fn tell_deployed(&mut self, n: usize) {
-        let deployment = self.deployment(n);
-        self.tell(n, Fact::Deployed { deployment });
-    }
-
-    fn deployment(&self, n: usize) -> Deployment {
-        let thing = &self.boxes[n];
-        let previous = thing.older.last().map(|older| {
-            let mut die = SplitMix::new(u64::from(*older) + 77);
-            PreviousRelease {
-                release: release(*older),
-                spec: SpecDigest(format!(
-                    "spec{}",
-                    if die.next().is_multiple_of(8) { thing.release } else { *older }
-                )),
-                ran_for: Duration::from_secs(if die.next().is_multiple_of(5) { 30 } else { 90_000 }),
-            }
-        });
-        Deployment { previous, ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at) }
-    }
-
-    fn tell_state(&mut self, n: usize) {
-        let thing = &self.boxes[n];
-        let fact = Fact::State {
-            running: thing.running,
-            started_at: Some(thing.started_at),
-            restart_count: 0,
-            health: HealthState::None,
-        };
-        self.tell(n, fact);
-    }
-
-    pub(super) fn inspect(&mut self, host: &HostName, of: &AppName) {
-        let n = self.index(host, of);
-        if self.reachable[self.boxes[n].host] {
-            self.tell_deployed(n);
-            self.tell_state(n);
-        }
-    }
-
-    pub(super) fn read_everything(&mut self) {
-        for host in 0..HOSTS {
-            if self.reachable[host] {
-                self.read_host(host);
-            } else {
-                self.tell_host(host, Fact::HostUnreachable { reason: "cut".to_owned() });
-            }
-        }
-    }
-
-    fn read_host(&mut self, host: usize) {
-        for n in 0..self.boxes.len() {
-            if self.boxes[n].host == host {
-                self.tell_deployed(n);
-                self.tell_state(n);
-            }
-        }
-    }
-
-    fn tell_host(&mut self, host: usize, fact: Fact) {
-        let observation = Observation {
-            at: self.host_time(host),
-            host: Self::host(host),
-            subject: None,
-            freshness: Freshness::Live,
-            fact,
-        };
-        self.send(host, observation);
-    }
-
-    fn fire(&mut self, n: usize, rule: usize) {
-        let subject = self.subject(n);
-        let (name, class, state, ladder) = rules(rule);
-        let signal = Signal {
-            at: self.host_time(self.boxes[n].host),
-            rule: name.to_owned(),
-            class,
-            say: "simulated".to_owned(),
-            host: Self::host(self.boxes[n].host),
-            app: subject.app,
-            release: subject.release,
-            container: subject.container,
-            captures: BTreeMap::new(),
-            evidence: vec![Evidence { at: self.host_time(0), text: format!("line {}", self.now) }],
-            state_evidence: state,
-            live: self.chance(90) && self.reachable[self.boxes[n].host],
-            ladder,
-            verify: None,
-            forbid: if self.chance(5) { vec![Remedy::Rollback] } else { Vec::new() },
-        };
-        let after = if self.chance(80) { self.below(500) } else { self.below(20_000) };
-        self.plan(after, Plan::Deliver(Input::Signal(signal.clone())));
-        if self.chance(10) {
-            let after = self.below(900_000);
-            self.plan(after, Plan::Deliver(Input::Signal(signal)));
-        }
-    }
-
-    // Mischief.
-
-    fn mischief(&mut self) {
-        if self.peace {
-            return;
-        }
-        let next = 1000 + self.below(120_000);
-        self.plan(next, Plan::Mischief);
-        let n = self.below(self.boxes.len() as u64) as usize;
-        let host = self.boxes[n].host;
-        match self.below(20) {
-            0 | 1 => self.stop_by_hand(n),
-            2 | 3 if !self.boxes[n].running => self.start(n),
-            4 | 5 => {
-                self.releases += 1;
-                self.deploy(n, self.releases);
-            }
-            6 | 7 if self.reachable[host] => self.cut(host),
-            8 => self.pending_events.push(Event::Crash),
-            9 => self.set_back += 1000 * self.below(4000) as i64,
-            10 => {
-                let app = self.chance(70).then(|| self.app(self.boxes[n].app));
-                let by = "ada".to_owned();
-                self.plan(0, Plan::Deliver(Input::Freeze { app: app.clone(), by: by.clone() }));
-                let after = self.below(600_000);
-                self.plan(after, Plan::Deliver(Input::Thaw { app, by }));
-            }
-            11 => self.tell(n, Fact::Killed { signal: 1 }),
-            12 => self.tell(n, Fact::Gap { reason: "rotated".to_owned() }),
-            13 => {
-                let rule = self.below(7) as usize;
-                self.fire(n, rule);
-            }
-            14 => self.tell(n, Fact::Health { state: HealthState::Unhealthy }),
-            _ => {
-                let choice = self.random.next();
-                self.pending_events.push(Event::Person(choice));
-            }
-        }
-    }
-
-    fn stop_by_hand(&mut self, n: usize) {
-        self.stop(n);
-        self.boxes[n].stopped = true;
-    }
-
-    fn cut(&mut self, host: usize) {
-        self.reachable[host] = false;
-        self.tell_host(host, Fact::HostUnreachable { reason: "cut".to_owned() });
-        let after = self.below(900_000);
-        self.plan(after, Plan::HostBack(host));
-    }
-
-    fn host_back(&mut self, host: usize) {
-        if self.reachable[host] {
-            return;
-        }
-        self.reachable[host] = true;
-        self.tell_host(host, Fact::HostReachable);
-        let name = Self::host(host);
-        let (mine, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.lost).into_iter().partition(|observation| observation.host == name);
-        self.lost = others;
-        for mut observation in mine {
-            if self.chance(50) && !matches!(observation.fact, Fact::Deployed { .. } | Fact::State { .. }) {
-                observation.freshness = Freshness::Backlog;
-                self.send(host, observation);
-            }
-        }
-        self.read_host(host);
-    }
-
-    /// From now on nothing goes wrong any more.
-    pub(super) fn make_peace(&mut self) {
-        self.peace = true;
-        for host in 0..HOSTS {
-            self.host_back(host);
-        }
-        self.pending_events.push(Event::Thaw);
-    }
 }
 
-fn millis(millis: i64) -> Timestamp {
+pub(super) fn millis(millis: i64) -> Timestamp {
     Timestamp::from_nanos(millis * 1_000_000)
-}
-
-/// The rules of the simulation: name, class, whether with state evidence, ladder.
-fn rules(n: usize) -> (&'static str, Class, bool, Vec<Rung>) {
-    let backoff = Some((Duration::from_secs(10), Duration::from_secs(120)));
-    let restarts = Rung { per: Some(Duration::from_secs(3600)), backoff, ..restart_auto(2) };
-    let young = Rung { if_deploy_younger_than: Some(Duration::from_secs(3600)), ..rollback_auto() };
-    let redeploy = rung(Remedy::Redeploy, Mode::Auto, 1);
-    match n {
-        0 => ("core/crash", Class::AppCrash, true, vec![restarts, young, escalate()]),
-        1 => (
-            "core/oom",
-            Class::OutOfMemory,
-            true,
-            vec![restart_auto(3), rung(Remedy::Rollback, Mode::Approve, 1)],
-        ),
-        2 => ("text/hang", Class::Hang, false, vec![restart_auto(2), redeploy]),
-        3 => ("core/config", Class::BadConfig, true, vec![restart_auto(1), rollback_auto(), escalate()]),
-        4 => (
-            "text/dependency",
-            Class::DependencyUnavailable,
-            false,
-            vec![rung(Remedy::Wait, Mode::Auto, 1), escalate()],
-        ),
-        5 => ("core/port", Class::PortConflict, true, vec![redeploy, restarts]),
-        _ => ("core/bare", Class::ResourceExhaustion, true, Vec::new()),
-    }
 }
