@@ -144,6 +144,11 @@ impl Place {
         }
     }
 
+    /// This container has the app's name: a candidate that got healthy, or a release that was brought back.
+    pub(super) fn is_live(&mut self, container: &ContainerId) {
+        self.bystanders.remove(container);
+    }
+
     fn watch_bystander(&mut self, fact: &Fact, subject: &Subject) {
         let halted = self.halt.as_ref().map(|halt| &halt.container);
         if matches!(fact, Fact::Started) && halted == Some(&subject.container) {

@@ -142,6 +142,9 @@ impl Supervisor {
         let Some(place) = self.world.place_mut(host, &deployment.app, limit) else {
             return;
         };
+        if let Some(subject) = observation.subject.as_deref() {
+            place.is_live(&subject.container);
+        }
         let news = place.deploy(observation.at, deployment);
         let Some(release) = place.release().cloned() else {
             return;

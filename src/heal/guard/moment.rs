@@ -44,10 +44,8 @@ pub(super) fn known(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 
 pub(super) fn role(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let container = scene.case.container.as_ref();
-    let bystander = scene
-        .place()
-        .zip(container)
-        .is_some_and(|(place, container)| place.is_bystander(container));
+    let bystander =
+        scene.place().zip(container).is_some_and(|(place, container)| place.is_bystander(container));
     if bystander {
         return Err(refuse(Guard::Role, "its container is not the live one"));
     }
@@ -57,10 +55,9 @@ pub(super) fn role(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 pub(super) fn release(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let incident = &scene.case.incident;
     match scene.deployment() {
-        Some(deployment) if deployment.release != incident.release => Err(refuse(
-            Guard::Release,
-            format!("{} is live, not {}", deployment.release, incident.release),
-        )),
+        Some(deployment) if deployment.release != incident.release => {
+            Err(refuse(Guard::Release, format!("{} is live, not {}", deployment.release, incident.release)))
+        }
         _ => Ok(()),
     }
 }
@@ -69,10 +66,7 @@ pub(super) fn in_flight(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     match scene.ledger.in_flight(&scene.case.incident.app) {
         Some(entry) => Err(refuse(
             Guard::InFlight,
-            format!(
-                "a {} of {} is under way on {}",
-                entry.remedy, entry.app, entry.host
-            ),
+            format!("a {} of {} is under way on {}", entry.remedy, entry.app, entry.host),
         )),
         None => Ok(()),
     }

@@ -124,9 +124,5 @@ impl fmt::Display for Refusal {
 
 /// A no without a date.
 pub(in crate::heal) fn refuse(guard: Guard, why: impl Into<String>) -> Refusal {
-    Refusal {
-        guard,
-        why: why.into(),
-        until: None,
-    }
+    Refusal { guard, why: why.into(), until: None }
 }

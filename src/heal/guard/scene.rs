@@ -41,12 +41,8 @@ pub(in crate::heal) const SENSE: [Check; 7] = [
 pub(in crate::heal) const RUNG: [Check; 3] = [sense::deploy_age, sense::attempts, sense::limit];
 
 /// What only a human may do.
-pub(in crate::heal) const UNATTENDED: [Check; 4] = [
-    unattended::remedies,
-    unattended::doubt,
-    unattended::state_evidence,
-    unattended::live,
-];
+pub(in crate::heal) const UNATTENDED: [Check; 4] =
+    [unattended::remedies, unattended::doubt, unattended::state_evidence, unattended::live];
 
 /// Whether anybody may act now.
 pub(in crate::heal) const BEFORE_ACTING: [Check; 7] = [
@@ -63,11 +59,8 @@ pub(in crate::heal) const BEFORE_ACTING: [Check; 7] = [
 pub(in crate::heal) const PACE: [Check; 2] = [unattended::one_host, unattended::backoff];
 
 /// How much may happen unattended.
-pub(in crate::heal) const BUDGETS: [Check; 3] = [
-    unattended::budget_app,
-    unattended::budget_host,
-    unattended::budget_fleet,
-];
+pub(in crate::heal) const BUDGETS: [Check; 3] =
+    [unattended::budget_app, unattended::budget_host, unattended::budget_fleet];
 
 /// The first no of a list.
 pub(in crate::heal) fn ask(checks: &[Check], scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
@@ -76,8 +69,7 @@ pub(in crate::heal) fn ask(checks: &[Check], scene: &Scene<'_>, rung: &Rung) -> 
 
 impl Scene<'_> {
     pub(in crate::heal) fn place(&self) -> Option<&Place> {
-        self.world
-            .place(&self.case.incident.host, &self.case.incident.app)
+        self.world.place(&self.case.incident.host, &self.case.incident.app)
     }
 
     pub(super) fn deployment(&self) -> Option<&Deployment> {

@@ -22,10 +22,7 @@ pub(super) fn class(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if helps {
         return Ok(());
     }
-    Err(refuse(
-        Guard::Class,
-        format!("{} cannot help against {class}", rung.remedy),
-    ))
+    Err(refuse(Guard::Class, format!("{} cannot help against {class}", rung.remedy)))
 }
 
 pub(super) fn forbid(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
@@ -80,10 +77,7 @@ pub(super) fn rollback_spec(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusa
     match rollback(scene, rung) {
         Some((deployment, previous)) if previous.spec == deployment.spec => Err(refuse(
             Guard::RollbackSpec,
-            format!(
-                "{} has the same image and settings as {}",
-                previous.release, deployment.release
-            ),
+            format!("{} has the same image and settings as {}", previous.release, deployment.release),
         )),
         _ => Ok(()),
     }
@@ -146,16 +140,9 @@ pub(super) fn attempts(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if tried < usize::try_from(rung.max).unwrap_or(usize::MAX) {
         return Ok(());
     }
-    let window = rung.per.map_or_else(
-        || format!("for {}", incident.release),
-        |per| format!("in {}", format(per)),
-    );
-    let why = format!(
-        "{} was tried {} {window}, {} allowed",
-        rung.remedy,
-        plural(tried, "time"),
-        rung.max
-    );
+    let window =
+        rung.per.map_or_else(|| format!("for {}", incident.release), |per| format!("in {}", format(per)));
+    let why = format!("{} was tried {} {window}, {} allowed", rung.remedy, plural(tried, "time"), rung.max);
     Err(refuse(Guard::Attempts, why))
 }
 
@@ -164,8 +151,5 @@ pub(super) fn limit(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     if actions < scene.settings.limits.actions {
         return Ok(());
     }
-    Err(refuse(
-        Guard::Limit,
-        format!("{actions} actions were recorded for it already"),
-    ))
+    Err(refuse(Guard::Limit, format!("{actions} actions were recorded for it already")))
 }

@@ -16,10 +16,7 @@ pub(super) fn remedies(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if scene.policy.remedies.contains(&rung.remedy) {
         return Ok(());
     }
-    let why = format!(
-        "the policy of {} does not let auto {}",
-        scene.case.incident.app, rung.remedy
-    );
+    let why = format!("the policy of {} does not let auto {}", scene.case.incident.app, rung.remedy);
     Err(refuse(Guard::Remedies, why))
 }
 
@@ -27,10 +24,7 @@ pub(super) fn state_evidence(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal>
     if scene.case.trust.state {
         return Ok(());
     }
-    let why = format!(
-        "{} has the text of a log only, and that can be forged",
-        scene.case.incident.rule
-    );
+    let why = format!("{} has the text of a log only, and that can be forged", scene.case.incident.rule);
     Err(refuse(Guard::StateEvidence, why))
 }
 
@@ -49,10 +43,7 @@ pub(super) fn doubt(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
 }
 
 pub(super) fn one_host(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
-    let proving = scene
-        .siblings
-        .iter()
-        .map(|case| (&case.incident.host, &case.phase));
+    let proving = scene.siblings.iter().map(|case| (&case.incident.host, &case.phase));
     for (host, phase) in proving {
         let elsewhere = *host != scene.case.incident.host && scene.world.unreachable(host).is_none();
         if elsewhere && matches!(phase, Phase::Verifying(_)) {
@@ -67,10 +58,7 @@ pub(super) fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     match scene.case.pause {
         Some((remedy, until)) if remedy == rung.remedy && scene.now < until => Err(Refusal {
             until: Some(until),
-            ..refuse(
-                Guard::Backoff,
-                format!("{remedy} is due after a pause, for it was tried before"),
-            )
+            ..refuse(Guard::Backoff, format!("{remedy} is due after a pause, for it was tried before"))
         }),
         _ => Ok(()),
     }
@@ -79,17 +67,13 @@ pub(super) fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
 pub(super) fn budget_app(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let app = &scene.case.incident.app;
     let budget = scene.settings.budgets.app;
-    spend(scene, Guard::BudgetApp, budget, &format!("of {app}"), |entry| {
-        entry.app == *app
-    })
+    spend(scene, Guard::BudgetApp, budget, &format!("of {app}"), |entry| entry.app == *app)
 }
 
 pub(super) fn budget_host(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let host = &scene.case.incident.host;
     let budget = scene.settings.budgets.host;
-    spend(scene, Guard::BudgetHost, budget, &format!("on {host}"), |entry| {
-        entry.host == *host
-    })
+    spend(scene, Guard::BudgetHost, budget, &format!("on {host}"), |entry| entry.host == *host)
 }
 
 pub(super) fn budget_fleet(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
@@ -145,8 +129,5 @@ pub(in crate::heal) fn grace(scene: &Scene<'_>, quiet: Duration) -> Result<(), R
         deployment.release,
         brief(age)
     );
-    Err(Refusal {
-        until: Some(until),
-        ..refuse(Guard::Grace, why)
-    })
+    Err(Refusal { until: Some(until), ..refuse(Guard::Grace, why) })
 }

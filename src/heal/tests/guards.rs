@@ -18,55 +18,29 @@ fn freeze() {
         let mut stage = Stage::auto();
         stage.freeze(of).fails(vec![restart_auto(1)]).expect_acts(0);
         stage.expect(1, Waiting, "frozen by ada");
-        stage
-            .approve(1, None)
-            .expect_acts(0)
-            .expect_news(News::Refused, "guard `freeze`");
-        stage
-            .pass(2 * HOUR)
-            .expect_acts(0)
-            .expect(1, Waiting, "frozen by ada");
+        stage.approve(1, None).expect_acts(0).expect_news(News::Refused, "guard `freeze`");
+        stage.pass(2 * HOUR).expect_acts(0).expect(1, Waiting, "frozen by ada");
         stage.thaw(of).expect_acts(1);
     }
     let mut stage = Stage::auto();
-    stage
-        .freeze(Some("blog"))
-        .fails(vec![restart_auto(1)])
-        .expect_acts(1);
+    stage.freeze(Some("blog")).fails(vec![restart_auto(1)]).expect_acts(1);
 }
 
 #[test]
 fn freeze_lets_what_is_under_way_end_and_then_stops() {
     let mut stage = Stage::auto();
-    stage
-        .fails(vec![restart_auto(2)])
-        .expect_acts(1)
-        .freeze(None)
-        .restarted();
+    stage.fails(vec![restart_auto(2)]).expect_acts(1).freeze(None).restarted();
     stage.expect(1, Verifying, "");
-    stage
-        .pass(5)
-        .died()
-        .pass(HOUR)
-        .expect_acts(1)
-        .expect(1, Waiting, "frozen by ada");
+    stage.pass(5).died().pass(HOUR).expect_acts(1).expect(1, Waiting, "frozen by ada");
 }
 
 #[test]
 fn reachable() {
     let mut stage = Stage::auto();
-    stage.observe(
-        "web1",
-        Fact::HostUnreachable {
-            reason: "timed out".to_owned(),
-        },
-    );
+    stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
     let signal = stage.crash(vec![restart_auto(1)]);
     stage.signal(signal).approve(1, None).expect_acts(0);
-    stage.expect_news(
-        News::Refused,
-        "guard `reachable`: web1 cannot be reached (timed out)",
-    );
+    stage.expect_news(News::Refused, "guard `reachable`: web1 cannot be reached (timed out)");
     stage.pass(5 * HOUR).expect_acts(0);
 }
 
@@ -74,16 +48,9 @@ fn reachable() {
 fn doubt_after_a_host_was_out_of_sight() {
     let mut stage = Stage::auto();
     stage.freeze(None).fails(vec![restart_auto(1)]);
-    stage.observe(
-        "web1",
-        Fact::HostUnreachable {
-            reason: "timed out".to_owned(),
-        },
-    );
+    stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
     stage.observe("web1", Fact::HostReachable).thaw(None).pass(60);
-    stage
-        .expect_acts(0)
-        .expect(1, AwaitingApproval, "guard `doubt`: web1 was out of sight");
+    stage.expect_acts(0).expect(1, AwaitingApproval, "guard `doubt`: web1 was out of sight");
     let again = stage.crash(vec![restart_auto(1)]);
     stage.signal(again).expect_acts(1);
 }
@@ -91,16 +58,8 @@ fn doubt_after_a_host_was_out_of_sight() {
 #[test]
 fn doubt_of_a_signal_from_a_host_out_of_sight() {
     let mut stage = Stage::auto();
-    stage.observe(
-        "web1",
-        Fact::HostUnreachable {
-            reason: "timed out".to_owned(),
-        },
-    );
-    stage
-        .fails(vec![restart_auto(1)])
-        .observe("web1", Fact::HostReachable)
-        .pass(30);
+    stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() });
+    stage.fails(vec![restart_auto(1)]).observe("web1", Fact::HostReachable).pass(30);
     stage.expect_acts(0).expect(
         1,
         AwaitingApproval,
@@ -111,20 +70,9 @@ fn doubt_of_a_signal_from_a_host_out_of_sight() {
 #[test]
 fn a_relapse_is_worth_no_more_than_the_signal_that_tells_of_it() {
     let mut stage = Stage::auto();
-    stage
-        .fails(vec![restart_auto(2)])
-        .restarted()
-        .pass(70)
-        .expect(1, IncidentState::Healed, "");
-    let signal = Signal {
-        live: false,
-        ..stage.crash(vec![restart_auto(2)])
-    };
-    stage
-        .signal(signal)
-        .pass(30)
-        .expect_acts(1)
-        .expect(1, AwaitingApproval, "guard `live`");
+    stage.fails(vec![restart_auto(2)]).restarted().pass(70).expect(1, IncidentState::Healed, "");
+    let signal = Signal { live: false, ..stage.crash(vec![restart_auto(2)]) };
+    stage.signal(signal).pass(30).expect_acts(1).expect(1, AwaitingApproval, "guard `live`");
 }
 
 #[test]
@@ -145,10 +93,7 @@ fn known() {
         Waiting,
         "guard `known`: no deployment of shop is known on web1",
     );
-    stage
-        .approve(1, None)
-        .expect_news(News::Refused, "guard `known`")
-        .expect_acts(0);
+    stage.approve(1, None).expect_news(News::Refused, "guard `known`").expect_acts(0);
     let at = stage.now;
     stage.deployed("web1", deployment("shop", 2, at)).expect_acts(1);
 
@@ -163,38 +108,16 @@ fn known() {
 
 #[test]
 fn operator_stop() {
-    for fact in [
-        Fact::Killed { signal: 15 },
-        Fact::Stopped,
-        Fact::Destroyed,
-        Fact::Paused,
-    ] {
+    for fact in [Fact::Killed { signal: 15 }, Fact::Stopped, Fact::Destroyed, Fact::Paused] {
         let mut stage = Stage::auto();
         stage.freeze(None).fails(vec![restart_auto(1)]).pass(1);
-        stage
-            .fact(("web1", "shop", 2), fact.clone())
-            .thaw(None)
-            .expect_acts(0);
+        stage.fact(("web1", "shop", 2), fact.clone()).thaw(None).expect_acts(0);
         stage.expect(1, Waiting, "guard `operator-stop`");
-        stage
-            .approve(1, None)
-            .expect_acts(0)
-            .expect_news(News::Refused, "guard `operator-stop`");
-        stage
-            .pass(15)
-            .expect(1, Dismissed, "by someone else")
-            .expect_acts(0);
+        stage.approve(1, None).expect_acts(0).expect_news(News::Refused, "guard `operator-stop`");
+        stage.pass(15).expect(1, Dismissed, "by someone else").expect_acts(0);
         let signal = stage.crash(vec![restart_auto(1)]);
-        stage
-            .signal(signal)
-            .expect_acts(0)
-            .expect_news(News::Ignored, "guard `operator-stop`");
-        stage
-            .pass(HOUR)
-            .started("web1", "shop", 2)
-            .pass(1)
-            .fails(vec![restart_auto(1)])
-            .expect_acts(1);
+        stage.signal(signal).expect_acts(0).expect_news(News::Ignored, "guard `operator-stop`");
+        stage.pass(HOUR).started("web1", "shop", 2).pass(1).fails(vec![restart_auto(1)]).expect_acts(1);
     }
 }
 
@@ -209,14 +132,9 @@ fn operator_stop_is_not_a_reload() {
 fn operator_stop_during_the_proof_is_respected() {
     let mut stage = Stage::auto();
     stage.fails(vec![restart_auto(3)]).restarted().pass(20);
-    stage
-        .fact(("web1", "shop", 2), Fact::Killed { signal: 15 })
-        .died();
+    stage.fact(("web1", "shop", 2), Fact::Killed { signal: 15 }).died();
     stage.fact(("web1", "shop", 2), Fact::Stopped);
-    stage
-        .pass(HOUR)
-        .expect_acts(1)
-        .expect(1, Dismissed, "it was stopped by someone else");
+    stage.pass(HOUR).expect_acts(1).expect(1, Dismissed, "it was stopped by someone else");
 }
 
 #[test]
@@ -224,21 +142,14 @@ fn operator_stop_seen_too_late_is_respected() {
     let mut stage = Stage::auto();
     stage.freeze(None).fails(vec![restart_auto(1)]).pass(1);
     stage.fact_of(("web1", "shop", 2), Role::Live, Freshness::Backlog, Fact::Stopped);
-    stage
-        .thaw(None)
-        .pass(HOUR)
-        .expect_acts(0)
-        .expect(1, Dismissed, "stopped by someone else");
+    stage.thaw(None).pass(HOUR).expect_acts(0).expect(1, Dismissed, "stopped by someone else");
 }
 
 #[test]
 fn a_restart_by_hand_is_no_operator_stop() {
     let mut stage = Stage::auto();
     stage.freeze(None).fails(vec![restart_auto(1)]).pass(1);
-    stage
-        .fact(("web1", "shop", 2), Fact::Killed { signal: 15 })
-        .pass(3)
-        .started("web1", "shop", 2);
+    stage.fact(("web1", "shop", 2), Fact::Killed { signal: 15 }).pass(3).started("web1", "shop", 2);
     stage.pass(15).expect(1, Waiting, "frozen");
 }
 
@@ -252,10 +163,7 @@ fn role() {
             container: container("web1", "shop", 3),
             ..stage.crash(vec![restart_auto(1)])
         };
-        stage
-            .signal(signal)
-            .expect_acts(0)
-            .expect_news(News::Ignored, "guard `role`");
+        stage.signal(signal).expect_acts(0).expect_news(News::Ignored, "guard `role`");
         assert_eq!(stage.supervisor.incidents().count(), 0);
     }
 }
@@ -263,22 +171,10 @@ fn role() {
 #[test]
 fn release_that_is_not_live_is_left_alone() {
     let mut stage = Stage::auto();
-    let old = Signal {
-        release: release(1),
-        ..stage.crash(vec![restart_auto(1)])
-    };
-    stage
-        .signal(old)
-        .expect_acts(0)
-        .expect_news(News::Ignored, "is live, not");
-    let newer = Signal {
-        release: release(3),
-        ..stage.crash(vec![restart_auto(1)])
-    };
-    stage
-        .signal(newer)
-        .expect_acts(0)
-        .expect(1, Waiting, "guard `release`");
+    let old = Signal { release: release(1), ..stage.crash(vec![restart_auto(1)]) };
+    stage.signal(old).expect_acts(0).expect_news(News::Ignored, "is live, not");
+    let newer = Signal { release: release(3), ..stage.crash(vec![restart_auto(1)]) };
+    stage.signal(newer).expect_acts(0).expect(1, Waiting, "guard `release`");
     let at = stage.now;
     stage.deployed("web1", deployment("shop", 3, at)).expect_acts(1);
     assert_eq!(stage.acts[0].release, release(3));
@@ -288,29 +184,20 @@ fn release_that_is_not_live_is_left_alone() {
 fn in_flight_is_one_per_app_across_hosts() {
     let mut stage = Stage::auto();
     let at = stage.now - Duration::from_secs(7200);
-    stage
-        .deployed("web2", deployment("shop", 2, at))
-        .deployed("web2", deployment("blog", 2, at));
+    stage.deployed("web2", deployment("shop", 2, at)).deployed("web2", deployment("blog", 2, at));
     stage.fails(vec![restart_auto(1)]).expect_acts(1);
     let shop = Signal {
         host: host("web2"),
         container: container("web2", "shop", 2),
         ..stage.crash(vec![restart_auto(1)])
     };
-    let blog = Signal {
-        app: app("blog"),
-        container: container("web2", "blog", 2),
-        ..shop.clone()
-    };
+    let blog = Signal { app: app("blog"), container: container("web2", "blog", 2), ..shop.clone() };
     stage.signal(shop).expect_acts(1).expect(
         2,
         Waiting,
         "guard `in-flight`: a restart of shop is under way on web1",
     );
-    stage
-        .approve(2, None)
-        .expect_acts(1)
-        .expect_news(News::Refused, "guard `in-flight`");
+    stage.approve(2, None).expect_acts(1).expect_news(News::Refused, "guard `in-flight`");
     stage.signal(blog).expect_acts(2);
 }
 
@@ -325,10 +212,7 @@ fn one_host_at_a_time_and_the_next_after_proof() {
         container: container("web2", "shop", 2),
         ..stage.crash(vec![restart_auto(1)])
     };
-    stage
-        .signal(signal)
-        .expect_acts(1)
-        .expect(2, Waiting, "guard `one-host`");
+    stage.signal(signal).expect_acts(1).expect(2, Waiting, "guard `one-host`");
     stage.pass(61).expect_acts(2);
     assert_eq!(stage.done()[1], (Remedy::Restart, "web2"));
 }
@@ -337,13 +221,8 @@ fn one_host_at_a_time_and_the_next_after_proof() {
 fn class_a_restart_cannot_help() {
     for class in Class::ALL.into_iter().filter(|class| *class != Class::Benign) {
         let mut stage = Stage::auto();
-        let signal = Signal {
-            class,
-            ..stage.crash(vec![restart_auto(3), escalate()])
-        };
-        stage
-            .signal(signal)
-            .expect_acts(usize::from(class.restart_can_help()));
+        let signal = Signal { class, ..stage.crash(vec![restart_auto(3), escalate()]) };
+        stage.signal(signal).expect_acts(usize::from(class.restart_can_help()));
         if !class.restart_can_help() {
             stage.expect(1, Escalated, "guard `class`: restart cannot help against");
             stage
@@ -369,14 +248,9 @@ fn rollback_is_refused(edit: impl FnOnce(&mut Deployment), guard: &str) {
     let mut stage = Stage::auto();
     let mut changed = deployment("shop", 2, stage.now);
     edit(&mut changed);
-    stage
-        .deployed("web1", changed)
-        .fails(vec![rollback_auto(), escalate()]);
+    stage.deployed("web1", changed).fails(vec![rollback_auto(), escalate()]);
     stage.expect_acts(0).expect(1, Escalated, guard);
-    stage
-        .approve(1, Some(Remedy::Rollback))
-        .expect_acts(0)
-        .expect_news(News::Refused, guard);
+    stage.approve(1, Some(Remedy::Rollback)).expect_acts(0).expect_news(News::Refused, guard);
 }
 
 #[test]
@@ -408,10 +282,7 @@ fn rollback_once() {
     let mut stage = Stage::auto();
     stage.fails(vec![rollback_auto()]);
     assert_eq!(stage.acts[0].target, Some(release(1)));
-    stage
-        .rolled_back()
-        .pass(61)
-        .expect(1, IncidentState::Healed, "20261125-000001-0000 runs now");
+    stage.rolled_back().pass(61).expect(1, IncidentState::Healed, "20261125-000001-0000 runs now");
     // An hour later the old release fails too, and there would be one that is older still.
     stage.pass(HOUR);
     let mut back = deployment("shop", 1, Timestamp::from_seconds(1_600_000_000));
@@ -422,25 +293,12 @@ fn rollback_once() {
         container: container("web1", "shop", 1),
         ..stage.crash(vec![rollback_auto(), escalate()])
     };
-    stage
-        .signal(signal.clone())
-        .expect_acts(1)
-        .expect(2, Escalated, "guard `rollback-once`");
+    stage.signal(signal.clone()).expect_acts(1).expect(2, Escalated, "guard `rollback-once`");
     // The bad release is deployed on another host, and then a newer one: never back to the bad one.
-    stage.deployed(
-        "web2",
-        deployment("shop", 3, Timestamp::from_seconds(1_600_000_000)),
-    );
-    let elsewhere = Signal {
-        host: host("web2"),
-        release: release(3),
-        container: container("web2", "shop", 3),
-        ..signal
-    };
-    stage
-        .signal(elsewhere)
-        .expect_acts(1)
-        .expect(3, Escalated, "itself was rolled back on web1");
+    stage.deployed("web2", deployment("shop", 3, Timestamp::from_seconds(1_600_000_000)));
+    let elsewhere =
+        Signal { host: host("web2"), release: release(3), container: container("web2", "shop", 3), ..signal };
+    stage.signal(elsewhere).expect_acts(1).expect(3, Escalated, "itself was rolled back on web1");
 }
 
 #[test]
@@ -449,87 +307,44 @@ fn deploy_age() {
         let mut stage = Stage::auto();
         let young = Rung { if_deploy_younger_than: Some(Duration::from_secs(900)), ..rollback_auto() };
         let at = stage.now - Duration::from_secs(age);
-        stage
-            .deployed("web1", deployment("shop", 2, at))
-            .fails(vec![young, escalate()])
-            .expect_acts(acts);
+        stage.deployed("web1", deployment("shop", 2, at)).fails(vec![young, escalate()]).expect_acts(acts);
     }
 }
 
 #[test]
 fn attempts_within_a_window() {
     let mut stage = Stage::auto();
-    let ladder = vec![
-        Rung {
-            per: Some(Duration::from_secs(6 * 3600)),
-            ..restart_auto(2)
-        },
-        escalate(),
-    ];
+    let ladder = vec![Rung { per: Some(Duration::from_secs(6 * 3600)), ..restart_auto(2) }, escalate()];
     for acts in [1, 2, 2] {
         stage.fails(ladder.clone()).expect_acts(acts);
-        if acts
-            > stage
-                .incident(stage.supervisor.incidents().count() as u64)
-                .actions
-                .len()
-                + 2
-        {
+        if acts > stage.incident(stage.supervisor.incidents().count() as u64).actions.len() + 2 {
             break;
         }
         if stage.incident(stage.supervisor.incidents().count() as u64).state == IncidentState::Acting {
             stage.restarted().pass(HOUR);
         }
     }
-    stage.expect(
-        3,
-        Escalated,
-        "guard `attempts`: restart was tried 2 times in 6h, 2 allowed",
-    );
+    stage.expect(3, Escalated, "guard `attempts`: restart was tried 2 times in 6h, 2 allowed");
     // When the window has passed there is a new chance, for a new incident.
-    stage.send(Input::Dismiss {
-        incident: IncidentId(3),
-        by: "ada".to_owned(),
-    });
-    stage
-        .started("web1", "shop", 2)
-        .pass(6 * HOUR)
-        .fails(ladder)
-        .expect_acts(3);
+    stage.send(Input::Dismiss { incident: IncidentId(3), by: "ada".to_owned() });
+    stage.started("web1", "shop", 2).pass(6 * HOUR).fails(ladder).expect_acts(3);
 }
 
 #[test]
 fn attempts_per_release() {
     let mut stage = Stage::auto();
-    stage
-        .fails(vec![restart_auto(1), escalate()])
-        .restarted()
-        .pass(48 * HOUR);
-    stage
-        .fails(vec![restart_auto(1), escalate()])
-        .expect_acts(1)
-        .expect(2, Escalated, "guard `attempts`");
+    stage.fails(vec![restart_auto(1), escalate()]).restarted().pass(48 * HOUR);
+    stage.fails(vec![restart_auto(1), escalate()]).expect_acts(1).expect(2, Escalated, "guard `attempts`");
     let at = stage.now;
-    stage
-        .deployed("web1", deployment("shop", 3, at))
-        .expect(2, Dismissed, "superseded");
-    let signal = Signal {
-        release: release(3),
-        ..stage.crash(vec![restart_auto(1)])
-    };
+    stage.deployed("web1", deployment("shop", 3, at)).expect(2, Dismissed, "superseded");
+    let signal = Signal { release: release(3), ..stage.crash(vec![restart_auto(1)]) };
     stage.pass(1).signal(signal).expect_acts(2);
 }
 
 #[test]
 fn attempts_end_even_in_a_short_window() {
     let mut stage = Stage::auto();
-    let ladder = vec![
-        Rung {
-            per: Some(Duration::from_secs(60)),
-            ..restart_auto(2)
-        },
-        escalate(),
-    ];
+    let ladder = vec![Rung { per: Some(Duration::from_secs(60)), ..restart_auto(2) }, escalate()];
     stage.fails(ladder.clone());
     for _ in 0..5 {
         if stage.incident(1).state == IncidentState::Acting {
@@ -545,51 +360,18 @@ fn mode_is_the_most_careful_of_three() {
     let check = |rung_mode: Mode, policy: Mode, ceiling: Mode, state: IncidentState, note: &str| {
         let mut settings = settings();
         settings.ceiling = ceiling;
-        let by_app = HealPolicy {
-            mode: policy,
-            ..settings.default_policy.clone()
-        };
+        let by_app = HealPolicy { mode: policy, ..settings.default_policy.clone() };
         settings.policies.insert(app("shop"), by_app);
         let mut stage = Stage::new(settings);
-        stage
-            .fails(vec![rung(Remedy::Restart, rung_mode, 1)])
-            .expect_acts(0)
-            .expect(1, state, note);
-        assert_eq!(
-            stage.incident(1).proposals.len(),
-            usize::from(policy != Mode::Off)
-        );
+        stage.fails(vec![rung(Remedy::Restart, rung_mode, 1)]).expect_acts(0).expect(1, state, note);
+        assert_eq!(stage.incident(1).proposals.len(), usize::from(policy != Mode::Off));
     };
     use Mode::{Approve, Auto, Off, Suggest};
-    check(
-        Approve,
-        Auto,
-        Auto,
-        AwaitingApproval,
-        "core/crash lets restart at most approve",
-    );
-    check(
-        Auto,
-        Approve,
-        Auto,
-        AwaitingApproval,
-        "the policy of shop is approve",
-    );
-    check(
-        Auto,
-        Auto,
-        Approve,
-        AwaitingApproval,
-        "this supervisor may at most approve",
-    );
+    check(Approve, Auto, Auto, AwaitingApproval, "core/crash lets restart at most approve");
+    check(Auto, Approve, Auto, AwaitingApproval, "the policy of shop is approve");
+    check(Auto, Auto, Approve, AwaitingApproval, "this supervisor may at most approve");
     check(Auto, Auto, Suggest, Open, "this supervisor may at most suggest");
-    check(
-        Suggest,
-        Auto,
-        Auto,
-        Open,
-        "core/crash lets restart at most suggest",
-    );
+    check(Suggest, Auto, Auto, Open, "core/crash lets restart at most suggest");
     check(Auto, Off, Auto, Open, "healing is off for shop");
 }
 
@@ -599,25 +381,17 @@ fn the_policy_that_was_deployed_holds_where_this_machine_has_none() {
     let mut careful = deployment("shop", 2, stage.now);
     careful.policy = HealPolicy::default();
     stage.deployed("web1", careful).fails(vec![restart_auto(1)]);
-    stage
-        .expect_acts(0)
-        .expect(1, AwaitingApproval, "the policy of shop is approve");
+    stage.expect_acts(0).expect(1, AwaitingApproval, "the policy of shop is approve");
 }
 
 #[test]
 fn remedies() {
     let mut settings = settings();
     settings.default_policy.remedies = vec![Remedy::Restart];
-    settings
-        .policies
-        .insert(app("shop"), settings.default_policy.clone());
+    settings.policies.insert(app("shop"), settings.default_policy.clone());
     let mut stage = Stage::new(settings);
     stage.fails(vec![rollback_auto()]).expect_acts(0);
-    stage.expect(
-        1,
-        AwaitingApproval,
-        "guard `remedies`: the policy of shop does not let auto rollback",
-    );
+    stage.expect(1, AwaitingApproval, "guard `remedies`: the policy of shop does not let auto rollback");
     stage.approve(1, None).expect_acts(1);
 }
 
@@ -626,31 +400,18 @@ fn state_evidence() {
     let mut stage = Stage::auto();
     let signal = stage.text(vec![restart_auto(1)]);
     stage.signal(signal).expect_acts(0);
-    stage.expect(
-        1,
-        AwaitingApproval,
-        "guard `state-evidence`: core/text has the text of a log only",
-    );
+    stage.expect(1, AwaitingApproval, "guard `state-evidence`: core/text has the text of a log only");
 }
 
 #[test]
 fn live() {
     let mut stage = Stage::auto();
-    let signal = Signal {
-        live: false,
-        ..stage.crash(vec![restart_auto(1)])
-    };
-    stage
-        .signal(signal)
-        .expect_acts(0)
-        .expect(1, AwaitingApproval, "guard `live`");
+    let signal = Signal { live: false, ..stage.crash(vec![restart_auto(1)]) };
+    stage.signal(signal).expect_acts(0).expect(1, AwaitingApproval, "guard `live`");
     let mut stage = Stage::auto();
     let signal = stage.crash(vec![restart_auto(1)]);
     stage.now = stage.now + Duration::from_secs(600);
-    stage
-        .signal(signal)
-        .expect_acts(0)
-        .expect(1, AwaitingApproval, "the evidence is old");
+    stage.signal(signal).expect_acts(0).expect(1, AwaitingApproval, "the evidence is old");
 }
 
 #[test]
@@ -666,14 +427,7 @@ fn backoff_doubles_and_is_waited_for() {
         .expect_acts(1)
         .pass(12)
         .expect_acts(2);
-    stage
-        .restarted()
-        .pass(5)
-        .died()
-        .pass(79)
-        .expect_acts(2)
-        .pass(22)
-        .expect_acts(3);
+    stage.restarted().pass(5).died().pass(79).expect_acts(2).pass(22).expect_acts(3);
 }
 
 #[test]
@@ -693,9 +447,7 @@ fn grace_is_for_text_only() {
     let signal = stage.text(vec![restart_auto(1)]);
     stage.signal(signal).pass(27);
     let signal = stage.text(vec![restart_auto(1)]);
-    stage
-        .signal(signal)
-        .expect(1, AwaitingApproval, "guard `state-evidence`");
+    stage.signal(signal).expect(1, AwaitingApproval, "guard `state-evidence`");
 
     let mut stage = Stage::auto();
     young(&mut stage);
@@ -705,10 +457,7 @@ fn grace_is_for_text_only() {
 /// Many apps on some hosts fail at once; `acts` of them are cured unattended, the next asks.
 #[track_caller]
 fn budget(budgets: Budgets, places: &[(&str, &str)], acts: usize, note: &str) {
-    let mut stage = Stage::empty(Settings {
-        budgets,
-        ..settings()
-    });
+    let mut stage = Stage::empty(Settings { budgets, ..settings() });
     let at = stage.now - Duration::from_secs(7200);
     for (on, of) in places {
         stage.deployed(on, deployment(of, 2, at));
@@ -724,11 +473,7 @@ fn budget(budgets: Budgets, places: &[(&str, &str)], acts: usize, note: &str) {
         if !stage.acts.is_empty()
             && stage.incident(stage.acts.last().unwrap().incident.0).state == IncidentState::Acting
         {
-            stage
-                .pass(1)
-                .started(on, of, 2)
-                .ended(ActionOutcome::Done)
-                .pass(62);
+            stage.pass(1).started(on, of, 2).ended(ActionOutcome::Done).pass(62);
         }
     }
     stage.expect_acts(acts);
@@ -742,11 +487,7 @@ const PLENTY: Budget = Budget::new(1000, 600);
 
 #[test]
 fn budget_host() {
-    let budgets = Budgets {
-        app: PLENTY,
-        host: Budget::new(2, 600),
-        fleet: PLENTY,
-    };
+    let budgets = Budgets { app: PLENTY, host: Budget::new(2, 600), fleet: PLENTY };
     budget(
         budgets,
         &[("web1", "a"), ("web1", "b"), ("web1", "c")],
@@ -757,11 +498,7 @@ fn budget_host() {
 
 #[test]
 fn budget_fleet() {
-    let budgets = Budgets {
-        app: PLENTY,
-        host: PLENTY,
-        fleet: Budget::new(2, 600),
-    };
+    let budgets = Budgets { app: PLENTY, host: PLENTY, fleet: Budget::new(2, 600) };
     budget(
         budgets,
         &[("web1", "a"), ("web2", "b"), ("web3", "c")],
@@ -772,11 +509,7 @@ fn budget_fleet() {
 
 #[test]
 fn budget_app() {
-    let budgets = Budgets {
-        app: Budget::new(2, 600),
-        host: PLENTY,
-        fleet: PLENTY,
-    };
+    let budgets = Budgets { app: Budget::new(2, 600), host: PLENTY, fleet: PLENTY };
     budget(
         budgets,
         &[("web1", "a"), ("web2", "a"), ("web3", "a")],
@@ -789,12 +522,7 @@ fn budget_app() {
 fn lock_held_is_waited_for_and_then_escalated() {
     let mut stage = Stage::auto();
     stage.fails(vec![restart_auto(1)]).ended(ActionOutcome::Refused);
-    stage
-        .expect(1, Waiting, "guard `lock`: so it ended")
-        .pass(5)
-        .expect_acts(1)
-        .pass(15)
-        .expect_acts(2);
+    stage.expect(1, Waiting, "guard `lock`: so it ended").pass(5).expect_acts(1).pass(15).expect_acts(2);
     for _ in 0..5 {
         stage.ended(ActionOutcome::Refused).pass(HOUR / 10);
     }
@@ -808,11 +536,7 @@ fn lock_held_keeps_an_approval_for_a_while() {
     let mut settings = settings();
     settings.ceiling = Mode::Approve;
     let mut stage = Stage::new(settings);
-    stage
-        .fails(vec![restart_auto(1)])
-        .approve(1, None)
-        .expect_acts(1)
-        .ended(ActionOutcome::Refused);
+    stage.fails(vec![restart_auto(1)]).approve(1, None).expect_acts(1).ended(ActionOutcome::Refused);
     stage.pass(60).expect_acts(2);
     assert_eq!(stage.acts[1].by, "ada");
 }
@@ -824,27 +548,14 @@ fn limit_of_incidents() {
     settings.limits.incidents = 3;
     let mut stage = Stage::empty(settings);
     for n in 0..5 {
-        let signal = Signal {
-            app: app(&format!("app{n}")),
-            ..stage.crash(vec![restart_auto(1)])
-        };
+        let signal = Signal { app: app(&format!("app{n}")), ..stage.crash(vec![restart_auto(1)]) };
         stage.signal(signal);
     }
     assert_eq!(stage.supervisor.incidents().count(), 3);
     stage.expect_news(News::Ignored, "guard `limit`");
-    stage.send(Input::Dismiss {
-        incident: IncidentId(2),
-        by: "ada".to_owned(),
-    });
-    let signal = Signal {
-        app: app("app9"),
-        ..stage.crash(vec![restart_auto(1)])
-    };
+    stage.send(Input::Dismiss { incident: IncidentId(2), by: "ada".to_owned() });
+    let signal = Signal { app: app("app9"), ..stage.crash(vec![restart_auto(1)]) };
     stage.signal(signal);
-    let ids: Vec<u64> = stage
-        .supervisor
-        .incidents()
-        .map(|incident| incident.id.0)
-        .collect();
+    let ids: Vec<u64> = stage.supervisor.incidents().map(|incident| incident.id.0).collect();
     assert_eq!(ids, [1, 3, 4]);
 }

@@ -91,10 +91,7 @@ fn deployment(of: &str, n: u32, deployed_at: Timestamp) -> Deployment {
 impl Stage {
     fn new(settings: Settings) -> Self {
         let mut stage = Self::empty(settings);
-        stage.deployed(
-            "web1",
-            deployment("shop", 2, stage.now - Duration::from_secs(7200)),
-        );
+        stage.deployed("web1", deployment("shop", 2, stage.now - Duration::from_secs(7200)));
         stage.started("web1", "shop", 2);
         stage.pass(5);
         stage
@@ -293,26 +290,19 @@ impl Stage {
     fn crash_and_restore(&mut self) -> &mut Self {
         let settings = self.supervisor.settings.clone();
         self.supervisor = Supervisor::new(settings);
-        let effects = self
-            .supervisor
-            .restore(self.saved.values().cloned().collect(), self.now);
+        let effects = self.supervisor.restore(self.saved.values().cloned().collect(), self.now);
         self.take(effects);
         self
     }
 
     #[track_caller]
     fn incident(&self, id: u64) -> &Incident {
-        self.supervisor
-            .incident(IncidentId(id))
-            .expect("there is such an incident")
+        self.supervisor.incident(IncidentId(id)).expect("there is such an incident")
     }
 
     /// The remedies begun so far, and on which host.
     fn done(&self) -> Vec<(Remedy, &str)> {
-        self.acts
-            .iter()
-            .map(|act| (act.remedy, act.host.as_str()))
-            .collect()
+        self.acts.iter().map(|act| (act.remedy, act.host.as_str())).collect()
     }
 
     #[track_caller]
@@ -321,11 +311,7 @@ impl Stage {
         let said = incident.note.clone().unwrap_or_default();
         assert_eq!(incident.state, state, "{said}");
         assert!(said.contains(note), "`{said}` should say `{note}`");
-        assert_eq!(
-            self.saved.get(&IncidentId(id)).map(|saved| saved.state),
-            Some(state),
-            "saved"
-        );
+        assert_eq!(self.saved.get(&IncidentId(id)).map(|saved| saved.state), Some(state), "saved");
         self
     }
 
@@ -337,19 +323,12 @@ impl Stage {
 
     #[track_caller]
     fn expect_news(&mut self, news: News, text: &str) -> &mut Self {
-        let found = self
-            .news
-            .iter()
-            .any(|(kind, said)| *kind == news && said.contains(text));
+        let found = self.news.iter().any(|(kind, said)| *kind == news && said.contains(text));
         assert!(found, "{news:?} `{text}` in {:#?}", self.news);
         self
     }
 }
 
 fn outcomes(incident: &Incident) -> Vec<ActionOutcome> {
-    incident
-        .actions
-        .iter()
-        .map(|action: &ActionRecord| action.outcome)
-        .collect()
+    incident.actions.iter().map(|action: &ActionRecord| action.outcome).collect()
 }

@@ -122,14 +122,7 @@ impl Fleet {
                 _ => Remedy::ALL.to_vec(),
             };
             let verify = Duration::from_secs(20 + 40 * self.below(3));
-            settings.policies.insert(
-                self.app(n),
-                HealPolicy {
-                    mode,
-                    remedies,
-                    verify,
-                },
-            );
+            settings.policies.insert(self.app(n), HealPolicy { mode, remedies, verify });
         }
         settings
     }
@@ -351,11 +344,7 @@ impl Fleet {
     pub(super) fn finish(&mut self, action: &Action, outcome: ActionOutcome) {
         let n = self.index(&action.host, &action.app);
         let live = release(self.instances[n].release);
-        let outcome = if self.reachable[self.instances[n].host] {
-            outcome
-        } else {
-            ActionOutcome::Failed
-        };
+        let outcome = if self.reachable[self.instances[n].host] { outcome } else { ActionOutcome::Failed };
         let busy = live != action.release || self.instances[n].candidate;
         let outcome = if busy { ActionOutcome::Refused } else { outcome };
         if outcome == ActionOutcome::Done {
@@ -367,12 +356,8 @@ impl Fleet {
             self.stop(n);
         }
         let release = Some(release(self.instances[n].release));
-        let ended = Input::ActionEnded {
-            action: action.id,
-            outcome,
-            detail: "simulated".to_owned(),
-            release,
-        };
+        let ended =
+            Input::ActionEnded { action: action.id, outcome, detail: "simulated".to_owned(), release };
         let after = self.below(3000);
         self.plan(after, Plan::Deliver(ended.clone()));
         if self.chance(10) {

@@ -27,33 +27,17 @@ impl Fleet {
             10 => {
                 let app = self.chance(70).then(|| self.app(self.instances[n].app));
                 let by = "ada".to_owned();
-                self.plan(
-                    0,
-                    Plan::Deliver(Input::Freeze {
-                        app: app.clone(),
-                        by: by.clone(),
-                    }),
-                );
+                self.plan(0, Plan::Deliver(Input::Freeze { app: app.clone(), by: by.clone() }));
                 let after = self.below(600_000);
                 self.plan(after, Plan::Deliver(Input::Thaw { app, by }));
             }
             11 => self.tell(n, Fact::Killed { signal: 1 }),
-            12 => self.tell(
-                n,
-                Fact::Gap {
-                    reason: "rotated".to_owned(),
-                },
-            ),
+            12 => self.tell(n, Fact::Gap { reason: "rotated".to_owned() }),
             13 => {
                 let rule = self.below(7) as usize;
                 self.fire(n, rule);
             }
-            14 => self.tell(
-                n,
-                Fact::Health {
-                    state: HealthState::Unhealthy,
-                },
-            ),
+            14 => self.tell(n, Fact::Health { state: HealthState::Unhealthy }),
             _ => {
                 let choice = self.random.next();
                 self.pending_events.push(Event::Person(choice));
@@ -68,12 +52,7 @@ impl Fleet {
 
     pub(super) fn cut(&mut self, host: usize) {
         self.reachable[host] = false;
-        self.tell_host(
-            host,
-            Fact::HostUnreachable {
-                reason: "cut".to_owned(),
-            },
-        );
+        self.tell_host(host, Fact::HostUnreachable { reason: "cut".to_owned() });
         let after = self.below(900_000);
         self.plan(after, Plan::HostBack(host));
     }
@@ -85,9 +64,8 @@ impl Fleet {
         self.reachable[host] = true;
         self.tell_host(host, Fact::HostReachable);
         let name = Self::host(host);
-        let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.lost)
-            .into_iter()
-            .partition(|observation| observation.host == name);
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lost).into_iter().partition(|observation| observation.host == name);
         self.lost = others;
         for mut observation in mine {
             if self.chance(50) && !matches!(observation.fact, Fact::Deployed { .. } | Fact::State { .. }) {

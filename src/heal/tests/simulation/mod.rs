@@ -182,16 +182,10 @@ impl Run {
         self.oracle.forget();
         let journal = self.oracle.journal.values().cloned().collect();
         let effects = self.supervisor.restore(journal, self.fleet.wall());
-        assert!(
-            !effects.iter().any(|effect| matches!(effect, Effect::Act(_))),
-            "a restore acts"
-        );
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Act(_))), "a restore acts");
         self.carry_out(effects);
         for app in self.oracle.frozen.clone() {
-            self.step(Input::Freeze {
-                app,
-                by: "journal".to_owned(),
-            });
+            self.step(Input::Freeze { app, by: "journal".to_owned() });
         }
         self.fleet.read_everything();
     }
@@ -253,10 +247,7 @@ impl Run {
 fn brief(input: &Input) -> String {
     match input {
         Input::Observed(seen) => {
-            let subject = seen
-                .subject
-                .as_ref()
-                .map(|subject| format!("{} {:?}", subject.app, subject.role));
+            let subject = seen.subject.as_ref().map(|subject| format!("{} {:?}", subject.app, subject.role));
             let fact = format!("{:?}", seen.fact);
             format!(
                 "{} {} {:?} {}",
@@ -316,16 +307,10 @@ fn no_promise_is_broken() {
     }
     // The simulation itself must not go blind: it has to meet everything that it is there to test.
     for remedy in [Remedy::Restart, Remedy::Rollback, Remedy::Redeploy] {
-        assert!(
-            total.acts.get(&remedy).is_some_and(|count| *count > 50),
-            "{remedy} is hardly tried"
-        );
+        assert!(total.acts.get(&remedy).is_some_and(|count| *count > 50), "{remedy} is hardly tried");
     }
     for state in ["healed", "escalated", "dismissed", "awaiting_approval", "open"] {
-        assert!(
-            total.ends.get(state).is_some_and(|count| *count > 50),
-            "{state} is hardly met"
-        );
+        assert!(total.ends.get(state).is_some_and(|count| *count > 50), "{state} is hardly met");
     }
     assert!(total.states.len() > 5000);
 }

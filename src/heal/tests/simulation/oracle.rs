@@ -85,9 +85,7 @@ impl Oracle {
             self.spent.retain(|(_, spent)| spent.id != action);
         }
         if outcome == ActionOutcome::Done && done.remedy == Remedy::Rollback {
-            let new = self
-                .rolled_back
-                .insert(((done.host, done.app), done.release.clone()));
+            let new = self.rolled_back.insert(((done.host, done.app), done.release.clone()));
             assert!(new, "{} was rolled back twice", done.release);
         }
         if outcome == ActionOutcome::Failed {
@@ -145,45 +143,28 @@ impl Oracle {
     /// May this action begin?
     pub(super) fn judge(&mut self, now: u64, action: &Action) {
         let place = (action.host.clone(), action.app.clone());
-        let incident = self
-            .journal
-            .get(&action.incident)
-            .expect("its incident was saved first");
+        let incident = self.journal.get(&action.incident).expect("its incident was saved first");
         let record = &incident.actions[action.id.index];
         assert_eq!(
             (record.outcome, record.remedy),
             (ActionOutcome::Begun, action.remedy),
             "it was saved as begun"
         );
-        assert_eq!(
-            (&incident.host, &incident.app),
-            (&action.host, &action.app),
-            "it is about its incident"
-        );
+        assert_eq!((&incident.host, &incident.app), (&action.host, &action.app), "it is about its incident");
         let other = self.under_way.values().find(|other| other.app == action.app);
         assert!(other.is_none(), "two actions at once: {other:?}");
         assert!(!self.unreachable.contains(&action.host), "an unreachable host");
-        assert!(
-            !self.frozen.contains(&None) && !self.frozen.contains(&Some(action.app.clone())),
-            "frozen"
-        );
+        assert!(!self.frozen.contains(&None) && !self.frozen.contains(&Some(action.app.clone())), "frozen");
         assert!(!self.stopped.contains(&place), "stopped by an operator");
         let (_, deployment) = self.deployed.get(&place).expect("a deployment is known");
         assert_eq!(deployment.release, action.release, "the release is live");
-        assert!(
-            action.remedy != Remedy::Restart || incident.class.restart_can_help(),
-            "{}",
-            incident.class
-        );
+        assert!(action.remedy != Remedy::Restart || incident.class.restart_can_help(), "{}", incident.class);
         if action.remedy == Remedy::Rollback {
             let previous = deployment.previous.as_ref().expect("something to roll back to");
             assert_eq!(Some(&previous.release), action.target.as_ref());
             assert!(previous.ran_for >= deployment.prove, "the target is proved");
             assert_ne!(previous.spec, deployment.spec, "the target differs");
-            assert!(
-                !self.rolled_back.contains(&(place, action.release.clone())),
-                "rolled back before"
-            );
+            assert!(!self.rolled_back.contains(&(place, action.release.clone())), "rolled back before");
         }
         if action.by == "auto" {
             self.judge_unattended(now, action);
@@ -194,42 +175,20 @@ impl Oracle {
 
     fn judge_unattended(&self, now: u64, action: &Action) {
         let incident = &self.journal[&action.incident];
-        let policy = self
-            .settings
-            .policies
-            .get(&action.app)
-            .unwrap_or(&self.settings.default_policy);
-        assert_eq!(
-            (self.settings.ceiling, policy.mode),
-            (Mode::Auto, Mode::Auto),
-            "auto is not allowed"
-        );
-        assert!(
-            policy.remedies.contains(&action.remedy),
-            "not one of the policy's remedies"
-        );
+        let policy = self.settings.policies.get(&action.app).unwrap_or(&self.settings.default_policy);
+        assert_eq!((self.settings.ceiling, policy.mode), (Mode::Auto, Mode::Auto), "auto is not allowed");
+        assert!(policy.remedies.contains(&action.remedy), "not one of the policy's remedies");
         let key = (action.host.clone(), action.app.clone(), incident.rule.clone());
-        let signal = self
-            .trusted
-            .get(&key)
-            .expect("live state evidence since the host was in sight");
-        let allowed = signal
-            .ladder
-            .iter()
-            .any(|rung| rung.remedy == action.remedy && rung.mode == Mode::Auto);
+        let signal = self.trusted.get(&key).expect("live state evidence since the host was in sight");
+        let allowed =
+            signal.ladder.iter().any(|rung| rung.remedy == action.remedy && rung.mode == Mode::Auto);
         assert!(allowed || signal.ladder.is_empty(), "above the rung's mode");
         assert!(!signal.forbid.contains(&action.remedy), "forbidden by the rule");
-        assert!(
-            !self.bystanders.contains(&signal.container),
-            "not the live container"
-        );
+        assert!(!self.bystanders.contains(&signal.container), "not the live container");
         let budgets = self.settings.budgets;
         let spent = |budget: Budget, counts: &dyn Fn(&Action) -> bool| {
             let per = u64::try_from(budget.per.as_millis()).unwrap();
-            let within = self
-                .spent
-                .iter()
-                .filter(|(at, spent)| now - at < per && counts(spent));
+            let within = self.spent.iter().filter(|(at, spent)| now - at < per && counts(spent));
             assert!(within.count() < budget.max, "over budget: {budget:?}");
         };
         spent(budgets.app, &|spent| spent.app == action.app);
@@ -242,11 +201,7 @@ impl Oracle {
         let mut open = BTreeSet::new();
         for incident in incidents {
             let saved = self.journal.get(&incident.id).expect("every incident is saved");
-            assert_eq!(
-                (saved.state, &saved.note),
-                (incident.state, &incident.note),
-                "the journal is behind"
-            );
+            assert_eq!((saved.state, &saved.note), (incident.state, &incident.note), "the journal is behind");
             assert_eq!(saved.actions, incident.actions, "the journal is behind");
             assert!(incident.evidence.len() <= self.settings.limits.evidence);
             assert!(incident.actions.len() <= self.settings.limits.actions + 1);

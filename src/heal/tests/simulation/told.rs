@@ -22,11 +22,7 @@ impl Fleet {
             app: self.app(thing.app),
             release: release(thing.release),
             container: ContainerId(format!("{}-{}-{}", thing.host, thing.app, thing.release)),
-            role: if thing.candidate {
-                Role::Candidate
-            } else {
-                Role::Live
-            },
+            role: if thing.candidate { Role::Candidate } else { Role::Live },
         }
     }
 
@@ -43,11 +39,7 @@ impl Fleet {
     }
 
     pub(super) fn send(&mut self, host: usize, observation: Observation) {
-        let after = if self.chance(90) {
-            self.below(300)
-        } else {
-            self.below(5000)
-        };
+        let after = if self.chance(90) { self.below(300) } else { self.below(5000) };
         self.line[host] = self.line[host].max(self.now + after);
         let after = self.line[host] - self.now;
         if self.chance(5)
@@ -77,19 +69,12 @@ impl Fleet {
                 release: release(*older),
                 spec: SpecDigest(format!(
                     "spec{}",
-                    if die.next().is_multiple_of(8) {
-                        thing.release
-                    } else {
-                        *older
-                    }
+                    if die.next().is_multiple_of(8) { thing.release } else { *older }
                 )),
                 ran_for: Duration::from_secs(if die.next().is_multiple_of(5) { 30 } else { 90_000 }),
             }
         });
-        Deployment {
-            previous,
-            ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at)
-        }
+        Deployment { previous, ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at) }
     }
 
     pub(super) fn tell_state(&mut self, n: usize) {
@@ -116,12 +101,7 @@ impl Fleet {
             if self.reachable[host] {
                 self.read_host(host);
             } else {
-                self.tell_host(
-                    host,
-                    Fact::HostUnreachable {
-                        reason: "cut".to_owned(),
-                    },
-                );
+                self.tell_host(host, Fact::HostUnreachable { reason: "cut".to_owned() });
             }
         }
     }
@@ -159,25 +139,14 @@ impl Fleet {
             release: subject.release,
             container: subject.container,
             captures: BTreeMap::new(),
-            evidence: vec![Evidence {
-                at: self.host_time(0),
-                text: format!("line {}", self.now),
-            }],
+            evidence: vec![Evidence { at: self.host_time(0), text: format!("line {}", self.now) }],
             state_evidence: state,
             live: self.chance(90) && self.reachable[self.instances[n].host],
             ladder,
             verify: None,
-            forbid: if self.chance(5) {
-                vec![Remedy::Rollback]
-            } else {
-                Vec::new()
-            },
+            forbid: if self.chance(5) { vec![Remedy::Rollback] } else { Vec::new() },
         };
-        let after = if self.chance(80) {
-            self.below(500)
-        } else {
-            self.below(20_000)
-        };
+        let after = if self.chance(80) { self.below(500) } else { self.below(20_000) };
         self.plan(after, Plan::Deliver(Input::Signal(signal.clone())));
         if self.chance(10) {
             let after = self.below(900_000);
@@ -189,23 +158,11 @@ impl Fleet {
 /// The rules of the simulation: name, class, whether with state evidence, ladder.
 fn rules(n: usize) -> (&'static str, Class, bool, Vec<Rung>) {
     let backoff = Some((Duration::from_secs(10), Duration::from_secs(120)));
-    let restarts = Rung {
-        per: Some(Duration::from_secs(3600)),
-        backoff,
-        ..restart_auto(2)
-    };
-    let young = Rung {
-        if_deploy_younger_than: Some(Duration::from_secs(3600)),
-        ..rollback_auto()
-    };
+    let restarts = Rung { per: Some(Duration::from_secs(3600)), backoff, ..restart_auto(2) };
+    let young = Rung { if_deploy_younger_than: Some(Duration::from_secs(3600)), ..rollback_auto() };
     let redeploy = rung(Remedy::Redeploy, Mode::Auto, 1);
     match n {
-        0 => (
-            "core/crash",
-            Class::AppCrash,
-            true,
-            vec![restarts, young, escalate()],
-        ),
+        0 => ("core/crash", Class::AppCrash, true, vec![restarts, young, escalate()]),
         1 => (
             "core/oom",
             Class::OutOfMemory,
@@ -213,12 +170,7 @@ fn rules(n: usize) -> (&'static str, Class, bool, Vec<Rung>) {
             vec![restart_auto(3), rung(Remedy::Rollback, Mode::Approve, 1)],
         ),
         2 => ("text/hang", Class::Hang, false, vec![restart_auto(2), redeploy]),
-        3 => (
-            "core/config",
-            Class::BadConfig,
-            true,
-            vec![restart_auto(1), rollback_auto(), escalate()],
-        ),
+        3 => ("core/config", Class::BadConfig, true, vec![restart_auto(1), rollback_auto(), escalate()]),
         4 => (
             "text/dependency",
             Class::DependencyUnavailable,
