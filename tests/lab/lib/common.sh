@@ -2,7 +2,7 @@
 # Settings, words to the user, locks. Everything the other parts share.
 
 state=${ARCANE_LAB_STATE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/arcane-lab}
-prefix=arcane-lab
+prefix=${ARCANE_LAB_NAME:-arcane-lab}
 ssh_base=${LAB_PORT_BASE:-2200}
 app_base=${LAB_APP_BASE:-18000}
 max_hosts=16

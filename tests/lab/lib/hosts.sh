@@ -5,12 +5,12 @@
 capabilities=(SYS_ADMIN NET_ADMIN NET_RAW SYS_PTRACE SYS_CHROOT SYSLOG DAC_READ_SEARCH IPC_LOCK SYS_NICE MKNOD AUDIT_WRITE LINUX_IMMUTABLE)
 
 hosts_made() {
-    docker ps -a --filter label=arcane.lab.host --format '{{.Label "arcane.lab.host"}}' | sort -n
+    docker ps -a --filter "label=arcane.lab.name=$prefix" --format '{{.Label "arcane.lab.host"}}' | sort -n
 }
 
 # Changes when a host made earlier no longer is what this checkout would make.
 fingerprint() {
-    { host_image && echo "$ssh_base $app_base" && cat "$state/id_ed25519.pub" "$state/hosts/$1"/*.pub; } | hash_of
+    { host_image && echo "$prefix $state $ssh_base $app_base" && cat "$state/id_ed25519.pub" "$state/hosts/$1"/*.pub; } | hash_of
 }
 
 up() {
@@ -33,6 +33,7 @@ ensure_now() {
     found=$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "arcane.lab.fingerprint"}}' "$name" 2>/dev/null || true)
     if [[ -n $found && ${found#* } != "$(fingerprint "$n")" ]]; then
         say "host $n was made from another recipe or with other keys: making it anew"
+        ours "$n"
         unused "$n"
         remove "$n"
         found=
@@ -47,6 +48,15 @@ ensure_now() {
     docker exec "$name" reset
 }
 
+# Whoever looks in another state directory has other keys and other locks: we would pull hosts from under their tests.
+ours() {
+    local other
+    other=$(docker inspect -f '{{index .Config.Labels "arcane.lab.state"}}' "$prefix-$1")
+    [[ -z $other || $other == "$state" || ! -d $other ]] ||
+        die "host $1 belongs to the lab of $other; use that one: export ARCANE_LAB_STATE=$other
+     or make a second one beside it: export ARCANE_LAB_NAME=other-lab LAB_PORT_BASE=2300 LAB_APP_BASE=22000"
+}
+
 # Wait while somebody else's test holds the host. The holder itself calls with ARCANE_LAB_HELD set to its number.
 unused() {
     [[ ${ARCANE_LAB_HELD:-} == "$1" ]] && return
@@ -58,7 +68,8 @@ create() {
     for cap in "${capabilities[@]}"; do flags+=(--cap-add "$cap"); done
     for ((i = 0; i < 10; i++)); do flags+=(-p "127.0.0.1:$((app_base + 100 * n + i)):$((8000 + i))"); done
     docker create --name "$name" --hostname "lab$n" \
-        --label "arcane.lab.host=$n" --label "arcane.lab.fingerprint=$(fingerprint "$n")" \
+        --label "arcane.lab.name=$prefix" --label "arcane.lab.host=$n" --label "arcane.lab.state=$state" \
+        --label "arcane.lab.fingerprint=$(fingerprint "$n")" \
         --security-opt seccomp=unconfined --security-opt systempaths=unconfined --security-opt apparmor=unconfined \
         --device-cgroup-rule 'a *:* rwm' --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:rw \
         --tmpfs /run:rw,nosuid,nodev,noexec,mode=755,size=256m --stop-timeout 20 \
@@ -124,7 +135,7 @@ down() {
 
 purge() {
     down
-    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E "^$prefix-(host|root):" | xargs -r docker rmi -f >/dev/null
+    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^arcane-lab-(host|root):' | xargs -r docker rmi -f >/dev/null
 }
 
 status() {

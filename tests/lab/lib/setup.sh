@@ -11,7 +11,8 @@ setup() {
 
 # The quick look that every test takes: nothing to do when engine, image and keys are there.
 ready() {
-    engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 && [[ -f $state/id_ed25519 ]]
+    engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 &&
+        [[ -f $state/id_ed25519 ]] && grep -qsF "[127.0.0.1]:$((ssh_base + max_hosts)) " "$state/known_hosts"
 }
 
 make_ready() {
@@ -95,8 +96,8 @@ make_keys() {
 }
 
 # The root file system costs a minute, what we lay on top a second: two images, so that the second can change freely.
-root_image() { printf '%s-root:%s' "$prefix" "$(printf '%s' "$suite $host_packages" | hash_of)"; }
-host_image() { printf '%s-host:%s' "$prefix" "$({ root_image && cat "$lab_dir"/host/*; } | hash_of)"; }
+root_image() { printf 'arcane-lab-root:%s' "$(printf '%s' "$suite $host_packages" | hash_of)"; }
+host_image() { printf 'arcane-lab-host:%s' "$({ root_image && cat "$lab_dir"/host/*; } | hash_of)"; }
 
 build_host_image() {
     docker image inspect "$(host_image)" >/dev/null 2>&1 && return
