@@ -1,5 +1,8 @@
 //! Story: a developer's machine talks to a real host. What a host allows, forbids or breaks is noticed and said.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -457,8 +460,8 @@ fn images_go_out_and_come_in() {
         engine.remove_image("other:2").await.unwrap();
         assert!(engine.image(&image.id).await.unwrap().is_none());
 
-        let half = tar.len() / 2;
-        let cut = futures_util::stream::iter(tar[..half].to_vec().into_iter().map(Ok));
+        let half: Vec<_> = tar[..tar.len() / 2].to_vec();
+        let cut = futures_util::stream::iter(half.into_iter().map(Ok));
         let error = engine.load_image(cut).await.unwrap_err();
         assert!(
             !error.is_unreachable(),
@@ -698,7 +701,7 @@ fn the_operators_ssh_configuration_holds() {
 fn an_engine_that_cannot_be_used_says_why() {
     let host = Lab::host();
     let env = TestEnv::new().fleet(&[&host]);
-    host.ssh("useradd -m -s /bin/bash visitor && cp -a /root/.ssh /home/visitor/ && chown -R visitor: /home/visitor/.ssh")
+    host.ssh("id visitor 2>&1 || useradd -m -s /bin/bash visitor; cp -a /root/.ssh /home/visitor/; chown -R visitor: /home/visitor/.ssh")
         .succeeds();
     run(async {
         let address = format!("visitor@127.0.0.1:{}", host.port());
@@ -721,9 +724,7 @@ fn an_engine_that_cannot_be_used_says_why() {
         assert!(error.is_unreachable(), "{error}");
         let error = Engine::over_ssh(&session).await.unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("web1: no Docker engine answers: Cannot connect"),
+            error.to_string().starts_with("web1: no Docker engine answers: "),
             "{error}"
         );
         host.dockerd("start");
