@@ -28,8 +28,8 @@ use super::exec::ExitStatus;
 
 /// How many bytes of a channel are kept for a reader that is behind.
 const BUFFER: usize = 8 << 20;
-/// How long a reader may leave its buffer full.
-const STALL: Duration = Duration::from_secs(15);
+/// How long a reader may leave its buffer full: less than anybody waits for a channel to open.
+const STALL: Duration = Duration::from_secs(5);
 /// How much of a command's standard error is kept: its end.
 const STDERR_TAIL: usize = 64 << 10;
 
