@@ -21,14 +21,9 @@ use support::{Lab, LabHost, Ran, TestEnv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn run<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let result = runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(120), story)
-            .await
-            .expect("the story ends within 2 minutes")
+        tokio::time::timeout(Duration::from_secs(120), story).await.expect("the story ends within 2 minutes")
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
@@ -36,18 +31,11 @@ fn run<T>(story: impl Future<Output = T>) -> T {
 
 /// Where `ssh` would look, if this test's home were the user's.
 fn environment(env: &TestEnv) -> Environment {
-    Environment {
-        home: Some(env.home()),
-        agent: None,
-        ..Environment::current()
-    }
+    Environment { home: Some(env.home()), agent: None, ..Environment::current() }
 }
 
 async fn target(env: &TestEnv, address: &str) -> Target {
-    let host = Host {
-        name: HostName::parse("web1").unwrap(),
-        ssh: address.to_owned(),
-    };
+    let host = Host { name: HostName::parse("web1").unwrap(), ssh: address.to_owned() };
     Target::resolve_in(&host, &environment(env)).await.unwrap()
 }
 
@@ -57,8 +45,7 @@ async fn connect(env: &TestEnv, address: &str) -> Result<Session, Error> {
 
 /// A small image with a shell on the host.
 fn busybox(host: &LabHost) {
-    host.ssh("tar -C /usr/share/lab/busybox -c . | docker import - busybox:1")
-        .succeeds();
+    host.ssh("tar -C /usr/share/lab/busybox -c . | docker import - busybox:1").succeeds();
 }
 
 fn shell(script: &str) -> ContainerSpec {
@@ -81,36 +68,20 @@ fn commands_run_and_end_as_they_do_on_the_host() {
             ("exit 7", ExitStatus::Code(7)),
             ("kill -KILL $$", ExitStatus::Signal("KILL".to_owned())),
         ] {
-            assert_eq!(
-                session.run(command, b"").await.unwrap().status,
-                status,
-                "{command}"
-            );
+            assert_eq!(session.run(command, b"").await.unwrap().status, status, "{command}");
         }
         let hostile = "a'b $(id) `id` \\ \"\n;";
-        let echoed = session
-            .run(&format!("printf %s {}", quote(hostile)), b"")
-            .await
-            .unwrap();
+        let echoed = session.run(&format!("printf %s {}", quote(hostile)), b"").await.unwrap();
         assert_eq!(String::from_utf8(echoed.stdout).unwrap(), hostile);
         let sorted = session.run("sort; echo done >&2", b"b\na\n").await.unwrap();
-        assert_eq!(
-            (sorted.text().as_str(), sorted.complaint().as_str()),
-            ("a\nb", "done")
-        );
+        assert_eq!((sorted.text().as_str(), sorted.complaint().as_str()), ("a\nb", "done"));
         let flood = session.run("head -c 3000000 /dev/zero", b"").await.unwrap_err();
         assert!(matches!(flood, Error::TooLong { .. }), "{flood}");
-        let slow = session
-            .run_within("sleep 60", b"", Duration::from_secs(1))
-            .await
-            .unwrap_err();
+        let slow = session.run_within("sleep 60", b"", Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(slow.to_string(), "web1: a command took longer than 1s");
 
         // A dropped command is hung up on: a lock that it holds is free again.
-        let mut lock = session
-            .exec("flock /run/test.lock sh -c 'echo held; cat'")
-            .await
-            .unwrap();
+        let mut lock = session.exec("flock /run/test.lock sh -c 'echo held; cat'").await.unwrap();
         let mut word = [0; 5];
         lock.stdout.read_exact(&mut word).await.unwrap();
         let taken = session.run("flock -n /run/test.lock true", b"").await.unwrap();
@@ -136,10 +107,7 @@ fn commands_run_and_end_as_they_do_on_the_host() {
         assert!(!session.is_closed());
         session.disconnect().await;
         let error = session.run("true", b"").await.unwrap_err();
-        assert!(
-            error.is_unreachable() && matches!(error, Error::Lost { .. }),
-            "{error}"
-        );
+        assert!(error.is_unreachable() && matches!(error, Error::Lost { .. }), "{error}");
     });
 }
 
@@ -150,13 +118,7 @@ fn sockets_and_ports_of_the_host_can_be_reached_or_say_why_not() {
     run(async {
         let session = connect(&env, &host.target()).await.unwrap();
         let mut banner = [0; 4];
-        session
-            .open_tcp("127.0.0.1", 22)
-            .await
-            .unwrap()
-            .read_exact(&mut banner)
-            .await
-            .unwrap();
+        session.open_tcp("127.0.0.1", 22).await.unwrap().read_exact(&mut banner).await.unwrap();
         assert_eq!(&banner, b"SSH-");
         let failure = |error: Error| match error {
             Error::Channel { failure, .. } => failure,
@@ -194,21 +156,14 @@ fn containers_live_and_die_under_the_engine_api() {
 async fn lives_and_dies(engine: &Engine) {
     engine.ping().await.unwrap();
     let info = engine.info().await.unwrap();
-    assert!(
-        info.cpus > 0 && info.memory > 1 << 20 && info.system_time.is_some(),
-        "{info:?}"
-    );
+    assert!(info.cpus > 0 && info.memory > 1 << 20 && info.system_time.is_some(), "{info:?}");
     assert!(engine.inspect("shop").await.unwrap().is_none());
 
     let mut events = engine.events(None).await.unwrap();
     let spec = ContainerSpec {
         labels: BTreeMap::from([("arcane.app".to_owned(), "shop".to_owned())]),
         env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
-        publish: vec![Publish {
-            host_ip: None,
-            host_port: 8001,
-            container_port: 80,
-        }],
+        publish: vec![Publish { host_ip: None, host_port: 8001, container_port: 80 }],
         memory: Some(arcane::fleet::MemoryLimit(32 << 20)),
         ..shell("echo $GREETING; echo bad >&2; trap 'exit 3' TERM; while :; do sleep 0.1; done")
     };
@@ -216,49 +171,28 @@ async fn lives_and_dies(engine: &Engine) {
     let conflict = engine.create_container("shop", &spec).await.unwrap_err();
     assert_eq!(conflict.kind(), Kind::Conflict, "{conflict}");
     engine.start("shop").await.unwrap();
-    engine
-        .start("shop")
-        .await
-        .expect("starting a running container changes nothing");
+    engine.start("shop").await.expect("starting a running container changes nothing");
 
     let shop = engine.inspect(&id.0).await.unwrap().unwrap();
     assert_eq!((shop.name.as_str(), shop.state.status), ("shop", Status::Running));
     assert!(shop.state.started_at.is_some() && shop.state.finished_at.is_none());
-    assert_eq!(
-        (shop.ports[0].host_port, shop.ports[0].container_port),
-        (8001, 80)
-    );
+    assert_eq!((shop.ports[0].host_port, shop.ports[0].container_port), (8001, 80));
     assert_eq!(shop.memory_limit, Some(32 << 20));
     assert!(shop.addresses.contains_key("bridge"));
     let listed = engine.list_containers(false, &["arcane.app=shop"]).await.unwrap();
-    assert_eq!(
-        listed.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
-        ["shop"]
-    );
-    assert!(
-        engine
-            .list_containers(true, &["arcane.app=other"])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(listed.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["shop"]);
+    assert!(engine.list_containers(true, &["arcane.app=other"]).await.unwrap().is_empty());
 
     let taken = engine.create_container("rival", &spec).await.unwrap();
     let error = engine.start(&taken.0).await.unwrap_err();
     assert_eq!(error.kind(), Kind::PortInUse, "{error}");
     engine.remove("rival", true).await.unwrap();
-    engine
-        .remove("rival", true)
-        .await
-        .expect("what is gone need not be removed");
+    engine.remove("rival", true).await.expect("what is gone need not be removed");
 
     logs_of_shop(engine).await;
     commands_in_shop(engine).await;
     let stats = engine.stats_once("shop").await.unwrap();
-    assert!(
-        stats.memory > 0 && stats.memory_limit == Some(32 << 20) && stats.pids > 0,
-        "{stats:?}"
-    );
+    assert!(stats.memory > 0 && stats.memory_limit == Some(32 << 20) && stats.pids > 0, "{stats:?}");
 
     engine.rename("shop", "shop_old").await.unwrap();
     engine.stop("shop_old", Duration::from_secs(5)).await.unwrap();
@@ -268,10 +202,7 @@ async fn lives_and_dies(engine: &Engine) {
         .expect("stopping a stopped container changes nothing");
     let shop = engine.inspect("shop_old").await.unwrap().unwrap();
     assert_eq!((shop.state.status, shop.state.exit_code), (Status::Exited, 3));
-    assert_eq!(
-        engine.kill("shop_old", Signal::Kill).await.unwrap_err().kind(),
-        Kind::Conflict
-    );
+    assert_eq!(engine.kill("shop_old", Signal::Kill).await.unwrap_err().kind(), Kind::Conflict);
     engine.remove("shop_old", false).await.unwrap();
 
     let mut actions = Vec::new();
@@ -284,48 +215,23 @@ async fn lives_and_dies(engine: &Engine) {
             actions.push(event.action);
         }
     }
-    assert_eq!(
-        actions,
-        ["create", "start", "rename", "kill", "die", "stop", "destroy"]
-    );
+    assert_eq!(actions, ["create", "start", "rename", "kill", "die", "stop", "destroy"]);
 }
 
 async fn logs_of_shop(engine: &Engine) {
     let text = |frames: &[arcane::docker::LogFrame], source: Source| -> String {
         let frames = frames.iter().filter(|frame| frame.source == source);
-        frames
-            .map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned())
-            .collect()
+        frames.map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect()
     };
-    let follow = LogOptions {
-        follow: true,
-        ..LogOptions::default()
-    };
-    let frames: Vec<_> = engine
-        .logs("shop", &follow)
-        .await
-        .unwrap()
-        .take(2)
-        .try_collect()
-        .await
-        .unwrap();
+    let follow = LogOptions { follow: true, ..LogOptions::default() };
+    let frames: Vec<_> = engine.logs("shop", &follow).await.unwrap().take(2).try_collect().await.unwrap();
     let (out, err) = (text(&frames, Source::Stdout), text(&frames, Source::Stderr));
     let (stamp, line) = out.split_once(' ').unwrap();
     assert_eq!((line, err.split_once(' ').unwrap().1), ("hello\n", "bad\n"));
     let at = arcane::fleet::Timestamp::parse(stamp).unwrap();
     for (since, count) in [(at, 1), (at + Duration::from_nanos(1), 0)] {
-        let options = LogOptions {
-            since: Some(since),
-            stderr: false,
-            ..LogOptions::default()
-        };
-        let frames: Vec<_> = engine
-            .logs("shop", &options)
-            .await
-            .unwrap()
-            .try_collect()
-            .await
-            .unwrap();
+        let options = LogOptions { since: Some(since), stderr: false, ..LogOptions::default() };
+        let frames: Vec<_> = engine.logs("shop", &options).await.unwrap().try_collect().await.unwrap();
         assert_eq!(frames.len(), count, "since is inclusive, to the nanosecond");
     }
     let missing = engine.logs("nobody", &LogOptions::default()).await.unwrap_err();
@@ -346,20 +252,10 @@ async fn commands_in_shop(engine: &Engine) {
     let mut output = BTreeMap::<&str, String>::new();
     while let Some(frame) = exec.output.next().await {
         let frame = frame.unwrap();
-        let name = if frame.source == Source::Stderr {
-            "err"
-        } else {
-            "out"
-        };
-        output
-            .entry(name)
-            .or_default()
-            .push_str(std::str::from_utf8(&frame.bytes).unwrap());
+        let name = if frame.source == Source::Stderr { "err" } else { "out" };
+        output.entry(name).or_default().push_str(std::str::from_utf8(&frame.bytes).unwrap());
     }
-    assert_eq!(
-        output,
-        BTreeMap::from([("out", "over there".to_owned()), ("err", "fine\n".to_owned())])
-    );
+    assert_eq!(output, BTreeMap::from([("out", "over there".to_owned()), ("err", "fine\n".to_owned())]));
     assert_eq!(exec.control().exit_code().await.unwrap(), 5);
 
     let options = ExecOptions {
@@ -387,22 +283,12 @@ fn without_socket_forwarding_the_docker_command_is_used() {
     run(async {
         let session = connect(&env, &host.target()).await.unwrap();
         let engine = Engine::over_ssh(&session).await.unwrap();
-        assert!(
-            matches!(engine.transport(), Transport::DialStdio { .. }),
-            "{}",
-            engine.transport()
-        );
+        assert!(matches!(engine.transport(), Transport::DialStdio { .. }), "{}", engine.transport());
         lives_and_dies(&engine).await;
 
-        engine
-            .create_container("busy", &shell("while :; do sleep 1; done"))
-            .await
-            .unwrap();
+        engine.create_container("busy", &shell("while :; do sleep 1; done")).await.unwrap();
         engine.start("busy").await.unwrap();
-        let follow = LogOptions {
-            follow: true,
-            ..LogOptions::default()
-        };
+        let follow = LogOptions { follow: true, ..LogOptions::default() };
         let mut streams = Vec::new();
         let error = loop {
             match engine.logs("busy", &follow).await {
@@ -411,19 +297,13 @@ fn without_socket_forwarding_the_docker_command_is_used() {
             }
         };
         assert_eq!(streams.len(), 5);
-        assert!(
-            error.to_string().contains("5 streams are open already"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("5 streams are open already"), "{error}");
         assert!(error.hint().unwrap().contains("AllowStreamLocalForwarding"));
         let requests = (0..30).map(|_| engine.inspect("busy"));
         for inspected in futures_util::future::join_all(requests).await {
             assert!(inspected.unwrap().is_some(), "requests go on beside the streams");
         }
-        session
-            .run("true", b"")
-            .await
-            .expect("commands go on beside the streams");
+        session.run("true", b"").await.expect("commands go on beside the streams");
     });
 }
 
@@ -436,41 +316,23 @@ fn images_go_out_and_come_in() {
         let session = connect(&env, &host.target()).await.unwrap();
         let engine = Engine::over_ssh(&session).await.unwrap();
         let image = engine.image("busybox:1").await.unwrap().unwrap();
-        assert_eq!(
-            (image.os.as_str(), image.layers.len(), image.has_healthcheck),
-            ("linux", 1, false)
-        );
-        let tar: Vec<_> = engine
-            .export_image("busybox:1")
-            .await
-            .unwrap()
-            .try_collect()
-            .await
-            .unwrap();
+        assert_eq!((image.os.as_str(), image.layers.len(), image.has_healthcheck), ("linux", 1, false));
+        let tar: Vec<_> = engine.export_image("busybox:1").await.unwrap().try_collect().await.unwrap();
         engine.tag_image("busybox:1", "other", "2").await.unwrap();
         engine.remove_image("busybox:1").await.unwrap();
         assert!(engine.image("busybox:1").await.unwrap().is_none());
         let names = |images: Vec<arcane::docker::ImageSummary>| -> Vec<String> {
             images.into_iter().flat_map(|image| image.tags).collect()
         };
-        assert_eq!(
-            names(engine.list_images(Some("other:*")).await.unwrap()),
-            ["other:2"]
-        );
+        assert_eq!(names(engine.list_images(Some("other:*")).await.unwrap()), ["other:2"]);
         engine.remove_image("other:2").await.unwrap();
         assert!(engine.image(&image.id).await.unwrap().is_none());
 
         let half: Vec<_> = tar[..tar.len() / 2].to_vec();
         let cut = futures_util::stream::iter(half.into_iter().map(Ok));
         let error = engine.load_image(cut).await.unwrap_err();
-        assert!(
-            !error.is_unreachable(),
-            "half of a tar is refused, not a broken engine: {error}"
-        );
-        let loaded = engine
-            .load_image(futures_util::stream::iter(tar.into_iter().map(Ok)))
-            .await
-            .unwrap();
+        assert!(!error.is_unreachable(), "half of a tar is refused, not a broken engine: {error}");
+        let loaded = engine.load_image(futures_util::stream::iter(tar.into_iter().map(Ok))).await.unwrap();
         assert_eq!(loaded.images, ["busybox:1"]);
         assert_eq!(engine.image("busybox:1").await.unwrap().unwrap().id, image.id);
         let broken = futures_util::stream::iter([Err(std::io::Error::other("the disk is gone"))]);
@@ -492,10 +354,7 @@ fn only_known_host_keys_are_trusted() {
     let name = format!("[127.0.0.1]:{}", host.port());
     let lines = fs::read_to_string(&file).unwrap();
     let of = |algorithm: &str| -> String {
-        let line = lines
-            .lines()
-            .find(|line| line.starts_with(&name) && line.contains(algorithm))
-            .unwrap();
+        let line = lines.lines().find(|line| line.starts_with(&name) && line.contains(algorithm)).unwrap();
         format!("{line}\n")
     };
     let (ed25519, ecdsa) = (of("ssh-ed25519"), of("ecdsa-sha2"));
@@ -520,16 +379,11 @@ fn only_known_host_keys_are_trusted() {
         "127.0.0.1",
     ]));
     fs::write(env.path("key.pub"), keys.stdout.split_once(' ').unwrap().1).unwrap();
-    let shown = Ran::of(
-        std::process::Command::new("ssh-keygen")
-            .arg("-lf")
-            .arg(env.path("key.pub")),
-    );
+    let shown = Ran::of(std::process::Command::new("ssh-keygen").arg("-lf").arg(env.path("key.pub")));
     assert!(shown.stdout.contains(&error.fingerprint), "{error} / {shown}");
-    assert!(error.hint().contains(&format!(
-        "`ssh-keyscan -p {} 127.0.0.1 >> ~/.ssh/known_hosts`",
-        host.port()
-    )));
+    assert!(
+        error.hint().contains(&format!("`ssh-keyscan -p {} 127.0.0.1 >> ~/.ssh/known_hosts`", host.port()))
+    );
 
     fs::write(&file, &ed25519).unwrap();
     Ran::of(std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file)).succeeds();
@@ -538,31 +392,18 @@ fn only_known_host_keys_are_trusted() {
     with(&hashed).expect("hashed names are understood");
 
     let other = ed25519.replacen(&name, "other.example.com", 1);
-    assert_eq!(
-        problem(with(&other).unwrap_err()).problem,
-        HostKeyProblem::Unknown
-    );
+    assert_eq!(problem(with(&other).unwrap_err()).problem, HostKeyProblem::Unknown);
     let key = Ran::of(
-        std::process::Command::new("ssh-keygen")
-            .args(["-qt", "ed25519", "-N", "", "-f"])
-            .arg(env.path("k")),
+        std::process::Command::new("ssh-keygen").args(["-qt", "ed25519", "-N", "", "-f"]).arg(env.path("k")),
     );
     key.succeeds();
-    let forged = format!(
-        "# a comment\n{name} {}",
-        fs::read_to_string(env.path("k.pub")).unwrap()
-    );
+    let forged = format!("# a comment\n{name} {}", fs::read_to_string(env.path("k.pub")).unwrap());
     let error = problem(with(&forged).unwrap_err());
-    let HostKeyProblem::Changed(recorded) = &error.problem else {
-        panic!("{error}")
-    };
+    let HostKeyProblem::Changed(recorded) = &error.problem else { panic!("{error}") };
     assert_eq!((recorded[0].line, recorded.len()), (2, 1));
     assert!(error.to_string().contains("HAS CHANGED"), "{error}");
     let revoked = format!("{ed25519}@revoked {ed25519}");
-    assert!(matches!(
-        problem(with(&revoked).unwrap_err()).problem,
-        HostKeyProblem::Revoked(_)
-    ));
+    assert!(matches!(problem(with(&revoked).unwrap_err()).problem, HostKeyProblem::Revoked(_)));
 }
 
 #[test]
@@ -576,49 +417,26 @@ fn a_login_that_fails_names_what_was_tried() {
         let error = connect(&env, &at("nobody")).await.unwrap_err();
         assert!(error.is_unreachable());
         assert!(
-            error
-                .to_string()
-                .starts_with("web1: nobody was not let in: refused ssh-ed25519 SHA256:"),
+            error.to_string().starts_with("web1: nobody was not let in: refused ssh-ed25519 SHA256:"),
             "{error}"
         );
-        assert!(
-            error.to_string().ends_with(&format!("({})", key.display())),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with(&format!("({})", key.display())), "{error}");
 
         let plain = fs::read_to_string(&key).unwrap();
         let keygen = |args: &[&str]| {
-            Ran::of(
-                std::process::Command::new("ssh-keygen")
-                    .args(args)
-                    .arg("-f")
-                    .arg(&key),
-            )
-            .succeeds();
+            Ran::of(std::process::Command::new("ssh-keygen").args(args).arg("-f").arg(&key)).succeeds();
         };
         keygen(&["-qp", "-P", "", "-N", "correct horse"]);
         let error = connect(&env, &at("root")).await.unwrap_err();
-        assert!(
-            error.to_string().contains("has a passphrase and is in no agent"),
-            "{error}"
-        );
-        assert_eq!(
-            error.hint().unwrap(),
-            format!("add the key to an agent: `ssh-add {}`", key.display())
-        );
+        assert!(error.to_string().contains("has a passphrase and is in no agent"), "{error}");
+        assert_eq!(error.hint().unwrap(), format!("add the key to an agent: `ssh-add {}`", key.display()));
 
         let agent = AgentGuard::start(&env);
         fs::write(env.path("plain"), &plain).unwrap();
         fs::set_permissions(env.path("plain"), fs::Permissions::from_mode(0o600)).unwrap();
         agent.add(&env.path("plain"));
-        let host_entry = Host {
-            name: HostName::parse("web1").unwrap(),
-            ssh: at("root"),
-        };
-        let with_agent = Environment {
-            agent: Some(agent.socket.clone()),
-            ..environment(&env)
-        };
+        let host_entry = Host { name: HostName::parse("web1").unwrap(), ssh: at("root") };
+        let with_agent = Environment { agent: Some(agent.socket.clone()), ..environment(&env) };
         let target = Target::resolve_in(&host_entry, &with_agent).await.unwrap();
         Session::connect(&target).await.expect("the agent has the key");
 
@@ -636,15 +454,8 @@ struct AgentGuard {
 impl AgentGuard {
     fn start(env: &TestEnv) -> Self {
         let socket = env.path("agent.sock");
-        let child = std::process::Command::new("ssh-agent")
-            .arg("-D")
-            .arg("-a")
-            .arg(&socket)
-            .spawn()
-            .unwrap();
-        support::eventually("the agent listens", Duration::from_secs(5), || {
-            socket.exists().then_some(())
-        });
+        let child = std::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).spawn().unwrap();
+        support::eventually("the agent listens", Duration::from_secs(5), || socket.exists().then_some(()));
         Self { socket, child }
     }
 
@@ -677,23 +488,10 @@ fn the_operators_ssh_configuration_holds() {
         assert!(output.text().starts_with("deploy\n127.0.0.1 "), "{output:?}");
         session.disconnect().await;
         let explicit = target(&env, &format!("root@door:{port}")).await;
-        assert_eq!(
-            (explicit.user.as_str(), explicit.address.as_str()),
-            ("root", "127.0.0.1")
-        );
-        let host_entry = Host {
-            name: HostName::parse("web1").unwrap(),
-            ssh: "tunnel".to_owned(),
-        };
-        let error = Target::resolve_in(&host_entry, &environment(&env))
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("ProxyCommand `nc %h %p`, which is not supported"),
-            "{error}"
-        );
+        assert_eq!((explicit.user.as_str(), explicit.address.as_str()), ("root", "127.0.0.1"));
+        let host_entry = Host { name: HostName::parse("web1").unwrap(), ssh: "tunnel".to_owned() };
+        let error = Target::resolve_in(&host_entry, &environment(&env)).await.unwrap_err();
+        assert!(error.to_string().contains("ProxyCommand `nc %h %p`, which is not supported"), "{error}");
     });
 }
 
@@ -723,15 +521,9 @@ fn an_engine_that_cannot_be_used_says_why() {
         let error = engine.ping().await.unwrap_err();
         assert!(error.is_unreachable(), "{error}");
         let error = Engine::over_ssh(&session).await.unwrap_err();
-        assert!(
-            error.to_string().starts_with("web1: no Docker engine answers: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("web1: no Docker engine answers: "), "{error}");
         host.dockerd("start");
-        engine
-            .ping()
-            .await
-            .expect("the same connection reaches the engine when it is back");
+        engine.ping().await.expect("the same connection reaches the engine when it is back");
     });
 }
 
@@ -743,19 +535,10 @@ fn a_host_that_falls_silent_is_noticed_within_20_seconds() {
     run(async {
         let session = connect(&env, &host.target()).await.unwrap();
         let engine = Engine::over_ssh(&session).await.unwrap();
-        engine
-            .create_container("quiet", &shell("sleep 1000"))
-            .await
-            .unwrap();
+        engine.create_container("quiet", &shell("sleep 1000")).await.unwrap();
         engine.start("quiet").await.unwrap();
-        let follow = LogOptions {
-            follow: true,
-            ..LogOptions::default()
-        };
-        let mut logs = engine
-            .logs("quiet", &follow)
-            .await
-            .expect("a silent container's log opens at once");
+        let follow = LogOptions { follow: true, ..LogOptions::default() };
+        let mut logs = engine.logs("quiet", &follow).await.expect("a silent container's log opens at once");
         let uploading = connect(&env, &host.target()).await.unwrap();
         let mut sink = uploading.exec("cat >/dev/null").await.unwrap();
         sink.stdin.write_all(&[0; 1 << 20]).await.unwrap();
@@ -771,16 +554,10 @@ fn a_host_that_falls_silent_is_noticed_within_20_seconds() {
         };
         let (frame, reason, upload) = tokio::join!(logs.next(), session.closed(), upload);
         host.thaw();
-        let frame = frame
-            .expect("a lost connection is an error, not an end")
-            .unwrap_err();
+        let frame = frame.expect("a lost connection is an error, not an end").unwrap_err();
         assert!(frame.is_unreachable(), "{frame}");
         assert_eq!(reason, "the host does not answer any more");
-        assert!(
-            began.elapsed() < Duration::from_secs(26),
-            "took {:?}: {upload}",
-            began.elapsed()
-        );
+        assert!(began.elapsed() < Duration::from_secs(26), "took {:?}: {upload}", began.elapsed());
     });
 }
 
@@ -793,10 +570,7 @@ fn a_reader_that_stalls_does_not_hold_the_others_up_for_ever() {
         let mut stalled = session.exec("cat /dev/zero").await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         let began = Instant::now();
-        session
-            .run("true", b"")
-            .await
-            .expect("others get through when the stalled one is cut off");
+        session.run("true", b"").await.expect("others get through when the stalled one is cut off");
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         let mut rest = Vec::new();
         let error = stalled.stdout.read_to_end(&mut rest).await.unwrap_err();
