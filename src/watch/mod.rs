@@ -1,1 +1,6 @@
-//! A host's streams made into ordered, complete, bounded [`crate::fleet::Observation`]s.
+//! A host's streams → ordered, complete, bounded observations.
+
+mod cursor;
+mod entry;
+mod join;
+mod stamp;

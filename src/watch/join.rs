@@ -1,0 +1,246 @@
+//! Entries → lines: fragments of a long line are put together, per stream, since the two streams of a container
+//! interleave. Nothing is lost: a line that is longer than fits in one, or that does not end, comes in several pieces,
+//! each marked with `…` where it was cut.
+
+use super::entry::Entry;
+use crate::fleet::{Stream, Timestamp};
+
+/// The longest text of one line, in bytes, marks included.
+pub(super) const LINE_LIMIT: usize = 64 << 10;
+/// Stands where a line was cut, on both sides.
+const CUT: &str = "…";
+/// The most text of one piece: it must fit in with both marks.
+const PIECE: usize = LINE_LIMIT - 2 * CUT.len();
+
+/// A whole line, or a piece of one that is too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The stamp of its first fragment.
+    pub(super) at: Timestamp,
+    /// Where it was written.
+    pub(super) stream: Stream,
+    /// The text, without its newline.
+    pub(super) text: String,
+}
+
+/// Puts fragments together. Holds at most one unfinished line per stream, up to [`LINE_LIMIT`] bytes and a fragment.
+#[derive(Debug, Default)]
+pub(super) struct Joiner {
+    stdout: Open,
+    stderr: Open,
+}
+
+/// An unfinished line.
+#[derive(Debug, Default)]
+struct Open {
+    at: Timestamp,
+    bytes: Vec<u8>,
+    /// Whether a piece of this line has been given out already.
+    continued: bool,
+}
+
+impl Joiner {
+    /// Adds an entry and appends the lines that it completes to `lines`.
+    pub(super) fn push(&mut self, entry: &Entry, lines: &mut Vec<Line>) {
+        let stream = entry.stream;
+        let open = self.open(stream);
+        if open.bytes.is_empty() {
+            open.at = entry.at;
+        }
+        let Some(end) = entry.payload.strip_suffix(b"\n") else {
+            open.bytes.extend_from_slice(&entry.payload);
+            return open.overflow(stream, lines);
+        };
+        if open.bytes.is_empty() {
+            return open.give(stream, end, End::Newline, lines);
+        }
+        open.bytes.extend_from_slice(end);
+        open.overflow(stream, lines);
+        let bytes = std::mem::take(&mut open.bytes);
+        open.give(stream, &bytes, End::Newline, lines);
+    }
+
+    /// Whether a line is unfinished.
+    pub(super) fn is_open(&self) -> bool {
+        !self.stdout.bytes.is_empty() || !self.stderr.bytes.is_empty()
+    }
+
+    /// Gives out what is unfinished: it does not go on for now.
+    pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let open = self.open(stream);
+            if !open.bytes.is_empty() {
+                let bytes = std::mem::take(&mut open.bytes);
+                open.give(stream, &bytes, End::Cut, lines);
+            }
+        }
+    }
+
+    /// Gives out what is unfinished, and will remain so: the process that wrote it has ended.
+    pub(super) fn end(&mut self, lines: &mut Vec<Line>) {
+        self.flush(lines);
+        self.stdout.continued = false;
+        self.stderr.continued = false;
+    }
+
+    fn open(&mut self, stream: Stream) -> &mut Open {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+/// How a piece of text ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With its line.
+    Newline,
+    /// In the middle.
+    Cut,
+}
+
+impl Open {
+    /// Gives out what is too much to be kept.
+    fn overflow(&mut self, stream: Stream, lines: &mut Vec<Line>) {
+        while self.bytes.len() > PIECE {
+            let rest = self.bytes.split_off(boundary(&self.bytes, PIECE));
+            let piece = std::mem::replace(&mut self.bytes, rest);
+            self.give(stream, &piece, End::Cut, lines);
+        }
+    }
+
+    fn give(&mut self, stream: Stream, bytes: &[u8], end: End, lines: &mut Vec<Line>) {
+        let bytes = match end {
+            // A terminal ends its lines with `\r\n`.
+            End::Newline => bytes.strip_suffix(b"\r").unwrap_or(bytes),
+            End::Cut => bytes,
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let mut rest = &*text;
+        // Replaced bytes make a text up to three times as long.
+        while rest.len() > PIECE {
+            let (piece, after) = rest.split_at(boundary(rest.as_bytes(), PIECE));
+            lines.push(self.line(stream, piece, End::Cut));
+            rest = after;
+        }
+        lines.push(self.line(stream, rest, end));
+    }
+
+    fn line(&mut self, stream: Stream, text: &str, end: End) -> Line {
+        let before = if self.continued { CUT } else { "" };
+        let after = if end == End::Cut { CUT } else { "" };
+        self.continued = end == End::Cut;
+        Line {
+            at: self.at,
+            stream,
+            text: [before, text, after].concat(),
+        }
+    }
+}
+
+/// The largest cut up to `limit` that does not go through a UTF-8 character.
+fn boundary(bytes: &[u8], limit: usize) -> usize {
+    let is_start = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    (limit.saturating_sub(3)..=limit)
+        .rev()
+        .find(is_start)
+        .unwrap_or(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(at: i64, stream: Stream, payload: &[u8]) -> Entry {
+        Entry {
+            at: Timestamp::from_nanos(at),
+            stream,
+            payload: Bytes::copy_from_slice(payload),
+        }
+    }
+
+    fn check(entries: &[(i64, Stream, &str)], expected: &[(i64, Stream, &str)]) {
+        let mut joiner = Joiner::default();
+        let mut lines = Vec::new();
+        for (at, stream, payload) in entries {
+            joiner.push(&entry(*at, *stream, payload.as_bytes()), &mut lines);
+        }
+        joiner.end(&mut lines);
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| (line.at.as_nanos(), line.stream, line.text.as_str()))
+            .collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn fragments_join_per_stream() {
+        use Stream::{Stderr, Stdout};
+        check(
+            &[(1, Stdout, "a\n"), (2, Stdout, "b\r\n")],
+            &[(1, Stdout, "a"), (2, Stdout, "b")],
+        );
+        check(
+            &[
+                (1, Stdout, "one "),
+                (2, Stderr, "err "),
+                (1, Stdout, "two\n"),
+                (2, Stderr, "or\n"),
+                (3, Stdout, "\n"),
+            ],
+            &[(1, Stdout, "one two"), (2, Stderr, "err or"), (3, Stdout, "")],
+        );
+        check(&[(1, Stdout, "unfinished")], &[(1, Stdout, "unfinished…")]);
+    }
+
+    #[test]
+    fn a_flushed_line_goes_on_with_a_mark() {
+        let mut joiner = Joiner::default();
+        let mut lines = Vec::new();
+        joiner.push(&entry(1, Stream::Stdout, b"slow"), &mut lines);
+        joiner.flush(&mut lines);
+        assert!(!joiner.is_open());
+        joiner.push(&entry(1, Stream::Stdout, b" line\n"), &mut lines);
+        joiner.push(&entry(2, Stream::Stdout, b"next\n"), &mut lines);
+        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["slow…", "… line", "next"]);
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced_and_stays_within_the_limit() {
+        let mut joiner = Joiner::default();
+        let mut lines = Vec::new();
+        joiner.push(&entry(1, Stream::Stdout, b"a\xff\n"), &mut lines);
+        assert_eq!(lines.pop().unwrap().text, "a\u{fffd}");
+        let mut hostile = vec![0xff; 60 << 10];
+        hostile.push(b'\n');
+        joiner.push(&entry(1, Stream::Stdout, &hostile), &mut lines);
+        assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
+        let replaced: usize = lines
+            .iter()
+            .map(|line| line.text.matches('\u{fffd}').count())
+            .sum();
+        assert_eq!(replaced, 60 << 10);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_of_a_long_line(length in 0_usize..300_000, fragment in 1_000_usize..20_000) {
+            let line: String = "0123456789é".chars().cycle().take(length).collect();
+            let bytes = format!("{line}\n").into_bytes();
+            let mut joiner = Joiner::default();
+            let mut lines = Vec::new();
+            for chunk in bytes.chunks(fragment) {
+                joiner.push(&entry(7, Stream::Stderr, chunk), &mut lines);
+            }
+            prop_assert!(!joiner.is_open());
+            prop_assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
+            let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
+            prop_assert_eq!(joined, line);
+        }
+    }
+}
