@@ -1,1 +1,25 @@
 //! The only room that changes a server: plan, lock, transfer, switch, keep, roll back.
+//!
+//! [`push`] brings an image in and switches to it, [`rollback`] goes back to a release that is still there. Both work
+//! under the [`lock`], both go through the same [`switch`], and both trust nothing but the names and [`labels`] of the
+//! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
+
+pub mod build;
+pub mod error;
+pub mod event;
+mod health;
+pub mod labels;
+pub mod lock;
+pub mod push;
+pub mod remote;
+pub mod rollback;
+pub mod situation;
+mod switch;
+pub mod transfer;
+
+pub use error::{Error, RolledBack};
+pub use event::{Done, Event, Outcome, Report, Step};
+pub use remote::Remote;
+
+#[cfg(test)]
+mod sample;

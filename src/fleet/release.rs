@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration;
 use super::name::AppName;
+use super::remedy::HealPolicy;
 use super::text::quoted;
 use super::time::Timestamp;
 
@@ -94,13 +95,16 @@ pub struct Deployment {
     pub app: AppName,
     /// The release that has the app's name.
     pub release: ReleaseId,
-    /// When it was deployed: when this release last took over, not when its container last restarted.
+    /// When it was deployed: when its container was made, by the host's clock. A release that was rolled back to is
+    /// therefore as old as it was, and does not count as young again.
     pub deployed_at: Timestamp,
     /// Digest of image and settings.
     pub spec: SpecDigest,
     /// How long it must run to count as proved.
     #[serde(with = "duration::text")]
     pub prove: Duration,
+    /// What its owner lets the supervisor do.
+    pub policy: HealPolicy,
     /// The release that a rollback would bring back: the newest older one that is still on the host.
     pub previous: Option<PreviousRelease>,
 }

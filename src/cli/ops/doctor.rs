@@ -1,0 +1,186 @@
+//! `arcane doctor HOST`: everything that a host needs, in the order in which it is needed, and what to do about what is
+//! missing.
+
+use serde::Serialize;
+
+use super::context;
+use crate::cli::args::{Arguments, Doctor};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::deploy::lock::Lock;
+use crate::docker::{Engine, Transport};
+use crate::fleet::text::printable;
+use crate::fleet::{Host, duration};
+use crate::ssh::{Session, Target};
+
+/// Clocks further apart than this make ages and backoffs wrong.
+const SKEW: std::time::Duration = std::time::Duration::from_secs(5);
+/// Less free space than this will not hold the next image.
+const LOW_SPACE: u64 = 2 << 30;
+
+/// One thing looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    ok: bool,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Check {
+    fn good(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, ok: true, found: found.into(), fix: None }
+    }
+
+    fn bad(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, ok: false, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Doctor) -> Result<u8, Failure> {
+    let fleet = context::fleet(arguments)?;
+    let host = fleet.host(options.host.as_str())?;
+    let (checks, code) = examine(host).await;
+    if options.json {
+        ui.json(&serde_json::json!({ "host": host.name, "ok": code == exit::DONE, "checks": checks }));
+    } else {
+        for check in &checks {
+            ui.out(&format!("{} {:<10} {}", if check.ok { "ok  " } else { "FAIL" }, check.check, check.found));
+            if let Some(fix) = &check.fix {
+                ui.out(&format!("                {fix}"));
+            }
+        }
+    }
+    Ok(code)
+}
+
+async fn examine(host: &Host) -> (Vec<Check>, u8) {
+    let mut checks = Vec::new();
+    let target = match Target::resolve(host).await {
+        Ok(target) => target,
+        Err(error) => {
+            checks.push(broken("address", &error, error.hint()));
+            return (checks, exit::UNREACHABLE);
+        }
+    };
+    checks.push(Check::good("address", format!("{}@{}", target.user, target.endpoint())));
+    let session = match Session::connect(&target).await {
+        Ok(session) => session,
+        Err(error) => {
+            checks.push(broken("ssh", &error, error.hint()));
+            return (checks, exit::UNREACHABLE);
+        }
+    };
+    checks.push(Check::good("ssh", "connected; the host's key is in known_hosts"));
+    let engine = match Engine::over_ssh(&session).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            checks.push(broken("docker", &error, error.hint()));
+            return (checks, exit::FAILED);
+        }
+    };
+    checks.push(transport(&engine));
+    engine_checks(&engine, &mut checks).await;
+    checks.push(probes(&session).await);
+    tools(&session, &engine, &mut checks).await;
+    checks.push(lock(&session).await);
+    let code = if checks.iter().all(|check| check.ok) { exit::DONE } else { exit::FAILED };
+    (checks, code)
+}
+
+fn broken(check: &'static str, error: &dyn std::error::Error, hint: Option<String>) -> Check {
+    let mut found = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        found = format!("{found}: {cause}");
+        source = cause.source();
+    }
+    Check { check, ok: false, found: printable(&found, 500), fix: hint }
+}
+
+fn transport(engine: &Engine) -> Check {
+    match engine.transport() {
+        Transport::DialStdio { .. } => Check::good(
+            "transport",
+            format!("{}; slower, and limited by sshd's MaxSessions. Allow AllowStreamLocalForwarding for the fast way", engine.transport()),
+        ),
+        transport => Check::good("transport", transport.to_string()),
+    }
+}
+
+async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
+    let version = engine.version();
+    let takes = if version.takes_zstd() { "takes zstd itself" } else { "needs `zstd -d` on the host" };
+    checks.push(Check::good(
+        "engine",
+        format!("{} (API {}, {}/{}), {takes}", version.engine, version.api, version.os, version.arch),
+    ));
+    match engine.info().await {
+        Ok(info) => {
+            checks.push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root_dir)));
+            let now = crate::clock::now();
+            if let Some(theirs) = info.system_time {
+                let skew = now.since(theirs).max(theirs.since(now));
+                let found = format!("{} apart from this machine's", duration::brief(skew));
+                checks.push(if skew > SKEW {
+                    Check::bad("clock", found, "run an NTP client on both, for instance systemd-timesyncd")
+                } else {
+                    Check::good("clock", found)
+                });
+            }
+        }
+        Err(error) => checks.push(broken("engine", &error, error.hint())),
+    }
+}
+
+/// Health probes go through TCP forwarding. Connecting to sshd itself shows whether it is allowed.
+async fn probes(session: &Session) -> Check {
+    match session.open_tcp("127.0.0.1", 22).await {
+        Err(error) if error.is_prohibited() => Check::bad(
+            "probes",
+            "the server forbids TCP forwarding, so http and tcp health checks cannot be asked",
+            "set `AllowTcpForwarding yes` for this user, or use docker, command or stays_up health checks",
+        ),
+        _ => Check::good("probes", "http and tcp health checks can be asked through the connection"),
+    }
+}
+
+const TOOLS: &str = r#"for t in flock timeout head dd sed zstd docker; do command -v "$t" >/dev/null 2>&1 && echo "have $t"; done
+df -Pk "$(docker info -f '{{.DockerRootDir}}' 2>/dev/null || echo /var/lib/docker)" 2>/dev/null | awk 'NR==2 {print "free " $4}'"#;
+
+async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
+    let output = match session.run(TOOLS, b"").await {
+        Ok(output) => output,
+        Err(error) => return checks.push(broken("tools", &error, error.hint())),
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let have = |tool: &str| text.lines().any(|line| line == format!("have {tool}"));
+    let missing: Vec<_> = ["flock", "timeout", "head", "dd", "sed"].into_iter().filter(|tool| !have(tool)).collect();
+    checks.push(if missing.is_empty() {
+        Check::good("tools", "everything that the deploy lock needs is there")
+    } else {
+        Check::bad("tools", format!("missing: {}", missing.join(", ")), "install util-linux and coreutils")
+    });
+    if !engine.version().takes_zstd() && !(have("zstd") && have("docker")) {
+        checks.push(Check::bad("transfer", "no zstd there, so images are sent as gzip: larger and slower", "install zstd"));
+    }
+    let free = text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());
+    if let Some(free) = free.map(|kibibytes| kibibytes.saturating_mul(1024)) {
+        let found = format!("{} free where images are kept", super::steps::bytes(free));
+        checks.push(if free < LOW_SPACE {
+            Check::bad("disk", found, "remove what is not needed, for instance with `docker image prune`")
+        } else {
+            Check::good("disk", found)
+        });
+    }
+}
+
+async fn lock(session: &Session) -> Check {
+    match Lock::holder(session).await {
+        Ok(None) => Check::good("lock", "free"),
+        Ok(Some(holder)) => Check::good("lock", format!("held by {holder}")),
+        Err(error) => broken("lock", &error, error.hint()),
+    }
+}

@@ -1,0 +1,68 @@
+//! `arcane logs`: one stream from every host an app runs on, in the order of Docker's stamps within each container.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::context;
+use super::rollback::hosts_of;
+use crate::cli::args::{Arguments, Logs};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::{Tag, Ui};
+use crate::deploy::remote::Pool;
+use crate::fleet::text::printable;
+use crate::fleet::{Fact, Observation, Role};
+use crate::watch::{Options, Watcher};
+
+/// How much of a line is shown in a terminal; `--json` carries all of it.
+const LINE: usize = 16 * 1024;
+
+pub(super) async fn run(
+    ui: &Ui,
+    arguments: &Arguments,
+    options: &Logs,
+    cancel: &CancellationToken,
+) -> Result<u8, Failure> {
+    let app = context::app_name(ui, arguments, options.app.as_ref())?;
+    let fleet = context::fleet(arguments)?;
+    let hosts = hosts_of(&fleet, options.to.as_deref(), &app).await?;
+    let several = hosts.len() > 1;
+    let watch = Options::logs_of(app, options.tail, options.follow);
+    let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
+    while let Some(observation) = observations.recv().await {
+        show(ui, options, several, &observation);
+    }
+    watcher.join().await;
+    Ok(if cancel.is_cancelled() && !options.follow { exit::INTERRUPTED } else { exit::DONE })
+}
+
+fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
+    let Some(subject) = &observation.subject else {
+        if let Fact::HostUnreachable { reason } = &observation.fact {
+            ui.tagged(Tag::Warning, &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)));
+        }
+        return;
+    };
+    match &observation.fact {
+        Fact::Line { stream, text } if options.json => ui.json(&json!({
+            "at": observation.at, "host": observation.host, "app": subject.app, "release": subject.release,
+            "container": subject.container.short(), "stream": stream, "line": text,
+        })),
+        Fact::Line { text, .. } => {
+            let mut line = String::new();
+            if options.timestamps {
+                line.push_str(&format!("{} ", observation.at));
+            }
+            if several {
+                line.push_str(&format!("{} ", observation.host));
+            }
+            if subject.role == Role::Candidate {
+                line.push_str("(being tried) ");
+            }
+            line.push_str(&printable(text, LINE));
+            ui.out(&line);
+        }
+        Fact::Gap { reason } => ui.tagged(Tag::Warning, &format!("lines are missing here: {}", printable(reason, LINE))),
+        _ => {}
+    }
+}

@@ -1,0 +1,93 @@
+//! Commands that talk to servers. One runtime, one cancellation token: the first Ctrl-C asks everything to stop
+//! cleanly, the second one ends the process.
+
+mod context;
+mod doctor;
+mod exec;
+mod incidents;
+mod logs;
+mod push;
+mod releases;
+mod rollback;
+mod rules;
+mod status;
+mod steps;
+mod supervise;
+mod unlock;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Arguments, Command};
+use super::exit;
+use super::failure::Failure;
+use super::ui::Ui;
+
+/// Runs a command to its end.
+pub(super) fn run(ui: &Ui, arguments: &Arguments, command: &Command) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::BUG, format!("cannot start the async runtime: {error}")))?;
+    let cancel = CancellationToken::new();
+    let result = runtime.block_on(async {
+        tokio::spawn(watch_signals(cancel.clone()));
+        dispatch(ui, arguments, command, &cancel).await
+    });
+    // Whatever still runs on other threads (a compressor, a database call) must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}
+
+async fn dispatch(
+    ui: &Ui,
+    arguments: &Arguments,
+    command: &Command,
+    cancel: &CancellationToken,
+) -> Result<u8, Failure> {
+    match command {
+        Command::Push(options) => push::run(ui, arguments, options, cancel).await,
+        Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
+        Command::Releases(options) => releases::run(ui, arguments, options).await,
+        Command::Status(options) => status::run(ui, arguments, options).await,
+        Command::Logs(options) => logs::run(ui, arguments, options, cancel).await,
+        Command::Exec(options) => exec::run(arguments, options).await,
+        Command::Unlock(options) => unlock::run(ui, arguments, options).await,
+        Command::Doctor(options) => doctor::run(ui, arguments, options).await,
+        Command::Watch(options) => supervise::watch(ui, arguments, options, cancel).await,
+        Command::Heal(options) => supervise::heal(ui, arguments, options, cancel).await,
+        Command::Incidents(options) => incidents::list(ui, options),
+        Command::Approve(options) => incidents::approve(ui, arguments, options, cancel).await,
+        Command::Dismiss(options) => incidents::dismiss(ui, options),
+        Command::Freeze(options) => incidents::freeze(ui, options),
+        Command::Thaw(options) => incidents::thaw(ui, options),
+        Command::Rules(command) => rules::run(ui, command),
+        Command::Config(_) | Command::Completions { .. } | Command::Man => {
+            Err(Failure::new(exit::BUG, "this command needs no server and was dispatched as if it did"))
+        }
+    }
+}
+
+/// Turns the first Ctrl-C or SIGTERM into a cancellation. The second one ends the process at once; the deploy lock is
+/// then freed by the host, and the next push repairs what is left.
+async fn watch_signals(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if cancel.is_cancelled() {
+            abort();
+        }
+        cancel.cancel();
+    }
+}
+
+#[expect(clippy::exit, reason = "the operator asked twice")]
+fn abort() {
+    std::process::exit(i32::from(exit::INTERRUPTED))
+}

@@ -1,0 +1,113 @@
+//! `arcane rules`, and loading of rules for the commands that need them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::args::{RuleFiles, Rules};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::{Ui, table};
+use crate::fleet::text::plural;
+use crate::rules::RuleSet;
+
+/// A rule file larger than this is not one.
+const LIMIT: u64 = 1 << 20;
+
+pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
+    match command {
+        Rules::Lint(files) => lint(ui, files),
+        Rules::Test(files) => test(ui, files),
+        Rules::List(files) => list(ui, files),
+    }
+}
+
+/// The built-in rules and those of further files and directories.
+pub(super) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
+    let mut sources = RuleSet::builtin_sources();
+    sources.extend(read(paths)?);
+    RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
+}
+
+/// The rules that a `rules` command is about: those named, or the built-in ones.
+fn named(files: &RuleFiles) -> Result<RuleSet, Failure> {
+    let sources = if files.paths.is_empty() { RuleSet::builtin_sources() } else { read(&files.paths)? };
+    RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut files: Vec<_> = std::fs::read_dir(path)
+                .map_err(|error| unreadable(path, &error))?
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
+                .collect();
+            files.sort();
+            if files.is_empty() {
+                return Err(Failure::new(exit::USAGE, format!("{} holds no .toml file", path.display())));
+            }
+            for file in files {
+                sources.push(read_one(&file)?);
+            }
+        } else {
+            sources.push(read_one(path)?);
+        }
+    }
+    Ok(sources)
+}
+
+fn read_one(path: &Path) -> Result<(String, String), Failure> {
+    let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    if size > LIMIT {
+        return Err(Failure::new(exit::USAGE, format!("{} has {size} bytes, {LIMIT} are allowed", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok((path.display().to_string(), text))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(exit::USAGE, format!("cannot read rules from {}: {error}", path.display()))
+}
+
+fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
+    let rules = named(files)?;
+    let problems = rules.lint();
+    if files.json {
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        ui.json(&json!({ "rules": rules.rules().len(), "problems": texts }));
+    } else {
+        for problem in &problems {
+            ui.out(&problem.to_string());
+        }
+        ui.out(&format!("{}, {}", plural(rules.rules().len(), "rule"), plural(problems.len(), "problem")));
+    }
+    Ok(if problems.is_empty() { exit::DONE } else { exit::FAILED })
+}
+
+fn test(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
+    let report = named(files)?.test();
+    if files.json {
+        ui.json(&json!({ "passed": report.passed(), "failed": report.failed() }));
+    } else {
+        ui.out(&report.to_string());
+    }
+    Ok(if report.failed() == 0 { exit::DONE } else { exit::FAILED })
+}
+
+fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
+    let rules = named(files)?;
+    let row = |rule: &crate::rules::Rule| {
+        let ladder: Vec<_> = rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
+        vec![rule.name().to_owned(), rule.class().to_string(), ladder.join(", then ")]
+    };
+    let rows: Vec<_> = rules.rules().iter().map(row).collect();
+    if files.json {
+        let list: Vec<_> = rows.iter().map(|row| json!({ "rule": row[0], "class": row[1], "ladder": row[2] })).collect();
+        ui.json(&list);
+    } else {
+        ui.out(&table(&["RULE", "CLASS", "LADDER"], &rows));
+    }
+    Ok(exit::DONE)
+}

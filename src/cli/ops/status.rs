@@ -1,0 +1,180 @@
+//! `arcane status`.
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::context;
+use crate::cli::args::{Arguments, Status};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::{Tag, Ui, table};
+use crate::deploy::lock::Lock;
+use crate::deploy::remote::Deployed;
+use crate::deploy::situation::Interruption;
+use crate::deploy::{Error, Remote};
+use crate::docker::Container;
+use crate::fleet::{AppName, HealthState, Host, HostName, ReleaseId, Timestamp, duration};
+
+#[derive(Debug, Serialize)]
+struct Report {
+    hosts: Vec<HostReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct HostReport {
+    name: HostName,
+    reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_by: Option<String>,
+    apps: Vec<AppReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct AppReport {
+    app: AppName,
+    release: Option<ReleaseId>,
+    image: Option<String>,
+    state: String,
+    health: String,
+    strategy: Option<String>,
+    slot: Option<String>,
+    since: Option<Timestamp>,
+    restarts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Result<u8, Failure> {
+    let fleet = context::fleet(arguments)?;
+    let hosts = context::hosts(&fleet, options.to.as_deref())?;
+    let mut failures = Vec::new();
+    let mut report = Report { hosts: Vec::new() };
+    for (host, looked) in join_all(hosts.iter().map(async |host| (host, look(host).await))).await {
+        report.hosts.push(looked.unwrap_or_else(|error| {
+            let failure = Failure::from(error);
+            let report = HostReport {
+                name: host.name.clone(),
+                reachable: false,
+                error: Some(failure.line()),
+                locked_by: None,
+                apps: Vec::new(),
+            };
+            failures.push(failure);
+            report
+        }));
+    }
+    if options.json {
+        ui.json(&report);
+    } else {
+        show(ui, &report);
+    }
+    for failure in &failures {
+        failure.render(ui, false);
+    }
+    Ok(context::exit_code(&failures, hosts.len()))
+}
+
+async fn look(host: &Host) -> Result<HostReport, Error> {
+    let remote = Remote::connect(host).await?;
+    let (apps, holder) = tokio::join!(remote.apps(), Lock::holder(&remote.session));
+    let holder = holder?;
+    let apps = apps?.into_iter().map(|(app, deployed)| app_report(app, &deployed, host, holder.is_some())).collect();
+    Ok(HostReport {
+        name: host.name.clone(),
+        reachable: true,
+        error: None,
+        locked_by: holder.map(|holder| holder.to_string()),
+        apps,
+    })
+}
+
+fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> AppReport {
+    let live = deployed.situation.live.as_ref();
+    let interruption = deployed.situation.interruption().filter(|_| !locked);
+    let next = interruption.map(|interruption| match interruption {
+        Interruption::DuringSwitch => format!("arcane rollback {app} --to {}", host.name),
+        Interruption::BeforeSwitch | Interruption::FirstRelease => format!("arcane push {app} --to {}", host.name),
+    });
+    AppReport {
+        release: live.map(|live| live.record.release.clone()),
+        image: live.map(|live| live.record.image.clone()),
+        state: deployed.live.as_ref().map_or("missing", state).to_owned(),
+        health: deployed.live.as_ref().map_or("-", health).to_owned(),
+        strategy: live.map(|live| live.record.app.strategy.to_string()),
+        slot: None,
+        since: live.and_then(|live| if live.running { live.started_at } else { live.finished_at }),
+        restarts: deployed.live.as_ref().map_or(0, |container| container.restart_count),
+        interrupted: interruption.map(|interruption| interruption_text(interruption).to_owned()),
+        next,
+        app,
+    }
+}
+
+fn state(container: &Container) -> &'static str {
+    let state = &container.state;
+    match () {
+        () if state.paused => "paused",
+        () if state.restarting => "restarting",
+        () if state.running => "running",
+        () => "stopped",
+    }
+}
+
+fn health(container: &Container) -> &'static str {
+    match container.health.state {
+        HealthState::None => "-",
+        HealthState::Starting => "starting",
+        HealthState::Healthy => "healthy",
+        HealthState::Unhealthy => "unhealthy",
+    }
+}
+
+/// What an interrupted change left, in words.
+pub(super) const fn interruption_text(interruption: Interruption) -> &'static str {
+    match interruption {
+        Interruption::BeforeSwitch => "a change was interrupted before it touched the live release",
+        Interruption::DuringSwitch => "a change was interrupted half-way; the release before is stopped, ready to come back",
+        Interruption::FirstRelease => "the first push was interrupted; nothing is live",
+    }
+}
+
+fn show(ui: &Ui, report: &Report) {
+    let now = crate::clock::now();
+    let mut rows = Vec::new();
+    for host in &report.hosts {
+        if !host.reachable {
+            rows.push(vec![host.name.to_string(), "unreachable".to_owned()]);
+        } else if host.apps.is_empty() {
+            rows.push(vec![host.name.to_string(), "-".to_owned(), String::new(), "no apps".to_owned()]);
+        }
+        for app in &host.apps {
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+            rows.push(vec![
+                host.name.to_string(),
+                app.app.to_string(),
+                app.release.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                app.state.clone(),
+                app.health.clone(),
+                app.since.map_or_else(|| "-".to_owned(), |since| duration::brief(now.since(since))),
+                app.restarts.to_string(),
+                text(&app.image),
+            ]);
+        }
+    }
+    ui.out(&table(&["HOST", "APP", "RELEASE", "STATE", "HEALTH", "SINCE", "RESTARTS", "IMAGE"], &rows));
+    for host in &report.hosts {
+        if let Some(holder) = &host.locked_by {
+            ui.note(&format!("{} is locked by {holder}", host.name));
+        }
+        for app in &host.apps {
+            if let (Some(interrupted), Some(next)) = (&app.interrupted, &app.next) {
+                ui.tagged(Tag::Warning, &format!("{} on {}: {interrupted}", app.app, host.name));
+                ui.tagged(Tag::Hint, &format!("`{next}`"));
+            }
+        }
+    }
+}

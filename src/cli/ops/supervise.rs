@@ -1,0 +1,190 @@
+//! `arcane watch` and `arcane heal`: the same eyes; the ceiling on what may be done differs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{context, rules};
+use crate::cli::args::{Arguments, Heal, Watch};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::deploy::remote::Pool;
+use crate::fleet::text::{plural, printable};
+use crate::fleet::{Evidence, Fact, Host, IncidentId, Mode, Observation};
+use crate::heal::{Announcement, Settings, Shell, Supervisor, Told, Until};
+use crate::journal::Journal;
+use crate::rules::Engine;
+use crate::watch::{Options, Watcher};
+
+/// `--once` ends when nothing new was found for this long.
+const QUIET: Duration = Duration::from_secs(15);
+
+pub(super) async fn watch(
+    ui: &Ui,
+    arguments: &Arguments,
+    options: &Watch,
+    cancel: &CancellationToken,
+) -> Result<u8, Failure> {
+    let until = Until { duration: options.duration, ..Until::default() };
+    supervise(ui, arguments, options, Mode::Suggest, until, cancel).await
+}
+
+pub(super) async fn heal(
+    ui: &Ui,
+    arguments: &Arguments,
+    options: &Heal,
+    cancel: &CancellationToken,
+) -> Result<u8, Failure> {
+    let ceiling = if options.auto { Mode::Auto } else { Mode::Approve };
+    let quiet = options.once.then_some(QUIET);
+    let until = Until { duration: options.watch.duration, quiet, incident: None };
+    supervise(ui, arguments, &options.watch, ceiling, until, cancel).await
+}
+
+async fn supervise(
+    ui: &Ui,
+    arguments: &Arguments,
+    options: &Watch,
+    ceiling: Mode,
+    until: Until,
+    cancel: &CancellationToken,
+) -> Result<u8, Failure> {
+    let fleet = context::fleet(arguments)?;
+    let hosts = context::hosts(&fleet, options.to.as_deref())?;
+    let rules = rules::load(&options.rules)?;
+    let what = match ceiling {
+        Mode::Auto => "healing unattended, within each app's policy",
+        Mode::Approve => "healing what is approved with `arcane approve ID`",
+        _ => "watching; nothing will be changed",
+    };
+    ui.note(&format!("{}: {what}. {} loaded.", plural(hosts.len(), "host"), plural(rules.rules().len(), "rule")));
+    let show = |told: Told| show(ui, options.json, &told);
+    let supervisor = run(&hosts, Engine::new(Arc::new(rules)), ceiling, until, &show, cancel).await?;
+    if cancel.is_cancelled() && until.duration.is_none() {
+        ui.note("stopped; nothing is left running");
+    }
+    let open = supervisor.incidents().filter(|incident| !incident.state.is_over()).count();
+    Ok(if until.quiet.is_some() && open > 0 { exit::FOUND } else { exit::DONE })
+}
+
+/// Runs a supervisor over some hosts until it is told to stop.
+pub(super) async fn run(
+    hosts: &[Host],
+    engine: Engine,
+    ceiling: Mode,
+    until: Until,
+    tell: &(dyn Fn(Told) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<Supervisor, Failure> {
+    let journal = open_journal()?;
+    let pool = Pool::default();
+    // The watcher outlives the shell by a moment: an action in flight is waited for.
+    let watching = CancellationToken::new();
+    let (watcher, observations) = Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+    let shell = Shell {
+        supervisor: Supervisor::new(Settings::new(ceiling, seed())),
+        engine,
+        journal: Arc::new(Mutex::new(journal)),
+        hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
+        pool,
+        by: context::who(),
+        ceiling,
+        until,
+    };
+    let ended = shell.run(observations, tell, cancel).await;
+    watching.cancel();
+    watcher.join().await;
+    ended.map_err(|error| Failure::from_error(exit::FAILED, &error))
+}
+
+fn seed() -> u64 {
+    crate::clock::now().as_nanos().unsigned_abs()
+}
+
+/// The journal of this machine.
+pub(super) fn open_journal() -> Result<Journal, Failure> {
+    let failed = |error: crate::journal::Error| {
+        let hint = error.hint();
+        let failure = Failure::from_error(exit::FAILED, &error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    };
+    Journal::open(&Journal::default_path().map_err(failed)?).map_err(failed)
+}
+
+/// How much of a log line is shown with an incident.
+const LINE: usize = 200;
+
+fn show(ui: &Ui, json: bool, told: &Told) {
+    match told {
+        Told::Seen(observation) => {
+            if let Some(line) = notable(observation) {
+                if json {
+                    ui.json(observation);
+                } else {
+                    ui.out(&line);
+                }
+            }
+        }
+        Told::Signal(signal) => {
+            if json {
+                ui.json(&serde_json::json!({ "event": "signal", "signal": signal }));
+            }
+        }
+        Told::Announced(announcement) => {
+            if json {
+                ui.json(announcement);
+            } else {
+                announced(ui, announcement);
+            }
+        }
+    }
+}
+
+fn announced(ui: &Ui, announcement: &Announcement) {
+    let now = crate::clock::now().clock_time();
+    ui.out(&format!("{now}  {announcement}"));
+    for Evidence { at, text } in announcement.evidence() {
+        ui.out(&format!("              {}  {}", at.clock_time(), printable(text, LINE)));
+    }
+}
+
+/// State changes that a person following along wants to see; log lines are for `arcane logs`.
+fn notable(observation: &Observation) -> Option<String> {
+    let what = match &observation.fact {
+        Fact::Died { exit_code } => format!("exited with code {exit_code}"),
+        Fact::OutOfMemory => "ran out of memory".to_owned(),
+        Fact::Started => "started".to_owned(),
+        Fact::Health { state } => format!("health is {state:?}").to_lowercase(),
+        Fact::Gap { reason } => format!("gap in its log: {}", printable(reason, LINE)),
+        Fact::HostUnreachable { reason } => format!("unreachable: {}", printable(reason, LINE)),
+        Fact::HostReachable => "reachable".to_owned(),
+        _ => return None,
+    };
+    let subject = observation.subject.as_ref().map_or_else(String::new, |subject| {
+        format!(" {} {}", subject.app, subject.release)
+    });
+    Some(format!("{}  {}{subject} {what}", observation.at.clock_time(), observation.host))
+}
+
+/// Runs a supervisor for one incident: for `arcane approve` when no supervisor is running.
+pub(super) async fn run_for(
+    ui: &Ui,
+    host: &Host,
+    incident: IncidentId,
+    cancel: &CancellationToken,
+) -> Result<Supervisor, Failure> {
+    let until = Until { incident: Some(incident), ..Until::default() };
+    let show = |told: Told| {
+        if let Told::Announced(announcement) = &told {
+            announced(ui, announcement);
+        }
+    };
+    let engine = Engine::new(Arc::new(rules::load(&[])?));
+    run(std::slice::from_ref(host), engine, Mode::Approve, until, &show, cancel).await
+}

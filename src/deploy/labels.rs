@@ -1,0 +1,193 @@
+//! The record of a release, kept in the labels of its container: whoever can reach the host can see what runs, who
+//! put it there, and bring it back, without any file of ours.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::fleet::{App, AppName, ReleaseId, SpecDigest, Timestamp};
+
+/// Marks a container as ours, and says of which app.
+pub const APP: &str = "arcane.app";
+const RELEASE: &str = "arcane.release";
+const SPEC: &str = "arcane.spec";
+const SETTINGS: &str = "arcane.settings";
+const IMAGE: &str = "arcane.image";
+const BY: &str = "arcane.by";
+const AT: &str = "arcane.at";
+const STRATEGY: &str = "arcane.strategy";
+const ENVIRONMENT: &str = "arcane.environment";
+
+/// What a container's labels say of its release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which release.
+    pub release: ReleaseId,
+    /// Digest of image and settings.
+    pub spec: SpecDigest,
+    /// The app as it was declared for this release.
+    pub app: App,
+    /// The image as the app's owner calls it.
+    pub image: String,
+    /// Who pushed it, as `user@machine`.
+    pub by: String,
+    /// When it was pushed, by the pusher's clock.
+    pub at: Timestamp,
+    /// The environment it was pushed for, if any was named.
+    pub environment: Option<String>,
+}
+
+/// Labels that claim to be ours but cannot be understood: made by a newer version, or by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("label {label} {problem}")]
+pub struct LabelError {
+    /// Which label.
+    pub label: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Record {
+    /// As labels for a container.
+    #[must_use]
+    pub fn to_labels(&self) -> BTreeMap<String, String> {
+        let settings = serde_json::to_string(&self.app).unwrap_or_default();
+        let mut labels = BTreeMap::from(
+            [
+                (APP, self.app.name.to_string()),
+                (RELEASE, self.release.to_string()),
+                (SPEC, self.spec.0.clone()),
+                (SETTINGS, settings),
+                (IMAGE, self.image.clone()),
+                (BY, self.by.clone()),
+                (AT, self.at.to_string()),
+                (STRATEGY, self.app.strategy.to_string()),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
+        );
+        if let Some(environment) = &self.environment {
+            labels.insert(ENVIRONMENT.to_owned(), environment.clone());
+        }
+        labels
+    }
+
+    /// Reads a container's labels.
+    ///
+    /// # Errors
+    /// When one is missing or malformed. Labels are written by whoever may use the engine, so nothing is assumed.
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Self, LabelError> {
+        let get = |label: &'static str| {
+            labels.get(label).ok_or(LabelError {
+                label,
+                problem: "is missing".to_owned(),
+            })
+        };
+        let malformed = |label: &'static str| {
+            move |error: &dyn std::error::Error| LabelError {
+                label,
+                problem: format!("cannot be read: {error}"),
+            }
+        };
+        let name = AppName::parse(get(APP)?).map_err(|error| malformed(APP)(&error))?;
+        let app: App = serde_json::from_str(get(SETTINGS)?).map_err(|error| malformed(SETTINGS)(&error))?;
+        if app.name != name {
+            return Err(LabelError {
+                label: SETTINGS,
+                problem: "is of another app".to_owned(),
+            });
+        }
+        Ok(Self {
+            release: ReleaseId::parse(get(RELEASE)?).map_err(|error| malformed(RELEASE)(&error))?,
+            spec: SpecDigest(get(SPEC)?.clone()),
+            app,
+            image: get(IMAGE)?.clone(),
+            by: get(BY)?.clone(),
+            at: Timestamp::parse(get(AT)?).map_err(|error| malformed(AT)(&error))?,
+            environment: labels.get(ENVIRONMENT).cloned(),
+        })
+    }
+}
+
+/// The digest of everything that makes one release differ from another: the image's content and the app's settings.
+/// Where the image was built and where the app goes do not count.
+#[must_use]
+pub fn spec_digest(app: &App, image_id: &str) -> SpecDigest {
+    let mut settings = serde_json::to_value(app).unwrap_or(Value::Null);
+    if let Some(fields) = settings.as_object_mut() {
+        fields.remove("source");
+        fields.remove("to");
+    }
+    // serde_json's maps are ordered by key, so equal settings give equal bytes.
+    let digest = Sha256::new()
+        .chain_update(image_id)
+        .chain_update([0])
+        .chain_update(settings.to_string());
+    SpecDigest(
+        digest
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::sample::app;
+
+    fn record() -> Record {
+        let app = app("shop");
+        Record {
+            release: ReleaseId::parse("20261125-184203-3f2c").unwrap(),
+            spec: spec_digest(&app, "sha256:1"),
+            app,
+            image: "shop:1.4".to_owned(),
+            by: "ada@laptop".to_owned(),
+            at: Timestamp::from_seconds(1_000),
+            environment: Some("staging".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_record_survives_its_labels() {
+        let labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
+        assert_eq!(Record::from_labels(&labels), Ok(record()));
+    }
+
+    #[test]
+    fn labels_made_by_hand_are_refused_by_name() {
+        for (label, value) in [
+            (RELEASE, "latest"),
+            (SETTINGS, "{}"),
+            (AT, "noon"),
+            (APP, "a'b"),
+            (APP, "other"),
+        ] {
+            let mut labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
+            labels.insert(label.to_owned(), value.to_owned());
+            let error = Record::from_labels(&labels).unwrap_err();
+            assert!(error.label == label || value == "other", "{error}");
+        }
+        assert_eq!(
+            Record::from_labels(&BTreeMap::new()).unwrap_err().to_string(),
+            "label arcane.app is missing"
+        );
+    }
+
+    #[test]
+    fn the_digest_ignores_where_and_notices_what() {
+        let base = app("shop");
+        let mut elsewhere = base.clone();
+        elsewhere.source = crate::fleet::Source::Build("/elsewhere".into());
+        assert_eq!(
+            spec_digest(&base, "sha256:1"),
+            spec_digest(&elsewhere, "sha256:1")
+        );
+        let mut other = base.clone();
+        other.memory = Some(crate::fleet::MemoryLimit(64 << 20));
+        assert_ne!(spec_digest(&base, "sha256:1"), spec_digest(&other, "sha256:1"));
+        assert_ne!(spec_digest(&base, "sha256:1"), spec_digest(&base, "sha256:2"));
+    }
+}

@@ -1,0 +1,318 @@
+//! The deploy lock: one change at a time on a host, whoever makes it and from wherever.
+//!
+//! It is held, not written. A process on the host keeps `flock` on `/var/lock/arcane.deploy` while our SSH channel is
+//! open and we keep writing to it: when arcane dies, the channel closes and the kernel frees the lock; when the line
+//! dies silently, the holder gives up after 20 s without a sign of life. The file's content only says who it is.
+//! A fencing number goes up with each holder; [`Lock::check`] asks the holder for it before every change, so that an
+//! arcane that slept through the loss of its lock changes nothing any more.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::error::Error;
+use crate::fleet::{HostName, Timestamp};
+use crate::ssh::{Exec, Session};
+
+const HOLD: &str = include_str!("lock.sh");
+const EVICT: &str = include_str!("unlock.sh");
+/// Must be well below the 20 s after which the holder gives up.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Who holds the lock, for the eyes of whoever waits for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// `user@machine`.
+    pub who: String,
+    /// What for: `push shop 20261125-184203-3f2c`.
+    pub doing: String,
+    /// Since when, by the owner's clock.
+    pub since: Timestamp,
+    /// The process on the owner's machine.
+    pub pid: u32,
+}
+
+/// A holder as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The fencing number.
+    pub number: u64,
+    /// Who it says it is; `None` when the file cannot be understood.
+    pub owner: Option<Owner>,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.owner {
+            Some(owner) => {
+                let printable = |text: &str| crate::fleet::text::printable(text, 100);
+                write!(
+                    f,
+                    "{} ({}, since {})",
+                    printable(&owner.who),
+                    printable(&owner.doing),
+                    owner.since
+                )
+            }
+            None => f.write_str("somebody who left no name"),
+        }
+    }
+}
+
+/// The held lock. Dropping it frees it, as does the death of this process.
+#[derive(Debug)]
+pub struct Lock {
+    number: u64,
+    requests: mpsc::Sender<Request>,
+    keeper: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Check(oneshot::Sender<bool>),
+    Release(oneshot::Sender<()>),
+}
+
+impl Lock {
+    /// Takes the lock. When somebody else has it, waits up to `wait` for it, telling `on_wait` once who has it.
+    ///
+    /// # Errors
+    /// [`Error::LockHeld`] with the holder when it stays held; others when the host cannot keep a lock.
+    pub async fn acquire(
+        session: &Session,
+        owner: &Owner,
+        wait: Duration,
+        on_wait: &(dyn Fn(&Holder) + Sync),
+    ) -> Result<Self, Error> {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut told = false;
+        loop {
+            match Self::attempt(session, owner).await? {
+                Attempt::Locked(lock) => return Ok(lock),
+                Attempt::Held(holder) => {
+                    if tokio::time::Instant::now() + RETRY > deadline {
+                        return Err(Error::LockHeld {
+                            host: session.host().clone(),
+                            holder,
+                        });
+                    }
+                    if !told {
+                        on_wait(&holder);
+                        told = true;
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(session: &Session, owner: &Owner) -> Result<Attempt, Error> {
+        let mut exec = session.exec(HOLD).await?;
+        let line = serde_json::to_string(owner).unwrap_or_default();
+        let fail = |why: &str| Error::Lock {
+            host: session.host().clone(),
+            why: why.to_owned(),
+        };
+        exec.stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .map_err(|error| fail(&error.to_string()))?;
+        exec.stdin
+            .flush()
+            .await
+            .map_err(|error| fail(&error.to_string()))?;
+        let answer = tokio::time::timeout(ANSWER, read_line(&mut exec))
+            .await
+            .map_err(|_| fail("no answer in 10 s"))?;
+        match answer.as_deref().map(str::trim_end) {
+            Some("held") => {
+                let mut rest = String::new();
+                let mut limited = (&mut exec.stdout).take(8 * 1024);
+                let _ = tokio::time::timeout(ANSWER, limited.read_to_string(&mut rest)).await;
+                Ok(Attempt::Held(parse_holder(&rest)))
+            }
+            Some(locked) if locked.starts_with("locked ") => {
+                let number = locked["locked ".len()..]
+                    .parse()
+                    .map_err(|_| fail("malformed answer"))?;
+                let (requests, inbox) = mpsc::channel(4);
+                let keeper = tokio::spawn(keep(exec, number, inbox));
+                Ok(Attempt::Locked(Self {
+                    number,
+                    requests,
+                    keeper,
+                }))
+            }
+            Some("unsafe") => Err(fail(
+                "/var/lock/arcane.deploy is not a plain file; look who made it, and remove it",
+            )),
+            Some("unwritable") => Err(fail("cannot write /var/lock/arcane.deploy")),
+            Some("noflock") => Err(fail(
+                "the host has no working `flock` command (package util-linux)",
+            )),
+            _ => Err(fail(&format!(
+                "the host's shell did not answer: {}",
+                String::from_utf8_lossy(&exec.stderr())
+            ))),
+        }
+    }
+
+    /// The fencing number.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Makes sure that the lock is still ours. To be called before each change.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`] when the holder is gone or somebody else's.
+    pub async fn check(&self, host: &HostName) -> Result<(), Error> {
+        let lost = || Error::LockLost { host: host.clone() };
+        let (answer, answered) = oneshot::channel();
+        self.requests
+            .send(Request::Check(answer))
+            .await
+            .map_err(|_| lost())?;
+        match tokio::time::timeout(ANSWER, answered).await {
+            Ok(Ok(true)) => Ok(()),
+            _ => Err(lost()),
+        }
+    }
+
+    /// Frees the lock and waits until it is free.
+    pub async fn release(mut self) {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send(Request::Release(answer)).await.is_ok() {
+            let _ = tokio::time::timeout(ANSWER, answered).await;
+        }
+        let _ = tokio::time::timeout(ANSWER, &mut self.keeper).await;
+    }
+
+    /// Who holds the lock on a host, if anybody does.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn holder(session: &Session) -> Result<Option<Holder>, Error> {
+        const PEEK: &str = "f=/var/lock/arcane.deploy; [ -f \"$f\" ] || exit 0; exec 9<\"$f\"; \
+                            flock -n 9 && exit 0; echo held; cat \"$f\"";
+        let output = session.run(PEEK, b"").await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.strip_prefix("held\n").map(parse_holder))
+    }
+
+    /// Ends the process that holds the lock, if it is still `holder`. The push that had it fails at its next check.
+    ///
+    /// # Errors
+    /// When somebody else took the lock meanwhile, or the holder cannot be ended.
+    pub async fn evict(session: &Session, holder: &Holder) -> Result<(), Error> {
+        let output = session
+            .run(EVICT, format!("{}\n", holder.number).as_bytes())
+            .await?;
+        let fail = |why: &str| Error::Lock {
+            host: session.host().clone(),
+            why: why.to_owned(),
+        };
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "free" | "ended" => Ok(()),
+            "changed" => Err(fail(
+                "somebody else took the lock meanwhile; look again with `arcane unlock`",
+            )),
+            _ => Err(fail(
+                "the process that holds it could not be ended; is it another user's?",
+            )),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+enum Attempt {
+    Locked(Lock),
+    Held(Holder),
+}
+
+/// Owns the channel to the holder: answers requests, and gives signs of life in between.
+async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<Request>) {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    loop {
+        let request = tokio::select! {
+            request = inbox.recv() => request,
+            _ = beat.tick() => {
+                if say(&mut exec, b".").await { continue }
+                return;
+            }
+        };
+        match request {
+            Some(Request::Check(answer)) => {
+                let ours = say(&mut exec, b"?").await
+                    && read_line(&mut exec)
+                        .await
+                        .and_then(|line| line.trim().parse().ok())
+                        == Some(number);
+                let _ = answer.send(ours);
+                if !ours {
+                    return;
+                }
+            }
+            Some(Request::Release(answer)) => {
+                let _ = say(&mut exec, b"q").await;
+                let _ = tokio::time::timeout(ANSWER, exec.wait()).await;
+                let _ = answer.send(());
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+async fn say(exec: &mut Exec, byte: &[u8]) -> bool {
+    exec.stdin.write_all(byte).await.is_ok() && exec.stdin.flush().await.is_ok()
+}
+
+/// One short line from the holder. Byte by byte, so that nothing of the next line is swallowed.
+async fn read_line(exec: &mut Exec) -> Option<String> {
+    let mut line = String::new();
+    let mut reader = BufReader::with_capacity(1, &mut exec.stdout).take(256);
+    reader
+        .read_line(&mut line)
+        .await
+        .ok()
+        .filter(|&read| read > 0)
+        .map(|_| line)
+}
+
+/// Reads the lock file: fencing number, the holder's process on the host, who it is.
+fn parse_holder(text: &str) -> Holder {
+    let mut lines = text.lines();
+    let number = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
+    let owner = lines.nth(1).and_then(|line| serde_json::from_str(line).ok());
+    Holder { number, owner }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_read_from_the_file() {
+        let text = "7\n4242\n{\"who\":\"ada@laptop\",\"doing\":\"push shop\",\"since\":\"2026-11-25T18:00:00Z\",\"pid\":9}\n";
+        let holder = parse_holder(text);
+        assert_eq!(holder.number, 7);
+        assert_eq!(
+            holder.to_string(),
+            "ada@laptop (push shop, since 2026-11-25T18:00:00Z)"
+        );
+        assert_eq!(parse_holder("garbage").to_string(), "somebody who left no name");
+        assert_eq!(parse_holder("").number, 0);
+    }
+}

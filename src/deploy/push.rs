@@ -1,0 +1,293 @@
+//! `arcane push`: from an image on this machine to a live release on a host.
+//!
+//! The upload changes nothing that runs and needs no lock. Everything after it happens under the lock, and begins with
+//! undoing what an interrupted change left, so that a push can always simply be typed again.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use super::event::{Done, Event, Outcome, Report, Step, seconds};
+use super::labels::{Record, spec_digest};
+use super::lock::{Holder, Lock, Owner};
+use super::remote::Remote;
+use super::situation::{Situation, new_name};
+use super::switch::{self, Change};
+use super::transfer::{self, Transferred};
+use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use crate::fleet::{App, AppName, ContainerId, HostName, Probe, ReleaseId, Timestamp, Volume};
+
+/// Everything a push needs to know besides the host.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// What to deploy.
+    pub app: &'a App,
+    /// The environment that was named, if one was.
+    pub environment: Option<String>,
+    /// The image, as the local engine has it.
+    pub image: &'a Image,
+    /// The image as its owner calls it.
+    pub image_name: String,
+    /// The id of the release to make.
+    pub release: ReleaseId,
+    /// Who asks: `user@machine`.
+    pub by: String,
+    /// When, by this machine's clock.
+    pub now: Timestamp,
+    /// How long to wait for the lock.
+    pub wait: Duration,
+    /// Make a new release even when nothing differs.
+    pub force: bool,
+}
+
+impl Order<'_> {
+    fn record(&self) -> Record {
+        Record {
+            release: self.release.clone(),
+            spec: spec_digest(self.app, &self.image.id),
+            app: self.app.clone(),
+            image: self.image_name.clone(),
+            by: self.by.clone(),
+            at: self.now,
+            environment: self.environment.clone(),
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            who: self.by.clone(),
+            doing: format!("push {} {}", self.app.name, self.release),
+            since: self.now,
+            pid: std::process::id(),
+        }
+    }
+}
+
+/// Where an app's images are kept on its hosts: a repository of our own, with a tag for each release.
+fn repository(app: &AppName) -> String {
+    format!("arcane/{app}")
+}
+
+/// The reference that keeps a release's image on its host.
+#[must_use]
+pub fn image_tag(app: &AppName, release: &ReleaseId) -> String {
+    format!("{}:{release}", repository(app))
+}
+
+/// Deploys to one host.
+///
+/// # Errors
+/// [`Error::RolledBack`] when the release failed and the one before runs again. In every other case but
+/// [`Error::NotRestored`] nothing that runs was changed.
+pub async fn push(
+    local: &Engine,
+    remote: &Remote,
+    order: &Order<'_>,
+    report: Report<'_>,
+    cancel: &CancellationToken,
+) -> Result<Done, Error> {
+    let begun = Instant::now();
+    let host = remote.name().clone();
+    let step = |step, detail: String| {
+        let (host, app, release) = (host.clone(), order.app.name.clone(), order.release.clone());
+        report(Event::Step {
+            host,
+            app,
+            release,
+            step,
+            detail,
+        });
+    };
+    step(Step::Look, format!("{host} over {}", remote.engine.transport()));
+    let record = order.record();
+    let situation = remote.app(&order.app.name).await?.situation;
+    preflight(remote, order).await?;
+    if let Some(release) = unchanged(&situation, &record, order.force) {
+        return Ok(done(
+            &host,
+            order,
+            release,
+            Transferred::default(),
+            begun,
+            Duration::ZERO,
+            Outcome::Unchanged,
+        ));
+    }
+    step(Step::Transfer, order.image_name.clone());
+    let transferred = tokio::select! {
+        transferred = transfer::ensure(local, remote, order.image, report) => transferred?,
+        () = cancel.cancelled() => {
+            return Err(Error::Interrupted { state: format!("the upload was cut off, {host} runs what it ran") });
+        }
+    };
+    step(Step::Lock, String::new());
+    let owner = order.owner();
+    let waiting = |holder: &Holder| {
+        report(Event::LockWait {
+            host: host.clone(),
+            holder: holder.to_string(),
+        })
+    };
+    let lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting).await?;
+    let change = Change {
+        remote,
+        lock: &lock,
+        owner: &owner,
+        app: order.app,
+        release: &order.release,
+        report,
+        cancel,
+    };
+    let released = release(&change, order, &record).await;
+    lock.release().await;
+    let gap = released?;
+    Ok(done(
+        &host,
+        order,
+        order.release.clone(),
+        transferred,
+        begun,
+        gap,
+        Outcome::Released,
+    ))
+}
+
+async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
+    if change.cancel.is_cancelled() {
+        return Err(Error::Interrupted {
+            state: "nothing that runs was changed".to_owned(),
+        });
+    }
+    let situation = change.settle().await?;
+    let remote = change.remote;
+    let tag = image_tag(&order.app.name, &order.release);
+    remote
+        .engine
+        .tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str())
+        .await?;
+    change.step(Step::Create, new_name(&order.app.name));
+    let candidate = create(remote, record, &tag).await?;
+    let gap = change.switch(&situation, &candidate).await;
+    if gap.is_err() {
+        // The failed container is gone with the boomerang; its image would only lie around.
+        let _ = remote.engine.remove_image(&tag).await;
+    }
+    let gap = gap?;
+    let after = remote.app(&order.app.name).await?.situation;
+    switch::tidy(change, &after.surplus(order.app.keep)).await;
+    Ok(gap)
+}
+
+/// Makes the container of a release under the name of a candidate, without starting it.
+pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Result<ContainerId, Error> {
+    let name = new_name(&record.app.name);
+    let spec = container_spec(record, image);
+    Ok(remote.engine.create_container(&name, &spec).await?)
+}
+
+fn container_spec(record: &Record, image: &str) -> ContainerSpec {
+    let app = &record.app;
+    let publish = match (app.publish, app.port) {
+        (Some(host_port), Some(container_port)) => vec![Publish {
+            host_ip: None,
+            host_port,
+            container_port,
+        }],
+        _ => Vec::new(),
+    };
+    let mount = |volume: &Volume| Mount {
+        kind: if volume.source.starts_with('/') {
+            MountKind::Bind(volume.source.clone())
+        } else {
+            MountKind::Volume(volume.source.clone())
+        },
+        target: volume.target.clone(),
+        read_only: volume.read_only,
+    };
+    ContainerSpec {
+        image: image.to_owned(),
+        env: app
+            .env
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
+        labels: record.to_labels(),
+        command: app.command.clone(),
+        publish,
+        mounts: app.volumes.iter().map(mount).collect(),
+        memory: app.memory,
+        // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
+        network: app.network.as_ref().map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
+        restart: RestartPolicy::UnlessStopped,
+        stop_timeout: Some(app.stop_timeout),
+        ..ContainerSpec::default()
+    }
+}
+
+/// What can be found wrong before anything is sent or changed.
+async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+    let refuse = |why: String| {
+        Err(Error::Preflight {
+            host: remote.name().clone(),
+            why,
+        })
+    };
+    let version = remote.engine.version();
+    if order.image.architecture != version.architecture || order.image.os != version.os {
+        let (image, engine) = (&order.image, version);
+        return refuse(format!(
+            "the image is for {}/{}, it runs {}/{}",
+            image.os, image.architecture, engine.os, engine.architecture
+        ));
+    }
+    if order.app.health.probe == Probe::Docker && !order.image.has_healthcheck {
+        return refuse(
+            "health = { docker = true } needs a HEALTHCHECK in the image, which has none".to_owned(),
+        );
+    }
+    let Some(port) = order.app.publish else {
+        return Ok(());
+    };
+    let containers = remote
+        .engine
+        .list_containers(false, &[])
+        .await?;
+    let taken = containers.iter().find(|container| {
+        container.ports.iter().any(|published| published.host_port == port)
+            && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
+    });
+    match taken {
+        Some(container) => refuse(format!("port {port} is taken by container {}", container.name)),
+        None => Ok(()),
+    }
+}
+
+/// The live release, when it is what is asked for already and nothing is left of an interrupted change.
+fn unchanged(situation: &Situation, record: &Record, force: bool) -> Option<ReleaseId> {
+    let live = situation.live.as_ref()?;
+    let same = live.record.spec == record.spec && live.running && situation.interruption().is_none();
+    (same && !force).then(|| live.record.release.clone())
+}
+
+fn done(
+    host: &HostName,
+    order: &Order<'_>,
+    release: ReleaseId,
+    transferred: Transferred,
+    begun: Instant,
+    gap: Duration,
+    outcome: Outcome,
+) -> Done {
+    Done {
+        release,
+        host: host.clone(),
+        app: order.app.name.clone(),
+        bytes_sent: transferred.bytes,
+        layers_sent: transferred.layers_sent,
+        layers_skipped: transferred.layers_skipped,
+        seconds: seconds(begun.elapsed()),
+        gap_seconds: seconds(gap),
+        outcome,
+    }
+}

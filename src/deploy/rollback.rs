@@ -1,0 +1,291 @@
+//! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
+//! lock, settles what an interrupted change left, and tells what it did.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use super::event::{Report, Step};
+use super::lock::{Holder, Lock, Owner};
+use super::push::{create, image_tag};
+use super::remote::Remote;
+use super::situation::{Found, Situation, back_name};
+use super::switch::Change;
+use crate::fleet::{App, AppName, ReleaseId, Timestamp};
+
+/// Who asks for a change, and how long it may wait for the lock.
+#[derive(Clone)]
+pub struct Request<'a> {
+    /// Which app.
+    pub app: &'a AppName,
+    /// The release that must be live for the change to make sense. The supervisor names the one it found ill, so that
+    /// a release that came meanwhile is never touched for the sins of the one before.
+    pub expect: Option<ReleaseId>,
+    /// Who asks: `user@machine`, with `heal` in front when the supervisor does.
+    pub by: String,
+    /// When, by this machine's clock.
+    pub now: Timestamp,
+    /// How long to wait for the lock.
+    pub wait: Duration,
+    /// Where progress is told.
+    pub report: Report<'a>,
+    /// The operator's interruption.
+    pub cancel: &'a CancellationToken,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    /// The release that is live now.
+    pub release: ReleaseId,
+    /// The release that was live before; `None` when none was, because a change had been interrupted.
+    pub before: Option<ReleaseId>,
+    /// How long it took.
+    pub took: Duration,
+    /// How long nothing answered.
+    pub gap: Duration,
+}
+
+/// Brings a kept release back: the one asked for, or the newest that is older than the live one. When a change was
+/// interrupted and left no live release, bringing back the one before is all that is done.
+///
+/// # Errors
+/// [`Error::NoRelease`] when there is none; [`Error::RolledBack`] when the kept release failed and what was live runs
+/// again.
+pub async fn rollback(
+    remote: &Remote,
+    request: &Request<'_>,
+    to: Option<&ReleaseId>,
+) -> Result<Changed, Error> {
+    let doing = to.map_or_else(
+        || "rollback".to_owned(),
+        |release| format!("rollback to {release}"),
+    );
+    under_lock(remote, request, &doing, async |locked| {
+        let begun = Instant::now();
+        let interrupted = locked.before.interruption().is_some() && locked.before.live.is_none();
+        let live = locked
+            .settled
+            .live
+            .as_ref()
+            .map(|live| live.record.release.clone());
+        if let Some(release) = live
+            .clone()
+            .filter(|release| interrupted && to.is_none_or(|to| to == release))
+        {
+            return Ok(Changed {
+                release,
+                before: None,
+                took: begun.elapsed(),
+                gap: begun.elapsed(),
+            });
+        }
+        let target = target(remote, request.app, &locked.settled, to)?;
+        let (app, release) = (&target.record.app, &target.record.release);
+        let change = locked.change(app, release);
+        let back = back_name(request.app);
+        change.step(Step::Rename, format!("{} to {back}", target.name));
+        remote
+            .engine
+            .rename(&target.id.0, &back)
+            .await?;
+        let mut settled = locked.settled.clone();
+        settled.old = settled.old.filter(|old| old.id != target.id);
+        let gap = change.switch(&settled, &target.id).await?;
+        Ok(Changed {
+            release: release.clone(),
+            before: live,
+            took: begun.elapsed(),
+            gap,
+        })
+    })
+    .await
+}
+
+fn target<'s>(
+    remote: &Remote,
+    app: &AppName,
+    situation: &'s Situation,
+    to: Option<&ReleaseId>,
+) -> Result<&'s Found, Error> {
+    let found = match to {
+        Some(release) => situation
+            .restorable()
+            .find(|found| found.record.release == *release),
+        None => situation.previous(),
+    };
+    found.ok_or_else(|| {
+        if situation.live.is_none() && situation.restorable().next().is_none() {
+            return Error::NotDeployed {
+                app: app.clone(),
+                host: remote.name().clone(),
+            };
+        }
+        Error::NoRelease {
+            app: app.clone(),
+            host: remote.name().clone(),
+            wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
+            kept: situation
+                .restorable()
+                .map(|found| found.record.release.clone())
+                .collect(),
+        }
+    })
+}
+
+/// Restarts the live release's container.
+///
+/// # Errors
+/// [`Error::NotDeployed`] when nothing is live.
+pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
+    under_lock(remote, request, "restart", async |locked| {
+        let begun = Instant::now();
+        let live = live(remote, request.app, &locked.settled)?;
+        let change = locked.change(&live.record.app, &live.record.release);
+        change.step(Step::Stop, request.app.as_str());
+        let grace = live.record.app.stop_timeout;
+        remote
+            .engine
+            .restart(&live.id.0, grace)
+            .await?;
+        let release = live.record.release.clone();
+        Ok(Changed {
+            before: Some(release.clone()),
+            release,
+            took: begun.elapsed(),
+            gap: begun.elapsed(),
+        })
+    })
+    .await
+}
+
+/// Makes a new container of the live release and puts it in the old one's place: frees whatever the old one held.
+///
+/// # Errors
+/// [`Error::NotDeployed`] when nothing is live; [`Error::RolledBack`] when the new container is no good.
+pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
+    under_lock(remote, request, "redeploy", async |locked| {
+        let begun = Instant::now();
+        let live = live(remote, request.app, &locked.settled)?;
+        let (app, release) = (&live.record.app, &live.record.release);
+        let change = locked.change(app, release);
+        change.step(Step::Create, release.as_str());
+        let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
+        let gap = change.switch(&locked.settled, &candidate).await?;
+        // What was replaced is the same release: keeping it would only hide the one before.
+        remote
+            .engine
+            .remove(&live.id.0, true)
+            .await?;
+        Ok(Changed {
+            release: release.clone(),
+            before: Some(release.clone()),
+            took: begun.elapsed(),
+            gap,
+        })
+    })
+    .await
+}
+
+fn live<'s>(remote: &Remote, app: &AppName, situation: &'s Situation) -> Result<&'s Found, Error> {
+    let not_deployed = || Error::NotDeployed {
+        app: app.clone(),
+        host: remote.name().clone(),
+    };
+    situation.live.as_ref().ok_or_else(not_deployed)
+}
+
+/// A change in progress: the lock is ours and nothing interrupted is left.
+struct Locked<'a> {
+    remote: &'a Remote,
+    request: &'a Request<'a>,
+    lock: &'a Lock,
+    owner: &'a Owner,
+    /// What was there when we came.
+    before: Situation,
+    /// What is there after repairs.
+    settled: Situation,
+}
+
+impl Locked<'_> {
+    fn expected(&self) -> Result<(), Error> {
+        let live = self.settled.live.as_ref().map(|live| &live.record.release);
+        match (&self.request.expect, live) {
+            (Some(expected), live) if live != Some(expected) => Err(Error::Superseded {
+                app: self.request.app.clone(),
+                host: self.remote.name().clone(),
+                expected: expected.clone(),
+                live: live.cloned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
+        Change {
+            remote: self.remote,
+            lock: self.lock,
+            owner: self.owner,
+            app,
+            release,
+            report: self.request.report,
+            cancel: self.request.cancel,
+        }
+    }
+}
+
+async fn under_lock<T>(
+    remote: &Remote,
+    request: &Request<'_>,
+    doing: &str,
+    work: impl AsyncFnOnce(&Locked<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let before = remote.app(request.app).await?.situation;
+    let Some(any) = before
+        .live
+        .iter()
+        .chain(before.candidate.iter())
+        .chain(before.restorable())
+        .next()
+    else {
+        return Err(Error::NotDeployed {
+            app: request.app.clone(),
+            host: remote.name().clone(),
+        });
+    };
+    let owner = Owner {
+        who: request.by.clone(),
+        doing: format!("{doing} {}", request.app),
+        since: request.now,
+        pid: std::process::id(),
+    };
+    let host = remote.name().clone();
+    let waiting = |holder: &Holder| {
+        (request.report)(super::event::Event::LockWait {
+            host: host.clone(),
+            holder: holder.to_string(),
+        });
+    };
+    let lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting).await?;
+    let mut locked = Locked {
+        remote,
+        request,
+        lock: &lock,
+        owner: &owner,
+        before: Situation::default(),
+        settled: Situation::default(),
+    };
+    let result = async {
+        // Looked at again, now that nobody else can change it.
+        locked.before = remote.app(request.app).await?.situation;
+        locked.settled = locked
+            .change(&any.record.app, &any.record.release)
+            .settle()
+            .await?;
+        work(&locked).await
+    }
+    .await;
+    lock.release().await;
+    result
+}

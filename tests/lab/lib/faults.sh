@@ -1,0 +1,123 @@
+# shellcheck shell=bash
+# Ways to hurt a host, and to let it heal. `lab reset` undoes them all.
+
+ports_of() { printf '%s,%s:%s,%s,%s' $((ssh_base + $1)) $((app_base + 100 * $1)) $((app_base + 100 * $1 + 9)) $((app_base + 100 * $1 + 80)) $((app_base + 100 * $1 + 43)); }
+
+# The engine's port proxy answers for its host, so a cut host would still accept connections. Dropping on the loopback
+# too makes it what it is on a real network: no answer at all, neither to a new connection nor on an old one.
+close_port() {
+    local chain=ARCANE-LAB-$1
+    [[ $(id -u) == 0 ]] || return 0
+    open_port "$1"
+    iptables -w -N "$chain"
+    iptables -w -A "$chain" -p tcp -m multiport --dports "$(ports_of "$1")" -j DROP
+    iptables -w -A "$chain" -p tcp -m multiport --sports "$(ports_of "$1")" -j DROP
+    iptables -w -I INPUT -i lo -j "$chain"
+}
+
+open_port() {
+    local chain=ARCANE-LAB-$1
+    [[ $(id -u) == 0 ]] && have iptables && iptables -w -n -L "$chain" >/dev/null 2>&1 || return 0
+    while iptables -w -D INPUT -i lo -j "$chain" 2>/dev/null; do :; done
+    iptables -w -F "$chain"
+    iptables -w -X "$chain"
+}
+
+cut_net() {
+    host_number "${1:-}"
+    if [[ ${2:-} == --hard ]]; then
+        docker network disconnect bridge "$prefix-$1"
+        return
+    fi
+    docker exec "$prefix-$1" sh -c 'iptables -w -t raw -F && iptables -w -t raw -A PREROUTING -i eth0 -j DROP && iptables -w -t raw -A OUTPUT -o eth0 -j DROP'
+    close_port "$1"
+}
+
+mend_net() {
+    host_number "${1:-}"
+    if [[ $(docker inspect -f '{{len .NetworkSettings.Networks}}' "$prefix-$1") == 0 ]]; then
+        docker network connect bridge "$prefix-$1"
+    fi
+    docker exec "$prefix-$1" iptables -w -t raw -F
+    open_port "$1"
+}
+
+# The delay stands on the way out, so it is what a round trip gets longer by; the rate limits each direction.
+slow() {
+    host_number "${1:-}"
+    (($# == 3)) || die "usage: lab slow N DELAY RATE, as in: lab slow 1 40ms 50mbit"
+    local n=$1 delay=$2 rate=$3 outside
+    docker exec "$prefix-$n" tc qdisc replace dev eth0 root netem delay "$delay" rate "$rate" limit 10000
+    # What goes into the host is shaped where it leaves this machine: at the other end of the host's cable.
+    [[ $(id -u) == 0 ]] || return 0
+    outside=$(docker exec "$prefix-$n" cat /sys/class/net/eth0/iflink)
+    outside=$(ip -o link | awk -F': ' -v i="$outside" '$1 == i { sub(/@.*/, "", $2); print $2 }')
+    [[ -n $outside ]] && tc qdisc replace dev "$outside" root netem rate "$rate" limit 10000
+}
+
+# Only the outer end must be undone from here; the host's own reset does the rest.
+unslow() {
+    [[ $(id -u) == 0 ]] || return 0
+    local outside
+    outside=$(docker exec "$prefix-$1" cat /sys/class/net/eth0/iflink)
+    outside=$(ip -o link | awk -F': ' -v i="$outside" '$1 == i { sub(/@.*/, "", $2); print $2 }')
+    [[ -n $outside ]] && tc qdisc del dev "$outside" root 2>/dev/null || true
+}
+
+freeze() {
+    host_number "${1:-}"
+    docker pause "$prefix-$1" >/dev/null
+}
+
+thaw() {
+    host_number "${1:-}"
+    docker unpause "$prefix-$1" >/dev/null
+}
+
+reboot_host() {
+    host_number "${1:-}"
+    if [[ ${2:-} == --hard ]]; then
+        docker kill "$prefix-$1" >/dev/null
+        docker start "$prefix-$1" >/dev/null
+    else
+        docker restart "$prefix-$1" >/dev/null
+    fi
+    await "$1"
+}
+
+dockerd_in() {
+    host_number "${1:-}"
+    local in_host=(docker exec "$prefix-$1" bash -c)
+    case ${2:-} in
+        stop) "${in_host[@]}" 'touch /run/lab/dockerd.stopped; kill "$(cat /run/lab/dockerd.pid)"; while [ -e /run/lab/dockerd.pid ]; do sleep 0.05; done' ;;
+        start)
+            "${in_host[@]}" 'rm -f /run/lab/dockerd.stopped'
+            await "$1"
+            ;;
+        restart)
+            dockerd_in "$1" stop
+            dockerd_in "$1" start
+            ;;
+        # It comes back by itself, as under a service manager.
+        kill) "${in_host[@]}" 'kill -9 "$(cat /run/lab/dockerd.pid)"' ;;
+        *) die "usage: lab dockerd N restart|stop|start|kill" ;;
+    esac
+}
+
+# The first mention of an option wins in sshd_config, so ours goes on top.
+sshd_option() {
+    host_number "${1:-}"
+    (($# == 3)) || die "usage: lab sshd N OPTION VALUE"
+    docker exec "$prefix-$1" sh -c 'set -e
+        { printf "%s %s\n" "$1" "$2"; grep -v "^$1 " /etc/ssh/sshd_config; } >/etc/ssh/sshd_config.new
+        /usr/sbin/sshd -t -f /etc/ssh/sshd_config.new
+        mv /etc/ssh/sshd_config.new /etc/ssh/sshd_config
+        kill -HUP "$(cat /run/lab/sshd.pid)"' - "$2" "$3" || die "sshd does not take \"$2 $3\"; see: man sshd_config"
+    sleep 0.1
+    local i
+    for ((i = 0; i < 50; i++)); do
+        banner "$1" && return
+        sleep 0.1
+    done
+    die "host $1: sshd did not come back after the change; undo it with: lab reset $1"
+}
