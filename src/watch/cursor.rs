@@ -106,7 +106,9 @@ pub(super) enum Verdict {
     Seen,
     /// It was not.
     New,
-    /// It was not, and it ought to have been: the entries between the last one read and this one are missing.
+    /// The end of the log that was asked for does not reach back far enough.
+    TooShort,
+    /// It is new, and what was read before did not come again as it should: entries between may be missing.
     Unconnected,
 }
 
@@ -174,13 +176,19 @@ impl Cursor {
         self.forgotten = self.forgotten.max(newest);
     }
 
-    /// How to go on, and how to tell what is new then. `now` is the host's clock, when it is known.
-    pub(super) fn resume(&self, reach: Reach, now: Option<Timestamp>) -> (Request, Sieve) {
+    /// Whether an entry with this mark was read lately.
+    pub(super) fn knows(&self, mark: Mark) -> bool {
+        self.marks.iter().rev().any(|known| *known == mark)
+    }
+
+    /// How to go on, and how to tell what is new then. `now` is the host's clock: behind the last entry, it was set
+    /// back.
+    pub(super) fn resume(&self, reach: Reach, now: Timestamp) -> (Request, Sieve) {
         let Some(last) = self.marks.back() else {
             return <_>::default();
         };
         let since = self.forgotten.map(|stamp| stamp + Duration::from_nanos(1));
-        if since.is_some_and(|since| last.at < since) || now.is_some_and(|now| now < last.at) {
+        if since.is_some_and(|since| last.at < since) || now + WINDOW < last.at {
             let tail = Some(self.marks.len());
             return (Request { since: None, tail }, Sieve::new(self.marks.iter(), None));
         }
@@ -222,11 +230,10 @@ impl Sieve {
                 return Verdict::Seen;
             }
             self.begun = true;
-            let connects = match self.first {
-                Some(first) => mark == first,
-                None => self.expected.contains_key(&mark),
-            };
-            if !connects {
+            if self.first.is_some_and(|first| mark != first) {
+                return Verdict::TooShort;
+            }
+            if !self.expected.contains_key(&mark) {
                 return Verdict::Unconnected;
             }
         }

@@ -67,7 +67,7 @@ fn follow(
         let mut left = connection.read;
         let mut reach = Reach::Near;
         'attempt: loop {
-            let (request, mut sieve) = cursor.resume(reach, None);
+            let (request, mut sieve) = cursor.resume(reach, Timestamp::from_nanos(i64::MAX));
             // What is written after the connection is made comes as well: `tail` counts only what was there.
             let grown = connection.grown.clamp(from, log.len());
             let then = Request {
@@ -89,7 +89,7 @@ fn follow(
                 let mark = cursor.mark(&entry);
                 match sieve.judge(mark) {
                     Verdict::Seen => continue,
-                    Verdict::Unconnected if request.tail.is_some() && reach == Reach::Near => {
+                    Verdict::TooShort => {
                         reach = Reach::Far;
                         continue 'attempt;
                     }
@@ -241,7 +241,7 @@ fn a_clock_set_back_hides_nothing() {
                 let mark = cursor.mark(entry);
                 cursor.advance(entry, mark);
             }
-            let (request, mut sieve) = cursor.resume(Reach::Near, Some(log[read + 10].at));
+            let (request, mut sieve) = cursor.resume(Reach::Near, log[read + 10].at);
             let reply = engine.reply(&log[..read + 10], request);
             let new = reply
                 .iter()

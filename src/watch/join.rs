@@ -41,7 +41,7 @@ struct Open {
 
 impl Joiner {
     /// Adds an entry and appends the lines that it completes to `lines`.
-    pub(super) fn push(&mut self, entry: &Entry, lines: &mut Vec<Line>) {
+    pub(super) fn push<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
         let stream = entry.stream;
         let open = self.open(stream);
         if open.bytes.is_empty() {
@@ -66,7 +66,7 @@ impl Joiner {
     }
 
     /// Gives out what is unfinished: it does not go on for now.
-    pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
+    pub(super) fn flush<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let open = self.open(stream);
             if !open.bytes.is_empty() {
@@ -77,7 +77,7 @@ impl Joiner {
     }
 
     /// Gives out what is unfinished, and will remain so: the process that wrote it has ended.
-    pub(super) fn end(&mut self, lines: &mut Vec<Line>) {
+    pub(super) fn end<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         self.flush(lines);
         self.stdout.continued = false;
         self.stderr.continued = false;
@@ -102,7 +102,7 @@ enum End {
 
 impl Open {
     /// Gives out what is too much to be kept.
-    fn overflow(&mut self, stream: Stream, lines: &mut Vec<Line>) {
+    fn overflow<T: From<Line>>(&mut self, stream: Stream, lines: &mut Vec<T>) {
         while self.bytes.len() > PIECE {
             let rest = self.bytes.split_off(boundary(&self.bytes, PIECE));
             let piece = std::mem::replace(&mut self.bytes, rest);
@@ -110,7 +110,7 @@ impl Open {
         }
     }
 
-    fn give(&mut self, stream: Stream, bytes: &[u8], end: End, lines: &mut Vec<Line>) {
+    fn give<T: From<Line>>(&mut self, stream: Stream, bytes: &[u8], end: End, lines: &mut Vec<T>) {
         let bytes = match end {
             // A terminal ends its lines with `\r\n`.
             End::Newline => bytes.strip_suffix(b"\r").unwrap_or(bytes),
@@ -121,10 +121,10 @@ impl Open {
         // Replaced bytes make a text up to three times as long.
         while rest.len() > PIECE {
             let (piece, after) = rest.split_at(boundary(rest.as_bytes(), PIECE));
-            lines.push(self.line(stream, piece, End::Cut));
+            lines.push(self.line(stream, piece, End::Cut).into());
             rest = after;
         }
-        lines.push(self.line(stream, rest, end));
+        lines.push(self.line(stream, rest, end).into());
     }
 
     fn line(&mut self, stream: Stream, text: &str, end: End) -> Line {
@@ -165,7 +165,7 @@ mod tests {
 
     fn check(entries: &[(i64, Stream, &str)], expected: &[(i64, Stream, &str)]) {
         let mut joiner = Joiner::default();
-        let mut lines = Vec::new();
+        let mut lines: Vec<Line> = Vec::new();
         for (at, stream, payload) in entries {
             joiner.push(&entry(*at, *stream, payload.as_bytes()), &mut lines);
         }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_flushed_line_goes_on_with_a_mark() {
         let mut joiner = Joiner::default();
-        let mut lines = Vec::new();
+        let mut lines: Vec<Line> = Vec::new();
         joiner.push(&entry(1, Stream::Stdout, b"slow"), &mut lines);
         joiner.flush(&mut lines);
         assert!(!joiner.is_open());
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn invalid_utf8_is_replaced_and_stays_within_the_limit() {
         let mut joiner = Joiner::default();
-        let mut lines = Vec::new();
+        let mut lines: Vec<Line> = Vec::new();
         joiner.push(&entry(1, Stream::Stdout, b"a\xff\n"), &mut lines);
         assert_eq!(lines.pop().unwrap().text, "a\u{fffd}");
         let mut hostile = vec![0xff; 60 << 10];
@@ -233,7 +233,7 @@ mod tests {
             let line: String = "0123456789é".chars().cycle().take(length).collect();
             let bytes = format!("{line}\n").into_bytes();
             let mut joiner = Joiner::default();
-            let mut lines = Vec::new();
+            let mut lines: Vec<Line> = Vec::new();
             for chunk in bytes.chunks(fragment) {
                 joiner.push(&entry(7, Stream::Stderr, chunk), &mut lines);
             }

@@ -1,6 +1,28 @@
 //! A host's streams → ordered, complete, bounded observations.
+//!
+//! [`Watcher`] has a task per [`host`], which connects, listens to the engine's [`events`], and keeps a [`roster`] of
+//! what runs there, corrected by [`survey`]s. Each [`container`] has a task of its own, where what the engine tells
+//! of it and what it logs come together in order. Its log is a [`tail`]: a [`cursor`] says where it was left, a
+//! [`feed`] brings what is new since then, frame by frame ([`entry`]), and a joiner ([`join`]) makes lines of that.
+//! Everything leaves through the [`outlet`], which says how fresh it is.
 
+mod backoff;
+mod container;
 mod cursor;
 mod entry;
+mod events;
+mod feed;
+mod history;
+mod host;
 mod join;
+mod known;
+mod outlet;
+mod roster;
+mod sample;
 mod stamp;
+mod survey;
+mod tail;
+mod watcher;
+
+pub use history::{Error, history};
+pub use watcher::{Logs, Options, Watcher};

@@ -1,0 +1,279 @@
+//! One task per container: everything about it goes through here, in order.
+//!
+//! Two sources meet: what the engine tells of the container, and the container's log. They come over different
+//! connections, so when a container dies, the news of it may overtake its last words. Therefore the log is given
+//! [`GRACE`] to end before the death is told. For the time being nothing else about the container is told either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::Backoff;
+use super::join::Line;
+use super::outlet::{Closed, Outlet};
+use super::tail::{Item, Step, Tail};
+use super::watcher::Logs;
+use crate::docker::{self, Engine};
+use crate::fleet::{Fact, Role, Subject, Timestamp};
+
+/// How long a death is held back for the log to end.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// News for a container's task.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Something happened to it.
+    Event(Timestamp, Fact),
+    /// Something happened to it while nobody looked.
+    Missed(Timestamp, Fact),
+    /// It is so.
+    State(Fact),
+    /// It plays another part now.
+    Subject(Arc<Subject>),
+}
+
+/// The task of a container.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) subject: Arc<Subject>,
+    pub(super) outlet: Outlet,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    /// The host's engine, while it is connected.
+    pub(super) engine: watch::Receiver<Option<Engine>>,
+    pub(super) logs: Logs,
+    pub(super) log: Follow,
+}
+
+/// What is done about the log.
+#[derive(Debug)]
+pub(super) struct Follow {
+    tail: Tail,
+    /// Whether it is to be opened, and from when on.
+    due: Option<Instant>,
+    backoff: Backoff,
+    /// News that waits for the log to end, and until when.
+    held: Option<(Instant, Timestamp, Fact)>,
+}
+
+impl Follow {
+    /// Opens the log as soon as the host is connected.
+    pub(super) fn new(tail: Tail) -> Self {
+        Self {
+            tail,
+            due: Some(Instant::now()),
+            backoff: Backoff::default(),
+            held: None,
+        }
+    }
+}
+
+impl Follower {
+    /// Follows the container until its news end.
+    pub(super) async fn run(mut self) -> Result<(), Closed> {
+        loop {
+            self.open_if_due().await?;
+            let alarm = self.alarm();
+            tokio::select! {
+                message = self.inbox.recv(), if self.log.held.is_none() => match message {
+                    Some(message) => self.hear(message).await?,
+                    None => return self.give_out().await,
+                },
+                step = self.log.tail.next() => self.step(step).await?,
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.wake().await?,
+                Ok(()) = self.engine.changed() => self.reconnected(),
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), Closed> {
+        match message {
+            Message::Subject(subject) => {
+                self.subject = subject;
+                if self.is_admitted() && !self.log.tail.is_open() {
+                    self.open_now();
+                }
+            }
+            Message::Missed(at, fact) => self.outlet.recall(&self.subject, at, fact).await?,
+            Message::State(fact) => {
+                if matches!(fact, Fact::State { running: true, .. }) && !self.log.tail.is_open() {
+                    self.open_now();
+                }
+                self.outlet.tell_now(Some(&self.subject), fact).await?;
+            }
+            Message::Event(at, fact) => {
+                let ends = matches!(fact, Fact::Died { .. } | Fact::Destroyed);
+                if ends && self.log.tail.is_open() {
+                    self.log.held = Some((Instant::now() + GRACE, at, fact));
+                    return Ok(());
+                }
+                if fact == Fact::Started && !self.log.tail.is_open() {
+                    self.open_now();
+                }
+                self.outlet.tell(&self.subject, at, fact).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), Closed> {
+        match step {
+            Step::Items => {
+                self.log.backoff.succeeded();
+                self.give_out().await
+            }
+            Step::TooShort => {
+                let widened = self.log.tail.widen(self.outlet.clock().now()).await;
+                self.unless_failed(widened).await
+            }
+            Step::Ended => {
+                self.log.tail.close();
+                self.log.tail.end_lines();
+                self.give_out().await?;
+                self.release().await?;
+                // It runs again already, or the log ended for another reason; or else its start will be told.
+                if self.is_running().await {
+                    self.open_later();
+                }
+                Ok(())
+            }
+            Step::Failed(error) => self.unless_failed(Err(error)).await,
+        }
+    }
+
+    /// Gives out what was read.
+    async fn give_out(&mut self) -> Result<(), Closed> {
+        for item in self.log.tail.take() {
+            match item {
+                Item::Line(Line { at, stream, text }) => {
+                    self.outlet
+                        .tell(&self.subject, at, Fact::Line { stream, text })
+                        .await?;
+                }
+                Item::History(Line { at, stream, text }) => {
+                    self.outlet
+                        .recall(&self.subject, at, Fact::Line { stream, text })
+                        .await?;
+                }
+                Item::Gap(reason) => self.gap(reason).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what was held back.
+    async fn release(&mut self) -> Result<(), Closed> {
+        match self.log.held.take() {
+            Some((_, at, fact)) => self.outlet.tell(&self.subject, at, fact).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn gap(&mut self, reason: String) -> Result<(), Closed> {
+        self.outlet
+            .tell_now(Some(&self.subject), Fact::Gap { reason })
+            .await
+    }
+
+    async fn open_if_due(&mut self) -> Result<(), Closed> {
+        if self.log.due.is_none_or(|due| due > Instant::now()) || !self.is_admitted() {
+            return Ok(());
+        }
+        let Some(engine) = self.engine.borrow_and_update().clone() else {
+            return Ok(());
+        };
+        self.log.due = None;
+        let now = self.outlet.clock().now();
+        let opened = self.log.tail.open(&engine, now).await;
+        self.unless_failed(opened).await
+    }
+
+    async fn unless_failed(&mut self, result: Result<(), docker::Error>) -> Result<(), Closed> {
+        let Err(error) = result else { return Ok(()) };
+        self.log.tail.close();
+        match Failure::of(&error) {
+            Failure::Passing => self.open_later(),
+            // It is gone, or is about to be: events will tell.
+            Failure::Gone => {}
+            Failure::Unreadable => {
+                let reason = format!("its log cannot be read, so only events are watched: {error}");
+                self.logs = Logs::None;
+                self.gap(reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_running(&mut self) -> bool {
+        let Some(engine) = self.engine.borrow().clone() else {
+            return false;
+        };
+        match engine.inspect(&self.subject.container.0).await {
+            Ok(container) => container.is_some_and(|container| container.state.is_running()),
+            // Opening it will tell.
+            Err(_) => true,
+        }
+    }
+
+    fn is_admitted(&self) -> bool {
+        match self.logs {
+            Logs::All => true,
+            Logs::Live => self.subject.role == Role::Live,
+            Logs::None => false,
+        }
+    }
+
+    fn open_now(&mut self) {
+        self.log.due = Some(Instant::now());
+    }
+
+    fn open_later(&mut self) {
+        self.log.due = Some(Instant::now() + self.log.backoff.failed());
+    }
+
+    /// The connection is another one, or none.
+    fn reconnected(&mut self) {
+        self.log.tail.close();
+        self.log.backoff.succeeded();
+        self.open_now();
+    }
+
+    fn alarm(&self) -> Option<Instant> {
+        let held = self.log.held.as_ref().map(|(until, ..)| *until);
+        let can_open = self.is_admitted() && self.engine.borrow().is_some();
+        let due = self.log.due.filter(|_| can_open);
+        [held, due, self.log.tail.alarm()].into_iter().flatten().min()
+    }
+
+    async fn wake(&mut self) -> Result<(), Closed> {
+        let now = Instant::now();
+        if self.log.held.as_ref().is_some_and(|(until, ..)| *until <= now) {
+            self.release().await?;
+        }
+        let woken = self.log.tail.wake().await;
+        self.unless_failed(woken).await
+    }
+}
+
+/// What an engine's error means for a log.
+enum Failure {
+    /// It may work later.
+    Passing,
+    /// There is no such container any more.
+    Gone,
+    /// It never will.
+    Unreadable,
+}
+
+impl Failure {
+    fn of(error: &docker::Error) -> Self {
+        match error {
+            docker::Error::Refused { status: 501, .. } => Self::Unreadable,
+            docker::Error::Refused {
+                status: 404 | 409, ..
+            } => Self::Gone,
+            _ => Self::Passing,
+        }
+    }
+}

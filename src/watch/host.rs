@@ -1,0 +1,242 @@
+//! One task per host: connects, and as long as it is connected keeps what is known of its containers up to date.
+//!
+//! On connecting, events are subscribed to first and everything is read afterwards, so that nothing falls in between;
+//! what was missed is inferred from the difference. Should too many events wait, that is a gap, and everything is
+//! read anew.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::backoff::Backoff;
+use super::events::{Events, Notice};
+use super::outlet::{Closed, HostClock, Outlet};
+use super::roster::{Occasion, Roster};
+use super::sample::{Samples, sample};
+use super::survey::{Selection, survey};
+use super::watcher::Options;
+use crate::clock;
+use crate::deploy::Remote;
+use crate::docker::{self, Engine};
+use crate::fleet::text::printable;
+use crate::fleet::{AppName, Fact, Host, Observation};
+
+/// An app is looked at again this long after the first of several changes.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often everything is looked at again, and the host's clock read, whatever the events say.
+const REVIEW: Duration = Duration::from_secs(60);
+/// A connection that lasts this long was a good one.
+const STEADY: Duration = Duration::from_secs(5);
+/// Rounds of samples are at least this far apart.
+const SHORTEST_ROUND: Duration = Duration::from_secs(1);
+/// Without samples, the timer for them still has to have some length.
+const NEVER: Duration = Duration::from_secs(3_600);
+/// How much of an error is passed on, in characters.
+const REASON: usize = 500;
+
+/// The task of a host.
+#[derive(Debug)]
+pub(super) struct HostTask {
+    host: Host,
+    outlet: Outlet,
+    roster: Roster,
+    stats_every: Option<Duration>,
+    sampling: Option<AbortOnDropHandle<Samples>>,
+    sender: mpsc::Sender<Observation>,
+}
+
+/// Why watching a connected host stopped.
+enum Stop {
+    /// Nobody listens any more.
+    Closed,
+    /// The connection, or the engine, is gone.
+    Lost(String),
+}
+
+impl From<Closed> for Stop {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<docker::Error> for Stop {
+    fn from(error: docker::Error) -> Self {
+        Self::Lost(reason(&error))
+    }
+}
+
+/// Apps whose situation may have changed, and when to look.
+#[derive(Debug, Default)]
+struct Changed {
+    apps: BTreeSet<AppName>,
+    look_at: Option<Instant>,
+}
+
+impl Changed {
+    fn note(&mut self, app: Option<AppName>) {
+        if let Some(app) = app {
+            self.apps.insert(app);
+            self.look_at.get_or_insert_with(|| Instant::now() + SETTLE);
+        }
+    }
+
+    fn take(&mut self) -> Selection {
+        self.look_at = None;
+        Selection::Only(std::mem::take(&mut self.apps))
+    }
+}
+
+impl HostTask {
+    /// For a host.
+    pub(super) fn new(host: Host, options: &Options, sender: mpsc::Sender<Observation>) -> Self {
+        let clock = Arc::new(HostClock::showing(clock::now()));
+        let outlet = Outlet::new(host.name.clone(), clock, sender.clone());
+        Self {
+            host,
+            outlet: outlet.clone(),
+            stats_every: options.stats_every.map(|every| every.max(SHORTEST_ROUND)),
+            roster: Roster::new(outlet, options.clone()),
+            sampling: None,
+            sender,
+        }
+    }
+
+    /// Watches until nobody listens any more.
+    pub(super) async fn run(mut self) {
+        let sender = self.sender.clone();
+        tokio::select! {
+            Err(Closed) = self.keep_connected() => {}
+            () = sender.closed() => {}
+        }
+    }
+
+    async fn keep_connected(&mut self) -> Result<Infallible, Closed> {
+        let mut backoff = Backoff::default();
+        let mut is_told = false;
+        loop {
+            let reason = match Remote::connect(&self.host).await {
+                Ok(remote) => {
+                    self.outlet.tell_now(None, Fact::HostReachable).await?;
+                    is_told = false;
+                    let begun = Instant::now();
+                    let stop = self.watch(&remote.engine).await;
+                    self.roster.connect(None);
+                    if begun.elapsed() >= STEADY {
+                        backoff.succeeded();
+                    }
+                    match stop {
+                        Ok(never) => match never {},
+                        Err(Stop::Closed) => return Err(Closed),
+                        Err(Stop::Lost(reason)) => reason,
+                    }
+                }
+                Err(error) => reason(&error),
+            };
+            if !is_told {
+                self.outlet
+                    .tell_now(None, Fact::HostUnreachable { reason })
+                    .await?;
+                is_told = true;
+            }
+            sleep(backoff.failed()).await;
+        }
+    }
+
+    async fn watch(&mut self, engine: &Engine) -> Result<Infallible, Stop> {
+        self.read_clock(engine).await?;
+        let since = self.roster.last_event().map(|at| at + Duration::from_nanos(1));
+        let mut events = Events::subscribe(engine, since).await?;
+        let mut changed = Changed::default();
+        self.survey(engine, &mut events, &mut changed, Occasion::Connected)
+            .await?;
+        self.roster.connect(Some(engine.clone()));
+        let mut review = ticker(REVIEW);
+        let mut stats = ticker(self.stats_every.unwrap_or(NEVER));
+        loop {
+            tokio::select! {
+                notice = events.next() => match notice {
+                    Notice::Event(event) => changed.note(self.roster.hear(&event).await?),
+                    Notice::Lost => {
+                        let reason = "events came faster than they were taken".to_owned();
+                        self.outlet.tell_now(None, Fact::Gap { reason }).await?;
+                        self.survey(engine, &mut events, &mut changed, Occasion::Connected).await?;
+                    }
+                    Notice::End(Some(error)) => return Err(error.into()),
+                    Notice::End(None) => return Err(Stop::Lost("the engine stopped".to_owned())),
+                },
+                () = sleep_until(changed.look_at.unwrap_or_else(Instant::now)), if changed.look_at.is_some() => {
+                    let scope = changed.take();
+                    let read_at = self.outlet.clock().now();
+                    let apps = survey(engine, &scope, read_at).await?;
+                    self.roster.review(apps, &scope, read_at, Occasion::Review).await?;
+                }
+                _ = review.tick() => {
+                    self.read_clock(engine).await?;
+                    self.survey(engine, &mut events, &mut changed, Occasion::Review).await?;
+                }
+                _ = stats.tick(), if self.stats_every.is_some() => self.sample(engine).await,
+            }
+        }
+    }
+
+    /// Reads everything that is watched and compares it with what is known.
+    async fn survey(
+        &mut self,
+        engine: &Engine,
+        events: &mut Events,
+        changed: &mut Changed,
+        occasion: Occasion,
+    ) -> Result<(), Stop> {
+        let read_at = self.outlet.clock().now();
+        let scope = self.roster.selection().clone();
+        let apps = survey(engine, &scope, read_at).await?;
+        // What events have to say about the meantime is better than what can be inferred.
+        while let Some(event) = events.waiting() {
+            changed.note(self.roster.hear(&event).await?);
+        }
+        Ok(self.roster.review(apps, &scope, read_at, occasion).await?)
+    }
+
+    async fn read_clock(&self, engine: &Engine) -> Result<(), docker::Error> {
+        let shown = engine.info().await?.system_time;
+        self.outlet.clock().set(shown.unwrap_or_else(clock::now));
+        Ok(())
+    }
+
+    /// Begins a round of samples, unless the last one is still under way.
+    async fn sample(&mut self, engine: &Engine) {
+        let before = match self.sampling.take() {
+            Some(round) if !round.is_finished() => {
+                self.sampling = Some(round);
+                return;
+            }
+            Some(round) => round.await.unwrap_or_default(),
+            None => Samples::new(),
+        };
+        let round = sample(engine.clone(), self.roster.running(), before);
+        self.sampling = Some(AbortOnDropHandle::new(tokio::spawn(round)));
+    }
+}
+
+fn ticker(period: Duration) -> Interval {
+    let mut ticker = interval_at(Instant::now() + period, period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}
+
+/// An error with all its causes, as one line.
+fn reason(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    printable(&text, REASON)
+}

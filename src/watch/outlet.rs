@@ -1,0 +1,140 @@
+//! The way out: every observation leaves the room through here, with the host's name and its freshness on it.
+//!
+//! **Freshness.** A fact is live when it comes out within [`LIVE`] of its stamp by the host's own clock, and backlog
+//! otherwise. That one rule covers all cases: what an app logged during an outage, what a slow consumer takes late,
+//! what the engine had in store. Only what is asked for as history is backlog whatever its age. The host's clock is
+//! read when it is connected to and every minute from then on, so it may be as wrong as it likes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::fleet::{Fact, Freshness, HostName, Observation, Subject, Timestamp};
+
+/// How old a fact may be to count as having just happened.
+pub(super) const LIVE: Duration = Duration::from_secs(10);
+
+/// Nobody takes observations any more.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+/// The host's clock, as far as it is known here.
+#[derive(Debug)]
+pub(super) struct HostClock {
+    base: Instant,
+    /// What the host's clock showed at `base`, in nanoseconds since the epoch.
+    at_base: AtomicI64,
+}
+
+impl HostClock {
+    /// A clock that shows this.
+    pub(super) fn showing(now: Timestamp) -> Self {
+        Self {
+            base: Instant::now(),
+            at_base: AtomicI64::new(now.as_nanos()),
+        }
+    }
+
+    /// Sets it.
+    pub(super) fn set(&self, now: Timestamp) {
+        let at_base = now - self.base.elapsed();
+        self.at_base.store(at_base.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// What it shows.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.at_base.load(Ordering::Relaxed)) + self.base.elapsed()
+    }
+
+    /// Whether something of that time has just happened.
+    pub(super) fn freshness(&self, at: Timestamp) -> Freshness {
+        if self.now().since(at) <= LIVE {
+            Freshness::Live
+        } else {
+            Freshness::Backlog
+        }
+    }
+}
+
+/// Where the observations of one host go.
+#[derive(Debug, Clone)]
+pub(super) struct Outlet {
+    host: HostName,
+    clock: Arc<HostClock>,
+    sender: mpsc::Sender<Observation>,
+}
+
+impl Outlet {
+    /// For a host.
+    pub(super) fn new(host: HostName, clock: Arc<HostClock>, sender: mpsc::Sender<Observation>) -> Self {
+        Self { host, clock, sender }
+    }
+
+    /// The host's clock.
+    pub(super) fn clock(&self) -> &HostClock {
+        &self.clock
+    }
+
+    /// Gives out a fact about a container, as fresh as it is. Waits while the queue is full.
+    pub(super) async fn tell(&self, subject: &Arc<Subject>, at: Timestamp, fact: Fact) -> Result<(), Closed> {
+        let freshness = self.clock.freshness(at);
+        self.send(Some(subject), at, freshness, fact).await
+    }
+
+    /// Gives out a fact about a container that was caught up with.
+    pub(super) async fn recall(
+        &self,
+        subject: &Arc<Subject>,
+        at: Timestamp,
+        fact: Fact,
+    ) -> Result<(), Closed> {
+        self.send(Some(subject), at, Freshness::Backlog, fact).await
+    }
+
+    /// Gives out a fact about a container, or the host itself, that is true now.
+    pub(super) async fn tell_now(&self, subject: Option<&Arc<Subject>>, fact: Fact) -> Result<(), Closed> {
+        self.send(subject, self.clock.now(), Freshness::Live, fact).await
+    }
+
+    async fn send(
+        &self,
+        subject: Option<&Arc<Subject>>,
+        at: Timestamp,
+        freshness: Freshness,
+        fact: Fact,
+    ) -> Result<(), Closed> {
+        let host = self.host.clone();
+        let observation = Observation {
+            at,
+            host,
+            subject: subject.cloned(),
+            freshness,
+            fact,
+        };
+        self.sender.send(observation).await.map_err(|_| Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn freshness_goes_by_the_hosts_clock() {
+        // A host whose clock is years off.
+        let clock = HostClock::showing(Timestamp::from_seconds(1_000));
+        let line = Timestamp::from_seconds(1_001);
+        assert_eq!(clock.freshness(line), Freshness::Live);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(clock.freshness(line), Freshness::Live);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(clock.freshness(line), Freshness::Backlog);
+        clock.set(Timestamp::from_seconds(500));
+        assert_eq!(clock.now(), Timestamp::from_seconds(500));
+        assert_eq!(clock.freshness(Timestamp::from_seconds(480)), Freshness::Backlog);
+        assert_eq!(clock.freshness(Timestamp::from_seconds(499)), Freshness::Live);
+    }
+}

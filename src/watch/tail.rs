@@ -1,0 +1,252 @@
+//! A container's log over any number of connections: what was read and joined so far, and the feed that is open now.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::cursor::{Cursor, Reach};
+use super::entry::Entry;
+use super::feed::{Feed, Log, News};
+use super::join::{Joiner, Line};
+use crate::docker::{self, Engine};
+use crate::fleet::text::printable;
+use crate::fleet::{ContainerId, Timestamp};
+
+/// An unfinished line is given out after this.
+const UNFINISHED: Duration = Duration::from_secs(1);
+/// A feed that is silent for this long is looked into.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Entries are taken off a feed at most so many at a time.
+const BATCH: usize = 256;
+/// How much of what the engine says is passed on, in characters.
+const COMPLAINT: usize = 200;
+
+/// Where in a log to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// With its last lines.
+    Tail(usize),
+    /// With the first: the container was seen when it was made.
+    First,
+}
+
+/// A container's log.
+#[derive(Debug)]
+pub(super) struct Tail {
+    id: ContainerId,
+    begin: Begin,
+    cursor: Cursor,
+    joiner: Joiner,
+    open: Option<(Log, Feed)>,
+    /// What was read and not taken yet.
+    items: Vec<Item>,
+    /// What came after that.
+    behind: Option<Step>,
+    /// When to give out an unfinished line.
+    flush_at: Option<Instant>,
+    /// When to look into the silence.
+    probe_at: Instant,
+    has_complained: bool,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A line.
+    Line(Line),
+    /// A line that was there before.
+    History(Line),
+    /// Something that could not be read.
+    Gap(String),
+}
+
+impl From<Line> for Item {
+    fn from(line: Line) -> Self {
+        Self::Line(line)
+    }
+}
+
+/// What happened to a log.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// There is something to [`Tail::take`].
+    Items,
+    /// It has to be opened again, from further back: [`Tail::widen`].
+    TooShort,
+    /// It ended: its container stopped, or its log driver or the engine did.
+    Ended,
+    /// It could not be read on.
+    Failed(docker::Error),
+}
+
+impl Tail {
+    /// The log of a container.
+    pub(super) fn new(id: ContainerId, begin: Begin) -> Self {
+        Self {
+            id,
+            begin,
+            cursor: Cursor::default(),
+            joiner: Joiner::default(),
+            open: None,
+            items: Vec::new(),
+            behind: None,
+            flush_at: None,
+            probe_at: Instant::now(),
+            has_complained: false,
+        }
+    }
+
+    /// Opens it where it was left, or where it is to begin. `now` is the host's clock.
+    pub(super) async fn open(&mut self, engine: &Engine, now: Timestamp) -> Result<(), docker::Error> {
+        // If it is gone, events will tell.
+        let Some(container) = engine.inspect(&self.id.0).await? else {
+            return Ok(());
+        };
+        let log = Log::of(&container, engine.clone());
+        if let Begin::Tail(count) = self.begin {
+            let entries = log.history(&mut self.cursor, count).await?;
+            self.begin = Begin::First;
+            let mut lines = Vec::new();
+            for entry in &entries {
+                self.joiner.push(entry, &mut lines);
+            }
+            self.items.extend(lines.into_iter().map(Item::History));
+        }
+        let feed = log.follow(&self.cursor, Reach::Near, now).await?;
+        self.opened(log, feed);
+        Ok(())
+    }
+
+    /// Opens it once more, from further back.
+    pub(super) async fn widen(&mut self, now: Timestamp) -> Result<(), docker::Error> {
+        let Some((log, _)) = self.open.take() else {
+            return Ok(());
+        };
+        let feed = log.follow(&self.cursor, Reach::Far, now).await?;
+        self.opened(log, feed);
+        Ok(())
+    }
+
+    fn opened(&mut self, log: Log, feed: Feed) {
+        self.open = Some((log, feed));
+        self.probe_at = Instant::now() + SILENCE;
+        self.arm_flush();
+    }
+
+    /// Closes it for now. What was not read yet comes again when it is opened.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+        self.behind = None;
+    }
+
+    /// Whether it is open.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// What was read since the last time.
+    pub(super) fn take(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.items)
+    }
+
+    /// Waits for the next step, for ever while it is not open. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Step {
+        if !self.items.is_empty() {
+            return Step::Items;
+        }
+        if let Some(step) = self.behind.take() {
+            return step;
+        }
+        let Some((_, feed)) = &mut self.open else {
+            return std::future::pending().await;
+        };
+        let mut news = feed.next(&mut self.cursor).await;
+        for _ in 0..BATCH {
+            self.behind = self.digest(news);
+            if self.behind.is_some() {
+                break;
+            }
+            let Some((_, feed)) = &mut self.open else { break };
+            match feed.next(&mut self.cursor).now_or_never() {
+                Some(more) => news = more,
+                None => break,
+            }
+        }
+        self.probe_at = Instant::now() + SILENCE;
+        self.arm_flush();
+        Step::Items
+    }
+
+    fn digest(&mut self, news: Result<Option<News>, docker::Error>) -> Option<Step> {
+        match news {
+            Ok(Some(News::Entry(entry))) => self.join(&entry),
+            Ok(Some(News::AfterGap(entry))) => {
+                // Whatever was unfinished, its end is lost.
+                self.end_lines();
+                let reason = "what was logged meanwhile may have been rotated away".to_owned();
+                self.items.push(Item::Gap(reason));
+                self.join(&entry);
+            }
+            Ok(Some(News::Complaint(words))) => {
+                let words = String::from_utf8_lossy(&words);
+                let reason = format!("the engine says: {}", printable(words.trim(), COMPLAINT));
+                if !std::mem::replace(&mut self.has_complained, true) {
+                    self.items.push(Item::Gap(reason));
+                }
+            }
+            Ok(Some(News::TooShort)) => return Some(Step::TooShort),
+            Ok(None) => return Some(Step::Ended),
+            Err(error) => return Some(Step::Failed(error)),
+        }
+        None
+    }
+
+    fn join(&mut self, entry: &Entry) {
+        self.has_complained = false;
+        self.joiner.push(entry, &mut self.items);
+    }
+
+    /// Gives out what is unfinished and will remain so: whoever wrote it has ended.
+    pub(super) fn end_lines(&mut self) {
+        self.joiner.end(&mut self.items);
+    }
+
+    fn arm_flush(&mut self) {
+        self.flush_at = match self.flush_at {
+            _ if !self.joiner.is_open() => None,
+            None => Some(Instant::now() + UNFINISHED),
+            armed => armed,
+        };
+    }
+
+    /// When to call [`Self::wake`], if the log is open.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        self.open.as_ref()?;
+        Some(
+            self.flush_at
+                .map_or(self.probe_at, |flush_at| flush_at.min(self.probe_at)),
+        )
+    }
+
+    /// Does what is due: gives out a line that does not end, looks into a long silence.
+    pub(super) async fn wake(&mut self) -> Result<(), docker::Error> {
+        let now = Instant::now();
+        if self.flush_at.is_some_and(|at| at <= now) {
+            self.joiner.flush(&mut self.items);
+            self.flush_at = None;
+        }
+        if self.probe_at > now {
+            return Ok(());
+        }
+        self.probe_at = now + SILENCE;
+        if let Some((log, _)) = &self.open
+            && log.is_ahead_of(&self.cursor).await?
+        {
+            // A log that was rotated by truncation is no longer followed by the engine.
+            self.close();
+            self.behind = Some(Step::Ended);
+        }
+        Ok(())
+    }
+}

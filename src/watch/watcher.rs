@@ -1,0 +1,91 @@
+//! The watcher: a task per host, one queue for all that they see.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::host::HostTask;
+use crate::fleet::{AppName, Host, Observation};
+
+/// What is watched, and how closely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// These apps; `None` is every app that Arcane deployed.
+    pub apps: Option<BTreeSet<AppName>>,
+    /// Whose logs are followed.
+    pub logs: Logs,
+    /// Lines of history to begin each log with.
+    pub tail: usize,
+    /// How often memory and processor of live containers are sampled, if at all.
+    pub stats_every: Option<Duration>,
+    /// Observations that may wait to be taken. When so many do, reading stops; nothing is lost by that but time,
+    /// unless it takes so long that the engine drops events, which is said by a [`crate::fleet::Fact::Gap`].
+    pub queue: usize,
+}
+
+/// Whose logs are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
+    /// Nobody's.
+    None,
+    /// Those of live containers, from the time on that they became live.
+    Live,
+    /// Those of candidates and kept releases as well.
+    All,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            apps: None,
+            logs: Logs::Live,
+            tail: 0,
+            stats_every: None,
+            queue: 4_096,
+        }
+    }
+}
+
+/// Watches hosts, each on its own, until it is cancelled or nobody takes the observations any more.
+#[derive(Debug)]
+pub struct Watcher {
+    hosts: JoinSet<()>,
+}
+
+impl Watcher {
+    /// Begins to watch. A host that cannot be reached is tried again for ever; one that is lost is caught up with.
+    ///
+    /// Of one container, observations come in the order in which things happened, with the last words of a container
+    /// before its death. Every log line comes once, over any number of lost connections; if one cannot be read, a
+    /// [`crate::fleet::Fact::Gap`] says so.
+    #[must_use]
+    pub fn start(
+        hosts: Vec<Host>,
+        options: Options,
+        cancel: CancellationToken,
+    ) -> (Self, mpsc::Receiver<Observation>) {
+        let (sender, receiver) = mpsc::channel(options.queue.max(1));
+        let mut tasks = JoinSet::new();
+        for host in hosts {
+            let task = HostTask::new(host, &options, sender.clone());
+            let cancel = cancel.clone();
+            tasks.spawn(async move {
+                // Ends early only when nobody listens any more.
+                let _ = cancel.run_until_cancelled(task.run()).await;
+            });
+        }
+        (Self { hosts: tasks }, receiver)
+    }
+
+    /// Waits until all has ended.
+    pub async fn join(mut self) {
+        while let Some(ended) = self.hosts.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the watcher of a host failed");
+            }
+        }
+    }
+}
