@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Ways to hurt a host, and to let it heal. `lab reset` undoes them all.
 
-ports_of() { printf '%s,%s:%s,%s,%s' $((ssh_base + $1)) $((app_base + 100 * $1)) $((app_base + 100 * $1 + 9)) $((app_base + 100 * $1 + 80)) $((app_base + 100 * $1 + 43)); }
+ports_of() { printf '%s,%s,%s:%s,%s,%s' $((ssh_base + $1)) $((ssh_base + 50 + $1)) $((app_base + 100 * $1)) $((app_base + 100 * $1 + 9)) $((app_base + 100 * $1 + 80)) $((app_base + 100 * $1 + 43)); }
 
 # The engine's port proxy answers for its host, so a cut host would still accept connections. Dropping on the loopback
 # too makes it what it is on a real network: no answer at all, neither to a new connection nor on an old one.
@@ -42,26 +42,37 @@ mend_net() {
     open_port "$1"
 }
 
-# The delay stands on the way out, so it is what a round trip gets longer by; the rate limits each direction.
+# Puts a slow line (the test app's mode of that name) before the host's sshd, for new connections.
 slow() {
     host_number "${1:-}"
-    (($# == 3)) || die "usage: lab slow N DELAY RATE, as in: lab slow 1 40ms 50mbit"
-    local n=$1 delay=$2 rate=$3 outside
-    docker exec "$prefix-$n" tc qdisc replace dev eth0 root netem delay "$delay" rate "$rate" limit 10000
-    # What goes into the host is shaped where it leaves this machine: at the other end of the host's cable.
-    [[ $(id -u) == 0 ]] || return 0
-    outside=$(docker exec "$prefix-$n" cat /sys/class/net/eth0/iflink)
-    outside=$(ip -o link | awk -F': ' -v i="$outside" '$1 == i { sub(/@.*/, "", $2); print $2 }')
-    [[ -n $outside ]] && tc qdisc replace dev "$outside" root netem rate "$rate" limit 10000
+    [[ ${2:-} =~ ^([0-9]+)(ms)?$ ]] || die "usage: lab slow N DELAY RATE, as in: lab slow 1 40ms 50mbit"
+    local n=$1 delay=${BASH_REMATCH[1]} port=$((ssh_base + 50 + $1)) program target
+    [[ ${3:-} =~ ^([0-9]+)(mbit)?$ ]] || die "usage: lab slow N DELAY RATE, as in: lab slow 1 40ms 50mbit"
+    local rate=${BASH_REMATCH[1]}
+    program=$(app_path)
+    target=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$prefix-$n")
+    unslow "$n"
+    setsid "$program" line "127.0.0.1:$port" "$target:22" --delay-ms "$delay" --rate-mbit "$rate" </dev/null >/dev/null 2>&1 9>&- &
+    echo $! >"$state/line-$n.pid"
+    if [[ $(id -u) == 0 ]]; then
+        iptables -w -t nat -I OUTPUT "${to_slow_line[@]}" --dport "$((ssh_base + n))" -j REDIRECT --to-ports "$port"
+    else
+        say "only root can put the line before port $((ssh_base + n)); connect to 127.0.0.1:$port instead"
+    fi
 }
 
-# Only the outer end must be undone from here; the host's own reset does the rest.
+to_slow_line=(-d 127.0.0.1 -p tcp -m tcp)
+
 unslow() {
-    [[ $(id -u) == 0 ]] || return 0
-    local outside
-    outside=$(docker exec "$prefix-$1" cat /sys/class/net/eth0/iflink)
-    outside=$(ip -o link | awk -F': ' -v i="$outside" '$1 == i { sub(/@.*/, "", $2); print $2 }')
-    [[ -n $outside ]] && tc qdisc del dev "$outside" root 2>/dev/null || true
+    local pid port=$((ssh_base + $1))
+    [[ -f $state/line-$1.pid ]] || return 0
+    if [[ $(id -u) == 0 ]]; then
+        while iptables -w -t nat -D OUTPUT "${to_slow_line[@]}" --dport "$port" -j REDIRECT --to-ports "$((port + 50))" 2>/dev/null; do :; done
+    fi
+    pid=$(cat "$state/line-$1.pid")
+    # After a reboot of this machine the number may be somebody else's.
+    if [[ $(readlink "/proc/$pid/exe") == "$state"/bin/* ]]; then kill "$pid"; fi
+    rm -f "$state/line-$1.pid"
 }
 
 freeze() {

@@ -5,12 +5,12 @@
 capabilities=(SYS_ADMIN NET_ADMIN NET_RAW SYS_PTRACE SYS_CHROOT SYSLOG DAC_READ_SEARCH IPC_LOCK SYS_NICE MKNOD AUDIT_WRITE LINUX_IMMUTABLE)
 
 hosts_made() {
-    docker ps -a --filter label=arcane.lab.host --format '{{.Label "arcane.lab.host"}}' | sort -n
+    docker ps -a --filter "label=arcane.lab.name=$prefix" --format '{{.Label "arcane.lab.host"}}' | sort -n
 }
 
 # Changes when a host made earlier no longer is what this checkout would make.
 fingerprint() {
-    { host_image && echo "$ssh_base $app_base" && cat "$state/id_ed25519.pub" "$state/hosts/$1"/*.pub; } | hash_of
+    { host_image && echo "$prefix $state $ssh_base $app_base" && cat "$state/id_ed25519.pub" "$state/hosts/$1"/*.pub; } | hash_of
 }
 
 up() {
@@ -32,8 +32,9 @@ ensure_now() {
     local n=$1 name=$prefix-$1 found
     found=$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "arcane.lab.fingerprint"}}' "$name" 2>/dev/null || true)
     if [[ -n $found && ${found#* } != "$(fingerprint "$n")" ]]; then
-        say "host $n was made from another recipe or with other keys: making it anew"
+        ours "$n"
         unused "$n"
+        say "host $n was made from another recipe: making it anew"
         remove "$n"
         found=
     fi
@@ -47,10 +48,27 @@ ensure_now() {
     docker exec "$name" reset
 }
 
+# Whoever looks in another state directory has other keys and other locks: we would pull hosts from under their tests.
+ours() {
+    local other
+    other=$(docker inspect -f '{{index .Config.Labels "arcane.lab.state"}}' "$prefix-$1")
+    [[ -z $other || $other == "$state" || ! -d $other ]] ||
+        die "host $1 belongs to the lab of $other; use that one: export ARCANE_LAB_STATE=$other
+     or make a second one beside it: export ARCANE_LAB_NAME=other-lab LAB_PORT_BASE=2300 LAB_APP_BASE=22000"
+}
+
 # Wait while somebody else's test holds the host. The holder itself calls with ARCANE_LAB_HELD set to its number.
 unused() {
     [[ ${ARCANE_LAB_HELD:-} == "$1" ]] && return
     flock -w 900 "$state/use-$1.lock" true || die "host $1 is in use for 15 minutes; look for who with: fuser $state/use-$1.lock"
+}
+
+# By hand, refuse at once: nobody wants to hurt the host that somebody's test is running on.
+free() {
+    host_number "$1"
+    [[ ${ARCANE_LAB_HELD:-} == "$1" || ! -e $state/use-$1.lock ]] && return
+    flock -n "$state/use-$1.lock" true || die "host $1 is in use by a test (fuser $state/use-$1.lock); take another, or a lab of your own:
+     export ARCANE_LAB_NAME=my-lab LAB_PORT_BASE=2300 LAB_APP_BASE=22000"
 }
 
 create() {
@@ -58,7 +76,8 @@ create() {
     for cap in "${capabilities[@]}"; do flags+=(--cap-add "$cap"); done
     for ((i = 0; i < 10; i++)); do flags+=(-p "127.0.0.1:$((app_base + 100 * n + i)):$((8000 + i))"); done
     docker create --name "$name" --hostname "lab$n" \
-        --label "arcane.lab.host=$n" --label "arcane.lab.fingerprint=$(fingerprint "$n")" \
+        --label "arcane.lab.name=$prefix" --label "arcane.lab.host=$n" --label "arcane.lab.state=$state" \
+        --label "arcane.lab.fingerprint=$(fingerprint "$n")" \
         --security-opt seccomp=unconfined --security-opt systempaths=unconfined --security-opt apparmor=unconfined \
         --device-cgroup-rule 'a *:* rwm' --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:rw \
         --tmpfs /run:rw,nosuid,nodev,noexec,mode=755,size=256m --stop-timeout 20 \
@@ -72,12 +91,15 @@ create() {
 
 # Until ssh and the engine behind it answer.
 await() {
-    local n=$1 tries
-    for ((tries = 0; tries < 300; tries++)); do
-        if banner "$n" && ssh_run "$n" docker version >/dev/null 2>&1 </dev/null; then return; fi
+    answers "$1" 30 || die "host $1 does not answer on 127.0.0.1:$((ssh_base + $1)); look with: docker logs $prefix-$1; docker exec $prefix-$1 tail /var/log/dockerd.log; start over with: lab reset $1"
+}
+
+answers() {
+    local n=$1 until=$((SECONDS + $2))
+    until banner "$n" && ssh_run "$n" docker version >/dev/null 2>&1 </dev/null; do
+        ((SECONDS < until)) || return 1
         sleep 0.1
     done
-    die "host $n does not answer on 127.0.0.1:$((ssh_base + n)); look with: docker logs $prefix-$n; docker exec $prefix-$n tail /var/log/dockerd.log; start over with: lab reset $n"
 }
 
 # Does sshd itself speak? The published port alone accepts connections for a host that is not there.
@@ -95,20 +117,24 @@ reset() {
 
 reset_now() {
     local n=$1 name=$prefix-$1 found
-    open_port "$n"
-    found=$(docker inspect -f '{{.State.Status}} {{len .NetworkSettings.Networks}}' "$name" 2>/dev/null || true)
-    [[ $found == *\ 0 ]] && docker network connect bridge "$name"
-    [[ $found == paused* ]] && thaw "$n"
-    if [[ $found == running* || $found == paused* ]] && [[ $(docker inspect -f '{{index .Config.Labels "arcane.lab.fingerprint"}}' "$name") == "$(fingerprint "$n")" ]]; then
-        docker exec "$name" reset
-        banner "$n" || await "$n"
-    else
-        ensure_now "$n"
+    found=$(docker inspect -f '{{.State.Status}} {{len .NetworkSettings.Networks}} {{index .Config.Labels "arcane.lab.fingerprint"}}' "$name" 2>/dev/null || true)
+    if [[ $found == *" $(fingerprint "$n")" ]]; then
+        open_port "$n"
+        unslow "$n"
+        [[ $found != *" 0 "* ]] || docker network connect bridge "$name"
+        [[ $found != paused* ]] || thaw "$n"
+        if [[ $found == running* || $found == paused* ]] && docker exec "$name" reset && { banner "$n" || answers "$n" 5; }; then
+            return
+        fi
+        # What a reset cannot mend, a new host does.
+        remove "$n"
     fi
+    ensure_now "$n"
 }
 
 remove() {
     open_port "$1"
+    unslow "$1"
     docker rm -f -v "$prefix-$1" >/dev/null 2>&1 || true
     docker volume rm -f "$prefix-$1" >/dev/null
 }
@@ -116,13 +142,14 @@ remove() {
 down() {
     engine_answers || die "no Docker engine answers, so no host runs"
     local n
+    for n in $(hosts_made); do free "$n"; done
     for n in $(hosts_made); do remove "$n" & done
     wait
 }
 
 purge() {
     down
-    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E "^$prefix-(host|root):" | xargs -r docker rmi -f >/dev/null
+    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^arcane-lab-(host|root):' | xargs -r docker rmi -f >/dev/null
 }
 
 status() {

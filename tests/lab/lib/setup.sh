@@ -11,7 +11,8 @@ setup() {
 
 # The quick look that every test takes: nothing to do when engine, image and keys are there.
 ready() {
-    engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 && [[ -f $state/id_ed25519 ]]
+    engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 &&
+        [[ -f $state/id_ed25519 ]] && grep -qsF "[127.0.0.1]:$((ssh_base + max_hosts)) " "$state/known_hosts"
 }
 
 make_ready() {
@@ -95,8 +96,8 @@ make_keys() {
 }
 
 # The root file system costs a minute, what we lay on top a second: two images, so that the second can change freely.
-root_image() { printf '%s-root:%s' "$prefix" "$(printf '%s' "$suite $host_packages" | hash_of)"; }
-host_image() { printf '%s-host:%s' "$prefix" "$({ root_image && cat "$lab_dir"/host/*; } | hash_of)"; }
+root_image() { printf 'arcane-lab-root:%s' "$(printf '%s' "$suite $host_packages" | hash_of)"; }
+host_image() { printf 'arcane-lab-host:%s' "$({ root_image && cat "$lab_dir"/host/*; } | hash_of)"; }
 
 build_host_image() {
     docker image inspect "$(host_image)" >/dev/null 2>&1 && return
@@ -137,7 +138,7 @@ lab: cannot set up the lab: $1
   root             $([[ $(id -u) == 0 ]] && echo yes || echo "no (user $(id -un))")
   apt-get          $(have apt-get && echo yes || echo no)
   docker client    $(docker --version 2>/dev/null || echo no)
-  Docker engine    $(docker version --format '{{.Server.Version}}' 2>/dev/null || echo "none answers")
+  Docker engine    $(engine_answers && docker version --format '{{.Server.Version}}' || echo "none answers")
   dockerd          $(command -v dockerd || echo no)
   debootstrap      $(command -v debootstrap || echo no)
   state            $state

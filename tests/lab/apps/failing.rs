@@ -1,0 +1,665 @@
+//! The test app: a small web server that fails on command, in the ways real ones do.
+//!
+//! It is compiled by itself (`tests/lab/lab app-path`), links nothing but std, and runs alone in an image FROM scratch.
+//! Every switch is an environment variable, or an argument of the same name: `PANIC_AFTER=5` is `--panic-after 5`.
+//!
+//!   PORT=8080            listen here                      VERSION=1        what GET / answers
+//!   SLOW_START=s         listen only then                 NEED_ENV=NAME    exit 1 if NAME is not set
+//!   REFUSE_HEALTH=1      /healthz is 503 for ever         REFUSE_HEALTH_AFTER=s   from then on
+//!   HANG_AFTER=s         accept, never answer             DROP_CONNECTIONS=1      accept, then close
+//!   PANIC_AFTER=s        a real panic, exit 101           EXIT_AFTER=s EXIT_CODE=n   just end
+//!   LEAK=MiB_per_s       allocate until killed            IGNORE_TERM=1    only SIGKILL ends it
+//!   FILL_DISK=path       write there until it is full     DELAY_MS=n       answer that slowly
+//!   LOG_TEXT=text        log it; \n is a line break       LOG_EVERY=s LOG_COUNT=n   again, so many times
+//!   LOG_NUMBERED=n       "line 000001" … then "done"      LOG_RATE=per_s   LOG_STREAM=stdout|stderr
+//!
+//! Modes: `healthcheck` (for HEALTHCHECK in an image without a shell), `probe URL --rate 20` (see `probe`),
+//! `line LISTEN TARGET --delay-ms 40 --rate-mbit 50` (a slow line, see `line`).
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+fn main() {
+    let mut args: Vec<String> = env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("healthcheck") => exit(healthcheck(&Switches::new(&args[1..]))),
+        // Not from the environment: there a HOST or PORT means something else.
+        Some("probe") if args.len() > 1 => probe(&args.remove(1), &Switches(arguments(&args[1..]))),
+        Some("line") if args.len() > 2 => line(&args[1], &args[2], &Switches(arguments(&args[3..]))),
+        _ => serve(Switches::new(&args)),
+    }
+}
+
+/// Arguments over environment.
+struct Switches(BTreeMap<String, String>);
+
+impl Switches {
+    fn new(args: &[String]) -> Self {
+        let mut map: BTreeMap<String, String> = env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        map.extend(arguments(args));
+        Self(map)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.text(name).map(|text| {
+            text.parse().unwrap_or_else(|_| {
+                eprintln!("error: {name}={text:?} is not a number");
+                exit(2);
+            })
+        })
+    }
+
+    fn seconds(&self, name: &str) -> Option<Duration> {
+        self.number(name).map(Duration::from_secs_f64)
+    }
+
+    fn on(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| text != "0")
+    }
+
+    fn port(&self) -> u16 {
+        self.number("PORT").unwrap_or(8080.0) as u16
+    }
+}
+
+/// `--panic-after 5 --ignore-term` as PANIC_AFTER=5, IGNORE_TERM=1.
+fn arguments(args: &[String]) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    let mut args = args.iter().peekable();
+    while let Some(arg) = args.next() {
+        let Some(name) = arg.strip_prefix("--") else {
+            eprintln!("error: unexpected argument {arg:?}");
+            exit(2);
+        };
+        let value = args
+            .next_if(|next| !next.starts_with("--"))
+            .map_or("1", String::as_str);
+        map.insert(name.replace('-', "_").to_uppercase(), value.to_owned());
+    }
+    map
+}
+
+// --- signals -----------------------------------------------------------------------------------------------------
+
+/// Process 1 of a container has no default handlers: without its own it would ignore SIGTERM.
+mod signals {
+    use super::{AtomicBool, Ordering};
+
+    unsafe extern "C" {
+        fn signal(number: i32, handler: usize) -> usize;
+        fn _exit(code: i32) -> !;
+    }
+
+    pub const INT: i32 = 2;
+    pub const TERM: i32 = 15;
+    const IGNORE: usize = 1;
+
+    pub static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+    extern "C" fn leave(_: i32) {
+        // SAFETY: _exit may be called in a signal handler.
+        unsafe { _exit(0) }
+    }
+
+    extern "C" fn remember(_: i32) {
+        ASKED_TO_STOP.store(true, Ordering::SeqCst);
+    }
+
+    fn set(number: i32, handler: usize) {
+        // SAFETY: the handlers above only do what is allowed in one.
+        unsafe { signal(number, handler) };
+    }
+
+    pub fn exit_on(number: i32) {
+        set(number, leave as extern "C" fn(i32) as usize);
+    }
+
+    pub fn remember_on(number: i32) {
+        set(number, remember as extern "C" fn(i32) as usize);
+    }
+
+    pub fn ignore(number: i32) {
+        set(number, IGNORE);
+    }
+}
+
+// --- the server --------------------------------------------------------------------------------------------------
+
+struct Server {
+    switches: Switches,
+    started: Instant,
+}
+
+fn serve(switches: Switches) {
+    let on_signal = if switches.on("IGNORE_TERM") {
+        signals::ignore
+    } else {
+        signals::exit_on
+    };
+    on_signal(signals::TERM);
+    on_signal(signals::INT);
+
+    if let Some(name) = switches.text("NEED_ENV")
+        && switches.text(name).is_none()
+    {
+        eprintln!("error: missing required environment variable {name}");
+        exit(1);
+    }
+    let server = Arc::new(Server {
+        switches,
+        started: Instant::now(),
+    });
+    for fault in [
+        Server::log_text,
+        Server::log_numbered,
+        Server::leak,
+        Server::fill_disk,
+    ] {
+        let server = Arc::clone(&server);
+        thread::spawn(move || fault(&server));
+    }
+    let listener = Arc::clone(&server);
+    thread::spawn(move || listener.listen());
+    server.end();
+}
+
+impl Server {
+    /// Nothing at all may be logged when only the exit matters, so this is the main thread: its panic exits with 101.
+    fn end(&self) {
+        let panic = self.switches.seconds("PANIC_AFTER");
+        let leave = self
+            .switches
+            .seconds("EXIT_AFTER")
+            .or(self.switches.number("EXIT_CODE").map(|_| Duration::ZERO));
+        match (panic, leave) {
+            (Some(after), _) => {
+                thread::sleep(after);
+                let config: Result<u16, _> = "eighty".parse::<u16>();
+                config.expect("called `Config::port` before the configuration was validated");
+            }
+            (None, Some(after)) => {
+                thread::sleep(after);
+                exit(self.switches.number("EXIT_CODE").unwrap_or(0.0) as i32);
+            }
+            (None, None) => loop {
+                thread::sleep(Duration::from_secs(3600));
+            },
+        }
+    }
+
+    fn listen(self: Arc<Self>) {
+        if let Some(wait) = self.switches.seconds("SLOW_START") {
+            self.log(&format!("warming up for {} s", wait.as_secs_f64()));
+            thread::sleep(wait);
+        }
+        let (port, version) = (self.switches.port(), self.version());
+        let listener = TcpListener::bind(("0.0.0.0", port)).unwrap_or_else(|error| {
+            eprintln!("error: cannot listen on :{port}: {error}");
+            exit(98);
+        });
+        self.log(&format!("listening on :{port} version {version}"));
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { continue };
+            if self.switches.on("DROP_CONNECTIONS") {
+                continue;
+            }
+            let server = Arc::clone(&self);
+            thread::spawn(move || server.answer_all(&stream));
+        }
+    }
+
+    fn version(&self) -> &str {
+        self.switches.text("VERSION").unwrap_or("1")
+    }
+
+    fn past(&self, switch: &str) -> bool {
+        self.switches
+            .seconds(switch)
+            .is_some_and(|after| self.started.elapsed() >= after)
+    }
+
+    /// One connection: requests until the client closes or asks for it.
+    fn answer_all(&self, stream: &TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+        let mut lines = BufReader::new(stream);
+        while let Some((path, keep)) = read_request(&mut lines) {
+            while self.past("HANG_AFTER") {
+                thread::sleep(Duration::from_secs(1));
+            }
+            if let Some(delay) = self.switches.number("DELAY_MS") {
+                thread::sleep(Duration::from_millis(delay as u64));
+            }
+            let (status, body) = self.answer(&path);
+            let connection = if keep { "keep-alive" } else { "close" };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
+                body.len()
+            );
+            if (&mut &*stream).write_all(answer.as_bytes()).is_err() || !keep {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, path: &str) -> (&'static str, String) {
+        let sick = self.switches.on("REFUSE_HEALTH") || self.past("REFUSE_HEALTH_AFTER");
+        match path {
+            "/" => ("200 OK", format!("{}\n", self.version())),
+            "/healthz" if sick => ("503 Service Unavailable", "unhealthy\n".to_owned()),
+            "/healthz" => ("200 OK", "ok\n".to_owned()),
+            // So that a test can see what reached the app (a secret, say) without a shell in its image.
+            _ => match path
+                .strip_prefix("/env/")
+                .and_then(|name| self.switches.text(name))
+            {
+                Some(value) => ("200 OK", format!("{value}\n")),
+                None => ("404 Not Found", "not found\n".to_owned()),
+            },
+        }
+    }
+
+    fn log(&self, text: &str) {
+        // A closed or full pipe must not end the app: that would be another failure than the one asked for.
+        let _ = if self.switches.text("LOG_STREAM") == Some("stderr") {
+            writeln!(io::stderr(), "{text}")
+        } else {
+            writeln!(io::stdout(), "{text}")
+        };
+    }
+
+    fn log_text(&self) {
+        let Some(text) = self.switches.text("LOG_TEXT") else {
+            return;
+        };
+        let text = text.replace("\\n", "\n");
+        let every = self.switches.seconds("LOG_EVERY");
+        let default = if every.is_some() { f64::INFINITY } else { 1.0 };
+        let count = self.switches.number("LOG_COUNT").unwrap_or(default);
+        let mut done = 0.0;
+        while done < count {
+            self.log(&text);
+            done += 1.0;
+            thread::sleep(every.unwrap_or(Duration::ZERO));
+        }
+    }
+
+    fn log_numbered(&self) {
+        let Some(count) = self.switches.number("LOG_NUMBERED") else {
+            return;
+        };
+        let rate = self.switches.number("LOG_RATE");
+        let started = Instant::now();
+        for n in 1..=count as u64 {
+            if let Some(rate) = rate {
+                let due = Duration::from_secs_f64((n - 1) as f64 / rate);
+                thread::sleep(due.saturating_sub(started.elapsed()));
+            }
+            self.log(&format!("line {n:06}"));
+        }
+        self.log("done");
+    }
+
+    fn leak(&self) {
+        let Some(rate) = self.switches.number("LEAK") else {
+            return;
+        };
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        loop {
+            // Written to, page by page: memory that is only promised does not count against a limit.
+            kept.push(vec![1; (rate * 1024.0 * 1024.0 / 10.0) as usize]);
+            self.log(&format!("cache holds {:.0} MiB", kept.len() as f64 * rate / 10.0));
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn fill_disk(&self) {
+        let Some(path) = self.switches.text("FILL_DISK") else {
+            return;
+        };
+        // A test that forgot to limit the disk must not fill the machine's.
+        const LIMIT: u64 = 1 << 30;
+        let chunk = vec![7; 1 << 20];
+        let mut written = 0;
+        let error = match File::create(path) {
+            Err(error) => error,
+            Ok(mut file) => loop {
+                match file.write_all(&chunk) {
+                    Ok(()) => written += chunk.len() as u64,
+                    Err(error) => break error,
+                }
+                if written > LIMIT {
+                    self.log("FILL_DISK gives up: 1 GiB written and the disk is not full; limit it, as with --tmpfs /data:size=8m");
+                    return;
+                }
+            },
+        };
+        self.log(&format!("error: write {path}: {error}"));
+    }
+}
+
+/// The path, and whether the connection stays open; none when it is over.
+fn read_request(lines: &mut impl BufRead) -> Option<(String, bool)> {
+    let mut line = String::new();
+    lines.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let mut words = line.split_whitespace();
+    let path = words.nth(1)?.split('?').next()?.to_owned();
+    let mut keep = words.next() == Some("HTTP/1.1");
+    let mut body = 0;
+    loop {
+        let mut header = String::new();
+        lines.read_line(&mut header).ok().filter(|n| *n > 0)?;
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        match header.split_once(':').map(|(name, value)| (name, value.trim())) {
+            Some(("connection", value)) => keep = value != "close" && (keep || value == "keep-alive"),
+            Some(("content-length", value)) => body = value.parse().ok()?,
+            _ => {}
+        }
+    }
+    io::copy(&mut lines.take(body), &mut io::sink()).ok()?;
+    Some((path, keep))
+}
+
+// --- the clients -------------------------------------------------------------------------------------------------
+
+fn healthcheck(switches: &Switches) -> i32 {
+    let timeout = Duration::from_millis(switches.number("TIMEOUT_MS").unwrap_or(900.0) as u64);
+    match get(
+        &format!("127.0.0.1:{}", switches.port()),
+        "localhost",
+        "/healthz",
+        timeout,
+    ) {
+        Ok(_) => 0,
+        Err(failure) => {
+            println!("unhealthy: {failure}");
+            1
+        }
+    }
+}
+
+/// One request on a connection of its own. What went wrong, in a word or two that stay the same for the same cause.
+fn get(address: &str, host: &str, path: &str, timeout: Duration) -> Result<String, String> {
+    let until = Instant::now() + timeout;
+    let left = || {
+        until
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1))
+    };
+    let kind = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "timeout".to_owned(),
+        io::ErrorKind::ConnectionRefused => "refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let address = address
+        .to_socket_addrs()
+        .map_err(kind)?
+        .next()
+        .ok_or("no address")?;
+    let mut stream = TcpStream::connect_timeout(&address, left()).map_err(kind)?;
+    stream.set_nodelay(true).map_err(kind)?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+        .map_err(kind)?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left())).map_err(kind)?;
+        match stream.read(&mut chunk).map_err(kind)? {
+            0 => break,
+            n => answer.extend_from_slice(&chunk[..n]),
+        }
+        if Instant::now() >= until {
+            return Err("timeout".to_owned());
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    if answer.is_empty() {
+        return Err("closed".to_owned());
+    }
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("truncated")?;
+    let length = head.lines().find_map(|line| {
+        line.split_once(':')
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map(|(_, value)| value.trim())
+    });
+    if length.is_some_and(|length| length != body.len().to_string()) {
+        return Err("truncated".to_owned());
+    }
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(body.trim().to_owned()),
+        status => Err(format!("http {}", status.unwrap_or("?"))),
+    }
+}
+
+/// What the prober has seen so far.
+struct Seen {
+    started: Instant,
+    state: String,
+    answered: u64,
+    failed: u64,
+    last_answer: Option<Instant>,
+    longest_gap: Duration,
+    versions: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
+}
+
+impl Seen {
+    fn add(&mut self, at: Instant, result: Result<String, String>) {
+        let state = match &result {
+            Ok(version) => {
+                self.answered += 1;
+                *self.versions.entry(version.clone()).or_default() += 1;
+                self.gap(at);
+                self.last_answer = Some(at);
+                format!("\"version\":{}", json(version))
+            }
+            Err(failure) => {
+                self.failed += 1;
+                *self.failures.entry(failure.clone()).or_default() += 1;
+                format!("\"failure\":{}", json(failure))
+            }
+        };
+        if state != self.state {
+            let unix_ms = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_millis());
+            let at_ms = at.duration_since(self.started).as_millis();
+            println!("{{\"at_ms\":{at_ms},\"unix_ms\":{unix_ms},{state}}}");
+            self.state = state;
+        }
+    }
+
+    /// The longest time without an answer, from the first one on: before it the app was not there yet.
+    fn gap(&mut self, until: Instant) {
+        if let Some(last) = self.last_answer {
+            self.longest_gap = self.longest_gap.max(until.saturating_duration_since(last));
+        }
+    }
+}
+
+/// Ask URL at a constant rate, whatever becomes of earlier requests. A line of JSON whenever what comes back changes;
+/// on SIGINT or SIGTERM, after --count N requests or --seconds S, a summary, and exit 0.
+/// --host NAME sends another Host header; --timeout-ms bounds each request.
+fn probe(url: &str, switches: &Switches) {
+    signals::remember_on(signals::INT);
+    signals::remember_on(signals::TERM);
+    let rate = switches.number("RATE").unwrap_or(20.0);
+    let timeout = Duration::from_millis(switches.number("TIMEOUT_MS").unwrap_or(500.0) as u64);
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let address = if authority.contains(':') {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let host = switches.text("HOST").unwrap_or(authority).to_owned();
+
+    let started = Instant::now();
+    let seen = Arc::new(Mutex::new(Seen {
+        started,
+        state: String::new(),
+        answered: 0,
+        failed: 0,
+        last_answer: None,
+        longest_gap: Duration::ZERO,
+        versions: BTreeMap::new(),
+        failures: BTreeMap::new(),
+    }));
+    // Each sender lives as long as its request: the channel closes when the last one is done.
+    let (in_flight, all_done) = mpsc::channel::<()>();
+    let count = switches.number("COUNT").map_or(u64::MAX, |count| count as u64);
+    let end = switches.seconds("SECONDS");
+    for n in 0..count {
+        let due = Duration::from_secs_f64(n as f64 / rate);
+        while started.elapsed() < due && !signals::ASKED_TO_STOP.load(Ordering::SeqCst) {
+            thread::sleep((due - started.elapsed().min(due)).min(Duration::from_millis(20)));
+        }
+        if signals::ASKED_TO_STOP.load(Ordering::SeqCst) || end.is_some_and(|end| started.elapsed() >= end) {
+            break;
+        }
+        let (seen, in_flight) = (Arc::clone(&seen), in_flight.clone());
+        let (address, host, path) = (address.clone(), host.clone(), path.to_owned());
+        thread::spawn(move || {
+            let result = get(&address, &host, &path, timeout);
+            seen.lock()
+                .expect("no request panics")
+                .add(Instant::now(), result);
+            drop(in_flight);
+        });
+    }
+    drop(in_flight);
+    let _ = all_done.recv_timeout(timeout + Duration::from_secs(1));
+
+    let mut seen = seen.lock().expect("no request panics");
+    // An app that never answered again has a gap as long as that.
+    if seen.state.starts_with("\"failure\"") {
+        seen.gap(Instant::now());
+    }
+    println!(
+        "{{\"answered\":{},\"failed\":{},\"longest_gap_ms\":{},\"versions\":{},\"failures\":{}}}",
+        seen.answered,
+        seen.failed,
+        seen.longest_gap.as_millis(),
+        object(&seen.versions),
+        object(&seen.failures)
+    );
+}
+
+/// One direction of the line: all its connections share the rate, as on a real one.
+struct Lane {
+    bytes_per_second: f64,
+    free_at: Mutex<Instant>,
+}
+
+impl Lane {
+    /// When the last of so many bytes is through, if they are put on the line now.
+    fn take(&self, bytes: usize) -> Instant {
+        let mut free_at = self.free_at.lock().expect("no lane panics");
+        *free_at =
+            (*free_at).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
+        *free_at
+    }
+}
+
+/// Forward connections as a line with this round trip and bandwidth would. The kernels of small machines come without
+/// the queue discipline that does it (netem), and this one needs no rights.
+fn line(listen: &str, target: &str, switches: &Switches) {
+    let delay = Duration::from_secs_f64(switches.number("DELAY_MS").unwrap_or(0.0) / 1000.0);
+    let bytes_per_second = switches.number("RATE_MBIT").unwrap_or(1000.0) * 1e6 / 8.0;
+    let lane = || {
+        Arc::new(Lane {
+            bytes_per_second,
+            free_at: Mutex::new(Instant::now()),
+        })
+    };
+    let (up, down) = (lane(), lane());
+    let listener = TcpListener::bind(listen).unwrap_or_else(|error| {
+        eprintln!("error: cannot listen on {listen}: {error}");
+        exit(98);
+    });
+    for client in listener.incoming().flatten() {
+        let (up, down, target) = (Arc::clone(&up), Arc::clone(&down), target.to_owned());
+        thread::spawn(move || {
+            // The handshake takes a round trip too.
+            thread::sleep(delay);
+            let Ok(server) = TcpStream::connect(&target) else {
+                return;
+            };
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
+            let (Ok(client_reads), Ok(server_reads)) = (client.try_clone(), server.try_clone()) else {
+                return;
+            };
+            thread::spawn(move || carry(client_reads, server, &up, delay / 2));
+            carry(server_reads, client, &down, delay / 2);
+        });
+    }
+}
+
+/// One direction of one connection. The queue between is what is under way: it is bounded, so a full line pushes back.
+fn carry(mut from: TcpStream, mut to: TcpStream, lane: &Lane, delay: Duration) {
+    const CHUNK: usize = 16 * 1024;
+    let under_way = (lane.bytes_per_second * delay.as_secs_f64()) as usize / CHUNK + 8;
+    let (put, get) = mpsc::sync_channel::<(Instant, Vec<u8>)>(under_way);
+    let arrives = thread::spawn(move || {
+        for (due, bytes) in get {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+    let mut chunk = [0; CHUNK];
+    while let Ok(n @ 1..) = from.read(&mut chunk) {
+        let through = lane.take(n);
+        if put.send((through + delay, chunk[..n].to_vec())).is_err() {
+            break;
+        }
+        // A byte leaves only when the line is free for the next one.
+        thread::sleep(through.saturating_duration_since(Instant::now()));
+    }
+    drop(put);
+    let _ = arrives.join();
+}
+
+fn object(counts: &BTreeMap<String, u64>) -> String {
+    let fields: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| format!("{}:{count}", json(name)))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn json(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if (c as u32) < 0x20 => quoted.push_str(&format!("\\u{:04x}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
