@@ -40,10 +40,7 @@ mod tests {
         let mut backoff = Backoff::default();
         for expected in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
             let (wait, expected) = (backoff.failed(), Duration::from_millis(expected));
-            assert!(
-                wait <= expected && wait >= expected.mul_f64(0.75),
-                "{wait:?} for {expected:?}"
-            );
+            assert!(wait <= expected && wait >= expected.mul_f64(0.75), "{wait:?} for {expected:?}");
         }
         for _ in 0..100 {
             assert!(backoff.failed() <= LONGEST);

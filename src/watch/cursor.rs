@@ -114,12 +114,7 @@ pub(super) enum Verdict {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self::with(Limits {
-            window: WINDOW,
-            capacity: CAPACITY,
-            minimum: MINIMUM,
-            margin: MARGIN,
-        })
+        Self::with(Limits { window: WINDOW, capacity: CAPACITY, minimum: MINIMUM, margin: MARGIN })
     }
 }
 
@@ -136,10 +131,7 @@ impl Cursor {
 
     /// The mark of an entry.
     pub(super) fn mark(&self, entry: &Entry) -> Mark {
-        Mark {
-            at: entry.at,
-            hash: self.hasher.hash_one((entry.stream, &entry.payload)),
-        }
+        Mark { at: entry.at, hash: self.hasher.hash_one((entry.stream, &entry.payload)) }
     }
 
     /// Remembers an entry that was read.
@@ -208,10 +200,7 @@ impl Cursor {
 
 impl Sieve {
     fn new<'a>(expected: impl Iterator<Item = &'a Mark>, since: Option<Timestamp>) -> Self {
-        let mut sieve = Self {
-            since,
-            ..Self::default()
-        };
+        let mut sieve = Self { since, ..Self::default() };
         for mark in expected {
             *sieve.expected.entry(*mark).or_default() += 1;
             sieve.newest = sieve.newest.max(mark.at);

@@ -58,10 +58,7 @@ fn follow(
 ) -> Outcome {
     let mut cursor = Cursor::with(limits);
     let mut outcome = Outcome::default();
-    let whole = Connection {
-        grown: log.len(),
-        read: usize::MAX,
-    };
+    let whole = Connection { grown: log.len(), read: usize::MAX };
     for (number, connection) in connections.iter().chain([&whole]).enumerate() {
         let from = if number == 0 { 0 } else { rotated };
         let mut left = connection.read;
@@ -70,10 +67,7 @@ fn follow(
             let (request, mut sieve) = cursor.resume(reach, Timestamp::from_nanos(i64::MAX));
             // What is written after the connection is made comes as well: `tail` counts only what was there.
             let grown = connection.grown.clamp(from, log.len());
-            let then = Request {
-                tail: None,
-                ..request
-            };
+            let then = Request { tail: None, ..request };
             let known = engine.reply(&log[from..grown], request);
             let passed = !known.is_empty();
             let mut reply = known;
@@ -106,11 +100,7 @@ fn follow(
 }
 
 fn entry(at: i64, stream: Stream, text: &str) -> Entry {
-    Entry {
-        at: Timestamp::from_nanos(at),
-        stream,
-        payload: Bytes::copy_from_slice(text.as_bytes()),
-    }
+    Entry { at: Timestamp::from_nanos(at), stream, payload: Bytes::copy_from_slice(text.as_bytes()) }
 }
 
 /// A log as two copying threads write it: each stream's stamps never go back, and an entry may be written down up to
@@ -125,9 +115,8 @@ fn logs(lag: i64, repeats: usize) -> impl Strategy<Value = Vec<Entry>> {
             let stream = if is_error { Stream::Stderr } else { Stream::Stdout };
             let stamp = &mut stamps[usize::from(is_error)];
             *stamp = (now - late).max(*stamp);
-            let before = log
-                .last()
-                .filter(|before| before.stream == stream && kind == 0 && repeated < repeats);
+            let before =
+                log.last().filter(|before| before.stream == stream && kind == 0 && repeated < repeats);
             let next = match before {
                 Some(before) => before.clone(),
                 None if kind == 1 => entry(*stamp, stream, &format!("fragment {number}")),
@@ -149,12 +138,7 @@ fn connections() -> impl Strategy<Value = Vec<Connection>> {
 }
 
 const fn limits(window: u64, capacity: usize, minimum: usize, margin: usize) -> Limits {
-    Limits {
-        window: Duration::from_nanos(window),
-        capacity,
-        minimum,
-        margin,
-    }
+    Limits { window: Duration::from_nanos(window), capacity, minimum, margin }
 }
 
 proptest! {
@@ -207,24 +191,12 @@ proptest! {
 
 #[test]
 fn what_was_rotated_away_is_reported() {
-    let log: Vec<_> = (0..20)
-        .map(|n| entry(1_000 + n, Stream::Stdout, &format!("{n}\n")))
-        .collect();
+    let log: Vec<_> = (0..20).map(|n| entry(1_000 + n, Stream::Stdout, &format!("{n}\n"))).collect();
     for (read, rotated, gaps) in [(10, 0, 0), (10, 9, 0), (10, 10, 1), (10, 15, 1)] {
         let connection = Connection { grown: 20, read };
-        let outcome = follow(
-            Engine::FirstEntry,
-            limits(3, 100, 1, 4),
-            &log,
-            &[connection],
-            rotated,
-        );
+        let outcome = follow(Engine::FirstEntry, limits(3, 100, 1, 4), &log, &[connection], rotated);
         assert_eq!(outcome.gaps, gaps, "{rotated}");
-        assert_eq!(
-            outcome.delivered.len(),
-            20 - rotated.saturating_sub(read),
-            "{rotated}"
-        );
+        assert_eq!(outcome.delivered.len(), 20 - rotated.saturating_sub(read), "{rotated}");
     }
 }
 
@@ -243,9 +215,7 @@ fn a_clock_set_back_hides_nothing() {
             }
             let (request, mut sieve) = cursor.resume(Reach::Near, log[read + 10].at);
             let reply = engine.reply(&log[..read + 10], request);
-            let new = reply
-                .iter()
-                .filter(|entry| sieve.judge(cursor.mark(entry)) == Verdict::New);
+            let new = reply.iter().filter(|entry| sieve.judge(cursor.mark(entry)) == Verdict::New);
             let new: Vec<_> = new.cloned().collect();
             assert_eq!(new, log[read..read + 10], "{engine:?} cut after {read}");
         }

@@ -76,9 +76,7 @@ impl Splitter {
         let newline = newline.map(|at| self.searched + at + 1);
         self.searched = newline.unwrap_or(self.buffer.len());
         let limit = newline.unwrap_or(self.buffer.len());
-        self.fragment_end(limit)
-            .or(newline)
-            .or_else(|| (limit >= RAW_LIMIT).then_some(RAW_LIMIT))
+        self.fragment_end(limit).or(newline).or_else(|| (limit >= RAW_LIMIT).then_some(RAW_LIMIT))
     }
 
     /// Where the first fragment ends: after 16 KiB, if the same stamp follows there once more.
@@ -113,11 +111,7 @@ mod tests {
     fn entry(stamp: &str, payload: &[u8]) -> Piece {
         let (at, _) = stamp::take(stamp.as_bytes()).unwrap();
         let payload = Bytes::copy_from_slice(payload);
-        Piece::Entry(Entry {
-            at,
-            stream: Stream::Stdout,
-            payload,
-        })
+        Piece::Entry(Entry { at, stream: Stream::Stdout, payload })
     }
 
     #[test]
@@ -125,29 +119,15 @@ mod tests {
         let frame = Bytes::from(format!("{STAMP}hello\n"));
         assert_eq!(Piece::parse(Stream::Stdout, frame), entry(STAMP, b"hello\n"));
         let complaint = Bytes::from("Error grabbing logs: EOF");
-        assert_eq!(
-            Piece::parse(Stream::Stderr, complaint.clone()),
-            Piece::Complaint(complaint)
-        );
+        assert_eq!(Piece::parse(Stream::Stderr, complaint.clone()), Piece::Complaint(complaint));
     }
 
     #[test]
     fn a_raw_stream_is_split_at_newlines_and_at_fragments() {
         let long = vec![b'x'; FRAGMENT];
-        let text = [
-            STAMP.as_bytes(),
-            &long,
-            STAMP.as_bytes(),
-            b"end\r\n",
-            LATER.as_bytes(),
-            b"next\r\n",
-        ]
-        .concat();
-        let expected = [
-            entry(STAMP, &long),
-            entry(STAMP, b"end\r\n"),
-            entry(LATER, b"next\r\n"),
-        ];
+        let text =
+            [STAMP.as_bytes(), &long, STAMP.as_bytes(), b"end\r\n", LATER.as_bytes(), b"next\r\n"].concat();
+        let expected = [entry(STAMP, &long), entry(STAMP, b"end\r\n"), entry(LATER, b"next\r\n")];
         assert_eq!(raw(&[&text]), expected);
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(raw(&bytes), expected);
@@ -157,11 +137,7 @@ mod tests {
     fn a_raw_stream_without_end_is_bounded() {
         let endless = [STAMP.as_bytes(), &vec![b'x'; 2 * RAW_LIMIT]].concat();
         let pieces = raw(&[&endless]);
-        assert!(
-            matches!(pieces.as_slice(), [Piece::Entry(_), Piece::Complaint(_)]),
-            "{}",
-            pieces.len()
-        );
+        assert!(matches!(pieces.as_slice(), [Piece::Entry(_), Piece::Complaint(_)]), "{}", pieces.len());
     }
 
     proptest! {

@@ -46,12 +46,7 @@ impl Events {
             let _ = end_sender.send(read(stream, sender, &lost).await);
         });
         let _reader = AbortOnDropHandle::new(reader);
-        Ok(Self {
-            queue,
-            has_lost,
-            end,
-            _reader,
-        })
+        Ok(Self { queue, has_lost, end, _reader })
     }
 
     /// The next notice. Safe to cancel.

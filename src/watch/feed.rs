@@ -23,11 +23,7 @@ pub(super) struct Log {
 impl Log {
     /// Of a container.
     pub(super) fn of(container: &Container, engine: Engine) -> Self {
-        Self {
-            engine,
-            id: container.id.clone(),
-            has_terminal: container.tty,
-        }
+        Self { engine, id: container.id.clone(), has_terminal: container.tty }
     }
 
     /// Follows it from where the cursor is. `now` is the host's clock.
@@ -38,18 +34,10 @@ impl Log {
         now: Timestamp,
     ) -> Result<Feed, docker::Error> {
         let (request, sieve) = cursor.resume(reach, now);
-        let options = LogOptions {
-            follow: true,
-            since: request.since,
-            tail: request.tail,
-            ..LogOptions::default()
-        };
+        let options =
+            LogOptions { follow: true, since: request.since, tail: request.tail, ..LogOptions::default() };
         let stream = self.engine.logs(&self.id.0, &options).await?;
-        Ok(Feed {
-            stream,
-            splitter: self.splitter(),
-            sieve,
-        })
+        Ok(Feed { stream, splitter: self.splitter(), sieve })
     }
 
     /// Reads its end, moves a new cursor there, and returns its last `count` entries. Nothing changes when it fails.
@@ -78,10 +66,7 @@ impl Log {
     }
 
     async fn end(&self, count: usize) -> Result<Vec<Entry>, docker::Error> {
-        let options = LogOptions {
-            tail: Some(count),
-            ..LogOptions::default()
-        };
+        let options = LogOptions { tail: Some(count), ..LogOptions::default() };
         let mut stream = self.engine.logs(&self.id.0, &options).await?;
         let mut splitter = self.splitter();
         let mut entries = Vec::new();

@@ -131,21 +131,14 @@ impl Open {
         let before = if self.continued { CUT } else { "" };
         let after = if end == End::Cut { CUT } else { "" };
         self.continued = end == End::Cut;
-        Line {
-            at: self.at,
-            stream,
-            text: [before, text, after].concat(),
-        }
+        Line { at: self.at, stream, text: [before, text, after].concat() }
     }
 }
 
 /// The largest cut up to `limit` that does not go through a UTF-8 character.
 fn boundary(bytes: &[u8], limit: usize) -> usize {
     let is_start = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
-    (limit.saturating_sub(3)..=limit)
-        .rev()
-        .find(is_start)
-        .unwrap_or(limit)
+    (limit.saturating_sub(3)..=limit).rev().find(is_start).unwrap_or(limit)
 }
 
 #[cfg(test)]
@@ -156,11 +149,7 @@ mod tests {
     use super::*;
 
     fn entry(at: i64, stream: Stream, payload: &[u8]) -> Entry {
-        Entry {
-            at: Timestamp::from_nanos(at),
-            stream,
-            payload: Bytes::copy_from_slice(payload),
-        }
+        Entry { at: Timestamp::from_nanos(at), stream, payload: Bytes::copy_from_slice(payload) }
     }
 
     fn check(entries: &[(i64, Stream, &str)], expected: &[(i64, Stream, &str)]) {
@@ -170,20 +159,15 @@ mod tests {
             joiner.push(&entry(*at, *stream, payload.as_bytes()), &mut lines);
         }
         joiner.end(&mut lines);
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|line| (line.at.as_nanos(), line.stream, line.text.as_str()))
-            .collect();
+        let lines: Vec<_> =
+            lines.iter().map(|line| (line.at.as_nanos(), line.stream, line.text.as_str())).collect();
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn fragments_join_per_stream() {
         use Stream::{Stderr, Stdout};
-        check(
-            &[(1, Stdout, "a\n"), (2, Stdout, "b\r\n")],
-            &[(1, Stdout, "a"), (2, Stdout, "b")],
-        );
+        check(&[(1, Stdout, "a\n"), (2, Stdout, "b\r\n")], &[(1, Stdout, "a"), (2, Stdout, "b")]);
         check(
             &[
                 (1, Stdout, "one "),
@@ -220,10 +204,7 @@ mod tests {
         hostile.push(b'\n');
         joiner.push(&entry(1, Stream::Stdout, &hostile), &mut lines);
         assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
-        let replaced: usize = lines
-            .iter()
-            .map(|line| line.text.matches('\u{fffd}').count())
-            .sum();
+        let replaced: usize = lines.iter().map(|line| line.text.matches('\u{fffd}').count()).sum();
         assert_eq!(replaced, 60 << 10);
     }
 

@@ -36,12 +36,7 @@ impl Known {
 
     /// Nothing yet: it was just made.
     pub(super) const fn new() -> Self {
-        Self {
-            running: false,
-            started_at: None,
-            told: None,
-            inferred: None,
-        }
+        Self { running: false, started_at: None, told: None, inferred: None }
     }
 
     /// Whether its process runs.
@@ -80,12 +75,7 @@ impl Known {
         if self.running && restarted {
             let ended = if finished < began { finished } else { began };
             let ended = ended.max(self.started_at.unwrap_or_default());
-            facts.push((
-                ended,
-                Fact::Died {
-                    exit_code: EXIT_UNKNOWN,
-                },
-            ));
+            facts.push((ended, Fact::Died { exit_code: EXIT_UNKNOWN }));
         }
         if restarted {
             facts.push((began, Fact::Started));
@@ -95,12 +85,7 @@ impl Known {
             if state.oom_killed {
                 facts.push((finished, Fact::OutOfMemory));
             }
-            facts.push((
-                finished,
-                Fact::Died {
-                    exit_code: state.exit_code,
-                },
-            ));
+            facts.push((finished, Fact::Died { exit_code: state.exit_code }));
         }
         if let Some((last, _)) = facts.last() {
             self.inferred = Some(*last + LAG);
@@ -126,20 +111,14 @@ fn fact(action: &str, attributes: &BTreeMap<String, String>) -> Option<Fact> {
     let number = |key: &str| attributes.get(key).and_then(|value| value.parse::<i64>().ok());
     Some(match action {
         "start" => Fact::Started,
-        "die" => Fact::Died {
-            exit_code: number("exitCode").unwrap_or(EXIT_UNKNOWN),
-        },
+        "die" => Fact::Died { exit_code: number("exitCode").unwrap_or(EXIT_UNKNOWN) },
         "oom" => Fact::OutOfMemory,
-        "kill" => Fact::Killed {
-            signal: number("signal").and_then(|n| u8::try_from(n).ok()).unwrap_or(0),
-        },
+        "kill" => Fact::Killed { signal: number("signal").and_then(|n| u8::try_from(n).ok()).unwrap_or(0) },
         "stop" => Fact::Stopped,
         "destroy" => Fact::Destroyed,
         "pause" => Fact::Paused,
         "unpause" => Fact::Unpaused,
-        _ => Fact::Health {
-            state: health(action.strip_prefix("health_status:")?.trim())?,
-        },
+        _ => Fact::Health { state: health(action.strip_prefix("health_status:")?.trim())? },
     })
 }
 
@@ -214,20 +193,8 @@ mod tests {
             ("destroy", &[], Some(Fact::Destroyed)),
             ("pause", &[], Some(Fact::Paused)),
             ("unpause", &[], Some(Fact::Unpaused)),
-            (
-                "health_status: unhealthy",
-                &[],
-                Some(Fact::Health {
-                    state: HealthState::Unhealthy,
-                }),
-            ),
-            (
-                "health_status:healthy",
-                &[],
-                Some(Fact::Health {
-                    state: HealthState::Healthy,
-                }),
-            ),
+            ("health_status: unhealthy", &[], Some(Fact::Health { state: HealthState::Unhealthy })),
+            ("health_status:healthy", &[], Some(Fact::Health { state: HealthState::Healthy })),
             ("health_status: great", &[], None),
             ("rename", &[], None),
             ("restart", &[], None),
@@ -243,14 +210,8 @@ mod tests {
         for (now, expected) in [
             (container(Status::Running, 0, 100, 0), vec![]),
             (container(Status::Exited, 1, 100, 150), vec![(150, died(1))]),
-            (
-                container(Status::Exited, 137, 100, 150),
-                vec![(150, Fact::OutOfMemory), (150, died(137))],
-            ),
-            (
-                container(Status::Running, 0, 200, 150),
-                vec![(150, died(-1)), (200, Fact::Started)],
-            ),
+            (container(Status::Exited, 137, 100, 150), vec![(150, Fact::OutOfMemory), (150, died(137))]),
+            (container(Status::Running, 0, 200, 150), vec![(150, died(-1)), (200, Fact::Started)]),
             (
                 container(Status::Exited, 3, 200, 300),
                 vec![(200, died(-1)), (200, Fact::Started), (300, died(3))],
@@ -258,19 +219,13 @@ mod tests {
         ] {
             let mut known = Known::from_container(&running);
             let facts = known.catch_up(&now);
-            let expected: Vec<_> = expected
-                .into_iter()
-                .map(|(seconds, fact)| (at(seconds), fact))
-                .collect();
+            let expected: Vec<_> = expected.into_iter().map(|(seconds, fact)| (at(seconds), fact)).collect();
             assert_eq!(facts, expected, "{:?}", now.state);
             assert_eq!(known.catch_up(&now), [], "once is enough");
             assert_eq!(known.is_running(), now.state.is_running());
         }
         let mut stopped = Known::from_container(&container(Status::Exited, 1, 100, 150));
-        assert_eq!(
-            stopped.catch_up(&container(Status::Running, 0, 200, 150)),
-            [(at(200), Fact::Started)]
-        );
+        assert_eq!(stopped.catch_up(&container(Status::Running, 0, 200, 150)), [(at(200), Fact::Started)]);
     }
 
     #[test]

@@ -32,10 +32,7 @@ pub(super) struct HostClock {
 impl HostClock {
     /// A clock that shows this.
     pub(super) fn showing(now: Timestamp) -> Self {
-        Self {
-            base: Instant::now(),
-            at_base: AtomicI64::new(now.as_nanos()),
-        }
+        Self { base: Instant::now(), at_base: AtomicI64::new(now.as_nanos()) }
     }
 
     /// Sets it.
@@ -51,11 +48,7 @@ impl HostClock {
 
     /// Whether something of that time has just happened.
     pub(super) fn freshness(&self, at: Timestamp) -> Freshness {
-        if self.now().since(at) <= LIVE {
-            Freshness::Live
-        } else {
-            Freshness::Backlog
-        }
+        if self.now().since(at) <= LIVE { Freshness::Live } else { Freshness::Backlog }
     }
 }
 
@@ -107,13 +100,7 @@ impl Outlet {
         fact: Fact,
     ) -> Result<(), Closed> {
         let host = self.host.clone();
-        let observation = Observation {
-            at,
-            host,
-            subject: subject.cloned(),
-            freshness,
-            fact,
-        };
+        let observation = Observation { at, host, subject: subject.cloned(), freshness, fact };
         self.sender.send(observation).await.map_err(|_| Closed)
     }
 }

@@ -86,9 +86,7 @@ impl Roster {
     pub(super) fn running(&self) -> Vec<(ContainerId, mpsc::Sender<Message>)> {
         let live = |watched: &&Watched| watched.subject.role == Role::Live && watched.known.is_running();
         let watched = self.containers.values().filter(live);
-        watched
-            .map(|watched| (watched.subject.container.clone(), watched.inbox.clone()))
-            .collect()
+        watched.map(|watched| (watched.subject.container.clone(), watched.inbox.clone())).collect()
     }
 
     /// Takes note of an event. Returns the app whose situation it may have changed.
@@ -99,11 +97,7 @@ impl Roster {
             let Some(subject) = self.subject_of(&id, event) else {
                 return Ok(None);
             };
-            let begin = if event.action == "create" {
-                Begin::First
-            } else {
-                Begin::Tail(self.options.tail)
-            };
+            let begin = if event.action == "create" { Begin::First } else { Begin::Tail(self.options.tail) };
             self.add(Arc::new(subject), Known::new(), event.at, begin);
         }
         if event.action == "rename"
@@ -132,9 +126,7 @@ impl Roster {
         }
         let record = Record::from_labels(&event.attributes).ok()?;
         let name = event.attributes.get("name")?;
-        self.selection
-            .has(&record.app.name)
-            .then(|| survey::subject(&record, id, name))
+        self.selection.has(&record.app.name).then(|| survey::subject(&record, id, name))
     }
 
     /// Compares with what was found on the host at `read_at`, of the apps in `scope`.
@@ -172,8 +164,7 @@ impl Roster {
             self.send(&id, Message::Missed(read_at, Fact::Destroyed)).await?;
             self.containers.remove(&id);
         }
-        self.deployments
-            .retain(|app, _| !scope.has(app) || apps.contains_key(app));
+        self.deployments.retain(|app, _| !scope.has(app) || apps.contains_key(app));
         Ok(())
     }
 
@@ -190,9 +181,7 @@ impl Roster {
         let before = self.deployments.insert(app, deployment.clone());
         if occasion == Occasion::Connected || before.as_ref() != Some(deployment) {
             let deployment = deployment.clone();
-            self.outlet
-                .tell_now(surveyed.live(), Fact::Deployed { deployment })
-                .await?;
+            self.outlet.tell_now(surveyed.live(), Fact::Deployed { deployment }).await?;
         }
         Ok(())
     }
@@ -241,15 +230,7 @@ impl Roster {
             log: Follow::new(Tail::new(id.clone(), begin)),
         };
         self.tasks.spawn(follower.run());
-        self.containers.insert(
-            id,
-            Watched {
-                subject,
-                known,
-                seen_at,
-                inbox,
-            },
-        );
+        self.containers.insert(id, Watched { subject, known, seen_at, inbox });
     }
 
     async fn change(&mut self, subject: Subject) {

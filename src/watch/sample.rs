@@ -51,23 +51,13 @@ mod tests {
     use crate::fleet::Timestamp;
 
     fn stats(seconds: i64, cpu_nanos: u64) -> Stats {
-        Stats {
-            at: Timestamp::from_seconds(seconds),
-            cpu_nanos,
-            memory: 7,
-            memory_limit: Some(9),
-            pids: 1,
-        }
+        Stats { at: Timestamp::from_seconds(seconds), cpu_nanos, memory: 7, memory_limit: Some(9), pids: 1 }
     }
 
     #[test]
     fn usage_is_counted_between_samples_of_one_run() {
         let percent = |before, now| match usage(&before, &now) {
-            Some(Fact::Stats {
-                cpu_percent,
-                memory_bytes: 7,
-                memory_limit: Some(9),
-            }) => Some(cpu_percent),
+            Some(Fact::Stats { cpu_percent, memory_bytes: 7, memory_limit: Some(9) }) => Some(cpu_percent),
             _ => None,
         };
         assert_eq!(percent(stats(10, 0), stats(12, 3_000_000_000)), Some(150.0));

@@ -223,10 +223,7 @@ impl Tail {
     /// When to call [`Self::wake`], if the log is open.
     pub(super) fn alarm(&self) -> Option<Instant> {
         self.open.as_ref()?;
-        Some(
-            self.flush_at
-                .map_or(self.probe_at, |flush_at| flush_at.min(self.probe_at)),
-        )
+        Some(self.flush_at.map_or(self.probe_at, |flush_at| flush_at.min(self.probe_at)))
     }
 
     /// Does what is due: gives out a line that does not end, looks into a long silence.
