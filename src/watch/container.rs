@@ -16,7 +16,7 @@ use super::outlet::{Closed, Outlet};
 use super::tail::{Item, Step, Tail};
 use super::watcher::Logs;
 use crate::docker::{self, Engine};
-use crate::fleet::{Fact, Role, Subject, Timestamp};
+use crate::fleet::{Fact, Subject, Timestamp};
 
 /// How long a death is held back for the log to end.
 const GRACE: Duration = Duration::from_millis(300);
@@ -53,6 +53,8 @@ pub(super) struct Follow {
     /// Whether it is to be opened, and from when on.
     due: Option<Instant>,
     backoff: Backoff,
+    /// Whether it was begun and has not ended: then it is read to its end, whatever becomes of the container.
+    is_owed: bool,
     /// News that waits for the log to end, and until when.
     held: Option<(Instant, Timestamp, Fact)>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Follow {
 impl Follow {
     /// Opens the log as soon as the host is connected.
     pub(super) fn new(tail: Tail) -> Self {
-        Self { tail, due: Some(Instant::now()), backoff: Backoff::default(), held: None }
+        Self { tail, due: Some(Instant::now()), backoff: Backoff::default(), is_owed: false, held: None }
     }
 }
 
@@ -128,7 +130,8 @@ impl Follower {
                 self.give_out().await?;
                 self.release().await?;
                 // It runs again already, or the log ended for another reason; or else its start will be told.
-                if self.is_running().await {
+                self.log.is_owed = self.is_running().await;
+                if self.log.is_owed {
                     self.open_later();
                 }
                 Ok(())
@@ -175,6 +178,7 @@ impl Follower {
         self.log.due = None;
         let now = self.outlet.clock().now();
         let opened = self.log.tail.open(&engine, now).await;
+        self.log.is_owed |= self.log.tail.is_open();
         self.unless_failed(opened).await
     }
 
@@ -187,7 +191,7 @@ impl Follower {
             Failure::Gone => {}
             Failure::Unreadable => {
                 let reason = format!("its log cannot be read, so only events are watched: {error}");
-                self.logs = Logs::None;
+                (self.logs, self.log.is_owed) = (Logs::None, false);
                 self.gap(reason).await?;
             }
         }
@@ -206,11 +210,7 @@ impl Follower {
     }
 
     fn is_admitted(&self) -> bool {
-        match self.logs {
-            Logs::All => true,
-            Logs::Live => self.subject.role == Role::Live,
-            Logs::None => false,
-        }
+        self.logs.include(self.subject.role) || self.log.is_owed
     }
 
     fn open_now(&mut self) {

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::Backoff;
 use super::events::{Events, Notice};
+use super::history;
 use super::outlet::{Closed, HostClock, Outlet};
 use super::roster::{Occasion, Roster};
 use super::sample::{Samples, sample};
@@ -47,13 +48,15 @@ pub(super) struct HostTask {
     pool: Pool,
     outlet: Outlet,
     roster: Roster,
-    stats_every: Option<Duration>,
+    options: Options,
+    /// Whether somebody was told that the host cannot be reached.
+    is_outage_told: bool,
     sampling: Option<AbortOnDropHandle<Samples>>,
     sender: mpsc::Sender<Observation>,
 }
 
-/// Why watching a connected host stopped.
-enum Stop {
+/// Why watching or reading a connected host stopped.
+pub(super) enum Stop {
     /// Nobody listens any more.
     Closed,
     /// The connection, or the engine, is gone.
@@ -101,48 +104,63 @@ impl HostTask {
         Self {
             host,
             pool,
-            outlet: outlet.clone(),
-            stats_every: options.stats_every.map(|every| every.max(SHORTEST_ROUND)),
-            roster: Roster::new(outlet, options.clone()),
+            roster: Roster::new(outlet.clone(), options.clone()),
+            outlet,
+            options: options.clone(),
+            is_outage_told: false,
             sampling: None,
             sender,
         }
     }
 
-    /// Watches until nobody listens any more.
+    /// Watches until nobody listens any more; or reads what there is to read.
     pub(super) async fn run(mut self) {
         let sender = self.sender.clone();
+        let work = async {
+            // Ends early only when nobody listens any more.
+            let _ = if self.options.follow {
+                self.keep_connected().await.map(|never| match never {})
+            } else {
+                self.read_once().await
+            };
+        };
         tokio::select! {
-            Err(Closed) = self.keep_connected() => {}
+            () = work => {}
             () = sender.closed() => {}
+        }
+    }
+
+    async fn read_once(&mut self) -> Result<(), Closed> {
+        let stop = match self.pool.get(&self.host).await {
+            Ok(remote) => history::tell(&remote.engine, &self.options, &self.outlet).await,
+            Err(error) => Err(Stop::Lost(reason(&error))),
+        };
+        match stop {
+            Ok(()) => Ok(()),
+            Err(Stop::Closed) => Err(Closed),
+            Err(Stop::Lost(reason)) => self.outlet.tell_now(None, Fact::HostUnreachable { reason }).await,
         }
     }
 
     async fn keep_connected(&mut self) -> Result<Infallible, Closed> {
         let mut backoff = Backoff::default();
-        let mut is_told = false;
         loop {
-            let reason = match self.pool.get(&self.host).await {
-                Ok(remote) => {
-                    self.outlet.tell_now(None, Fact::HostReachable).await?;
-                    is_told = false;
-                    let begun = Instant::now();
-                    let stop = self.watch(&remote.engine).await;
-                    self.roster.connect(None);
-                    if begun.elapsed() >= STEADY {
-                        backoff.succeeded();
-                    }
-                    match stop {
-                        Ok(never) => match never {},
-                        Err(Stop::Closed) => return Err(Closed),
-                        Err(Stop::Lost(reason)) => reason,
-                    }
-                }
-                Err(error) => reason(&error),
+            let begun = Instant::now();
+            let stop = match self.pool.get(&self.host).await {
+                Ok(remote) => self.watch(&remote.engine).await,
+                Err(error) => Err(Stop::Lost(reason(&error))),
             };
-            if !is_told {
+            self.roster.connect(None);
+            let reason = match stop {
+                Ok(never) => match never {},
+                Err(Stop::Closed) => return Err(Closed),
+                Err(Stop::Lost(reason)) => reason,
+            };
+            if !std::mem::replace(&mut self.is_outage_told, true) {
                 self.outlet.tell_now(None, Fact::HostUnreachable { reason }).await?;
-                is_told = true;
+            }
+            if begun.elapsed() >= STEADY {
+                backoff.succeeded();
             }
             sleep(backoff.failed()).await;
         }
@@ -152,11 +170,13 @@ impl HostTask {
         self.read_clock(engine).await?;
         let since = self.roster.last_event().map(|at| at + Duration::from_nanos(1));
         let mut events = Events::subscribe(engine, since).await?;
+        self.outlet.tell_now(None, Fact::HostReachable).await?;
+        self.is_outage_told = false;
         let mut changed = Changed::default();
         self.survey(engine, &mut events, &mut changed, Occasion::Connected).await?;
         self.roster.connect(Some(engine.clone()));
         let mut review = ticker(REVIEW);
-        let mut stats = ticker(self.stats_every.unwrap_or(NEVER));
+        let mut stats = ticker(self.options.stats_every.map_or(NEVER, |every| every.max(SHORTEST_ROUND)));
         loop {
             tokio::select! {
                 notice = events.next() => match notice {
@@ -170,18 +190,22 @@ impl HostTask {
                     Notice::End(None) => return Err(Stop::Lost("the engine stopped".to_owned())),
                 },
                 () = sleep_until(changed.look_at.unwrap_or_else(Instant::now)), if changed.look_at.is_some() => {
-                    let scope = changed.take();
-                    let read_at = self.outlet.clock().now();
-                    let apps = survey(engine, &scope, read_at).await?;
-                    self.roster.review(apps, &scope, read_at, Occasion::Review).await?;
+                    self.look_at(engine, &changed.take()).await?;
                 }
                 _ = review.tick() => {
                     self.read_clock(engine).await?;
                     self.survey(engine, &mut events, &mut changed, Occasion::Review).await?;
                 }
-                _ = stats.tick(), if self.stats_every.is_some() => self.sample(engine).await,
+                _ = stats.tick(), if self.options.stats_every.is_some() => self.sample(engine).await,
             }
         }
+    }
+
+    /// Looks at some apps again.
+    async fn look_at(&mut self, engine: &Engine, scope: &Selection) -> Result<(), Stop> {
+        let read_at = self.outlet.clock().now();
+        let apps = survey(engine, scope, read_at).await?;
+        Ok(self.roster.review(apps, scope, read_at, Occasion::Review).await?)
     }
 
     /// Reads everything that is watched and compares it with what is known.

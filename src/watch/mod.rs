@@ -4,7 +4,7 @@
 //! what runs there, corrected by [`survey`]s. Each [`container`] has a task of its own, where what the engine tells
 //! of it and what it logs come together in order. Its log is a [`tail`]: a [`cursor`] says where it was left, a
 //! [`feed`] brings what is new since then, frame by frame ([`entry`]), and a joiner ([`join`]) makes lines of that.
-//! Everything leaves through the [`outlet`], which says how fresh it is.
+//! Everything leaves through the [`outlet`], which says how fresh it is. Without following, [`history`] reads logs once.
 
 mod backoff;
 mod container;
@@ -24,5 +24,4 @@ mod survey;
 mod tail;
 mod watcher;
 
-pub use history::{Error, history};
 pub use watcher::{Logs, Options, Watcher};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::HostTask;
 use crate::deploy::remote::Pool;
-use crate::fleet::{AppName, Host, Observation};
+use crate::fleet::{AppName, Host, Observation, Role};
 
 /// What is watched, and how closely.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Options {
     pub logs: Logs,
     /// Lines of history to begin each log with.
     pub tail: usize,
+    /// Whether to stay and wait for more. Without it, the history is read once from every host that can be reached.
+    pub follow: bool,
     /// How often memory and processor of live containers are sampled, if at all.
     pub stats_every: Option<Duration>,
     /// Observations that may wait to be taken. When so many do, reading stops; nothing is lost by that but time,
@@ -32,15 +34,34 @@ pub struct Options {
 pub enum Logs {
     /// Nobody's.
     None,
-    /// Those of live containers, from the time on that they became live.
+    /// Those of live containers, until they end.
     Live,
-    /// Those of candidates and kept releases as well.
-    All,
+    /// Those of candidates as well.
+    Current,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { apps: None, logs: Logs::Live, tail: 0, stats_every: None, queue: 4_096 }
+        Self { apps: None, logs: Logs::Live, tail: 0, follow: true, stats_every: None, queue: 4_096 }
+    }
+}
+
+impl Options {
+    /// The log of one app: its last `tail` lines, and if `follow`, what comes after them.
+    #[must_use]
+    pub fn logs_of(app: AppName, tail: usize, follow: bool) -> Self {
+        Self { apps: Some([app].into()), logs: Logs::Current, tail, follow, ..Self::default() }
+    }
+}
+
+impl Logs {
+    /// Whether the log of a container that plays this part is one of them.
+    pub(super) const fn include(self, role: Role) -> bool {
+        match self {
+            Self::None => false,
+            Self::Live => matches!(role, Role::Live),
+            Self::Current => matches!(role, Role::Live | Role::Candidate),
+        }
     }
 }
 
@@ -51,16 +72,15 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch. A host that cannot be reached is tried again for ever; one that is lost is caught up with.
+    /// Begins to watch, over the connections of `pool`. A host that cannot be reached is tried again for ever; one that is lost is caught up with.
     ///
     /// Of one container, observations come in the order in which things happened, with the last words of a container
     /// before its death. Every log line comes once, over any number of lost connections; if one cannot be read, a
     /// [`crate::fleet::Fact::Gap`] says so.
-    /// The connections are taken from `pool`, so that whoever acts on these hosts shares them.
     #[must_use]
     pub fn start(
         hosts: Vec<Host>,
-        pool: &Pool,
+        pool: Pool,
         options: Options,
         cancel: CancellationToken,
     ) -> (Self, mpsc::Receiver<Observation>) {
