@@ -1,5 +1,7 @@
 //! Story: somebody types `arcane push` all day. What they send is live or the old release is, and they are told which.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;

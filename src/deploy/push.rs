@@ -16,7 +16,7 @@ use super::situation::{Situation, new_name};
 use super::switch::{self, Change};
 use super::transfer::{self, Transferred};
 use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
-use crate::fleet::{App, AppName, ContainerId, HostName, Probe, ReleaseId, Timestamp, Volume};
+use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
 #[derive(Debug, Clone)]
@@ -89,6 +89,17 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
+    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+        release,
+        host: host.clone(),
+        app: order.app.name.clone(),
+        bytes_sent: sent.bytes,
+        layers_sent: sent.layers_sent,
+        layers_skipped: sent.layers_skipped,
+        seconds: seconds(begun.elapsed()),
+        gap_seconds: seconds(gap),
+        outcome,
+    };
     let step = |step, detail: String| {
         let (host, app, release) = (host.clone(), order.app.name.clone(), order.release.clone());
         report(Event::Step { host, app, release, step, detail });
@@ -98,15 +109,7 @@ pub async fn push(
     let situation = remote.app(&order.app.name).await?.situation;
     preflight(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
-        return Ok(done(
-            &host,
-            order,
-            release,
-            Transferred::default(),
-            begun,
-            Duration::ZERO,
-            Outcome::Unchanged,
-        ));
+        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let transferred = tokio::select! {
@@ -132,7 +135,7 @@ pub async fn push(
     let released = release(&change, order, &record).await;
     lock.release().await;
     let gap = released?;
-    Ok(done(&host, order, order.release.clone(), transferred, begun, gap, Outcome::Released))
+    Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
 }
 
 async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
@@ -232,26 +235,4 @@ fn unchanged(situation: &Situation, record: &Record, force: bool) -> Option<Rele
     let live = situation.live.as_ref()?;
     let same = live.record.spec == record.spec && live.running && situation.interruption().is_none();
     (same && !force).then(|| live.record.release.clone())
-}
-
-fn done(
-    host: &HostName,
-    order: &Order<'_>,
-    release: ReleaseId,
-    transferred: Transferred,
-    begun: Instant,
-    gap: Duration,
-    outcome: Outcome,
-) -> Done {
-    Done {
-        release,
-        host: host.clone(),
-        app: order.app.name.clone(),
-        bytes_sent: transferred.bytes,
-        layers_sent: transferred.layers_sent,
-        layers_skipped: transferred.layers_skipped,
-        seconds: seconds(begun.elapsed()),
-        gap_seconds: seconds(gap),
-        outcome,
-    }
 }

@@ -177,7 +177,7 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
     } else {
         Check::bad("tools", format!("missing: {}", missing.join(", ")), "install util-linux and coreutils")
     });
-    if !takes_zstd(engine.version()) && !(have("zstd") && have("docker")) {
+    if !takes_zstd(engine.version()) && (!have("zstd") || !have("docker")) {
         checks.push(Check::bad(
             "transfer",
             "no zstd there, so images are sent as gzip: larger and slower",

@@ -11,8 +11,8 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::deploy::remote::Pool;
 use crate::fleet::text::printable;
-use crate::fleet::{AppName, Fact, Host, Observation, Role};
-use crate::watch::{self, Logs, Options, Watcher, history};
+use crate::fleet::{Fact, Observation, Role};
+use crate::watch::{Options, Watcher};
 
 /// How much of a line is shown in a terminal; `--json` carries all of it.
 const LINE: usize = 16 * 1024;
@@ -27,47 +27,21 @@ pub(super) async fn run(
     let fleet = context::fleet(arguments)?;
     let hosts = hosts_of(&fleet, options.to.as_deref(), &app).await?;
     let several = hosts.len() > 1;
-    if !options.follow {
-        return read(ui, options, &app, &hosts).await;
-    }
-    let watch =
-        Options { apps: Some([app].into()), logs: Logs::All, tail: options.tail, ..Options::default() };
-    let (watcher, mut observations) = Watcher::start(hosts, &Pool::default(), watch, cancel.clone());
+    let watch = Options::logs_of(app, options.tail, options.follow);
+    let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
+    let mut unreachable = false;
     while let Some(observation) = observations.recv().await {
+        unreachable |= matches!(observation.fact, Fact::HostUnreachable { .. });
         show(ui, options, several, &observation);
     }
     watcher.join().await;
-    Ok(exit::DONE)
-}
-
-/// What is there already, host after host.
-async fn read(ui: &Ui, options: &args::Logs, app: &AppName, hosts: &[Host]) -> Result<u8, Failure> {
-    let mut failures = Vec::new();
-    for (host, remote) in context::connect(hosts).await {
-        let lines = match remote {
-            Ok(remote) => history(&remote, app, options.tail).await.map_err(|error| failed(&error)),
-            Err(error) => Err(error.into()),
-        };
-        match lines {
-            Ok(lines) => lines.iter().for_each(|line| show(ui, options, hosts.len() > 1, line)),
-            Err(failure) => {
-                ui.note(&format!("{}: no log", host.name));
-                failures.push(failure);
-            }
-        }
-    }
-    for failure in &failures {
-        failure.render(ui, false);
-    }
-    Ok(context::exit_code(&failures, hosts.len()))
-}
-
-fn failed(error: &watch::Error) -> Failure {
-    let code = match error {
-        watch::Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
-        _ => exit::FAILED,
-    };
-    Failure::from_error(code, error)
+    Ok(match () {
+        () if options.follow => exit::DONE,
+        () if cancel.is_cancelled() => exit::INTERRUPTED,
+        () if unreachable && several => exit::SOME_FAILED,
+        () if unreachable => exit::UNREACHABLE,
+        () => exit::DONE,
+    })
 }
 
 fn show(ui: &Ui, options: &args::Logs, several: bool, observation: &Observation) {

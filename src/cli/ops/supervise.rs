@@ -87,7 +87,8 @@ pub(super) async fn run(
     let pool = Pool::default();
     // The watcher outlives the shell by a moment: an action in flight is waited for.
     let watching = CancellationToken::new();
-    let (watcher, observations) = Watcher::start(hosts.to_vec(), &pool, Options::default(), watching.clone());
+    let (watcher, observations) =
+        Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
     let shell = Shell {
         supervisor: Supervisor::new(Settings { ceiling, seed: seed(), ..Settings::default() }),
         engine,
