@@ -33,6 +33,9 @@ pub(super) async fn run(
     while let Some(observation) = observations.recv().await {
         unreachable |= matches!(observation.fact, Fact::HostUnreachable { .. });
         show(ui, options, several, &observation);
+        if ui.is_gone() {
+            cancel.cancel();
+        }
     }
     watcher.join().await;
     Ok(match () {
