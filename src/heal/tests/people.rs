@@ -111,3 +111,18 @@ fn hostile_text_is_bounded_and_escaped() {
     assert!(!shown.contains(['\u{1b}', '\n', '\r', '\u{202e}']), "{shown}");
     assert!(stage.incident(1).say.len() < 600);
 }
+
+#[test]
+fn one_approval_is_one_action() {
+    let mut stage = asking();
+    stage
+        .fails(vec![restart_auto(1)])
+        .approve(1, None)
+        .approve(1, None)
+        .expect_acts(1);
+    stage
+        .expect_news(News::Refused, "guard `in-flight`")
+        .restarted()
+        .expect(1, IncidentState::Verifying, "");
+    stage.approve(1, Some(Remedy::Restart)).expect_acts(1);
+}
