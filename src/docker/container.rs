@@ -97,7 +97,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it cannot be stopped.
     pub async fn stop(&self, container: &str, timeout: Duration) -> Result<(), Error> {
-        let call = on(Call::post, container, "stop", "stop").query("t", timeout.as_secs().to_string());
+        let call = on(Call::post, container, "stop", "stop").query("t", seconds(timeout).to_string());
         self.http.done(call, timeout + MARGIN).await
     }
 
@@ -106,7 +106,7 @@ impl Engine {
     /// # Errors
     /// As these.
     pub async fn restart(&self, container: &str, timeout: Duration) -> Result<(), Error> {
-        let call = on(Call::post, container, "restart", "restart").query("t", timeout.as_secs().to_string());
+        let call = on(Call::post, container, "restart", "restart").query("t", seconds(timeout).to_string());
         self.http.done(call, timeout + MARGIN * 2).await
     }
 
@@ -158,6 +158,11 @@ impl Engine {
             result => result,
         }
     }
+}
+
+/// The engine counts in whole seconds: rounded up, for 0 means "kill at once".
+pub(super) fn seconds(timeout: Duration) -> u64 {
+    timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)
 }
 
 /// A request about one container.

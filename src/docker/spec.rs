@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::container::seconds;
 use crate::fleet::MemoryLimit;
 
 /// A new container.
@@ -111,7 +112,7 @@ impl ContainerSpec {
             set("Cmd", json!(command));
         }
         if let Some(timeout) = self.stop_timeout {
-            set("StopTimeout", json!(timeout.as_secs()));
+            set("StopTimeout", json!(seconds(timeout)));
         }
         self.add_ports(&mut body);
         self.add_host_config(&mut body["HostConfig"]);
@@ -201,7 +202,7 @@ mod tests {
             memory: Some(MemoryLimit(64 << 20)),
             network: Some(Network { name: "back".to_owned(), aliases: vec!["shop".to_owned()] }),
             restart: RestartPolicy::UnlessStopped,
-            stop_timeout: Some(Duration::from_secs(7)),
+            stop_timeout: Some(Duration::from_millis(6500)),
             init: Some(true),
             ..ContainerSpec::default()
         };

@@ -30,10 +30,14 @@ pub(super) async fn authenticate(handle: &mut Handle<Client>, target: &Target) -
     }
     Err(Error::Auth {
         host: target.host.clone(),
-        user: target.user.clone(),
+        login: login_of(target),
         offered: login.offered,
         locked: login.locked,
     })
+}
+
+fn login_of(target: &Target) -> String {
+    format!("{}@{}", target.user, target.endpoint())
 }
 
 /// A private key file that exists.
@@ -161,7 +165,7 @@ impl Login<'_> {
         }
         Err(Error::Auth {
             host: self.target.host.clone(),
-            user: self.target.user.clone(),
+            login: login_of(self.target),
             offered: std::mem::take(&mut self.offered),
             locked: std::mem::take(&mut self.locked),
         })

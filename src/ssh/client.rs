@@ -96,9 +96,16 @@ impl client::Handler for Client {
 }
 
 fn explain(error: &russh::Error) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error {
         russh::Error::KeepaliveTimeout => "the host does not answer any more".to_owned(),
         russh::Error::HUP | russh::Error::Disconnect => "the host closed it".to_owned(),
+        russh::Error::IO(io) => match io.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+                "the host closed it".to_owned()
+            }
+            _ => io.to_string(),
+        },
         error => error.to_string(),
     }
 }

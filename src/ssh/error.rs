@@ -76,12 +76,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The host knows none of our keys.
-    #[error("{host}: {user} was not let in: {}", offers(offered, locked))]
+    #[error("{host}: {login} was not let in: {}", offers(offered, locked))]
     Auth {
         /// The host.
         host: HostName,
-        /// The user.
-        user: String,
+        /// As whom, and where: `deploy@203.0.113.10:22`. With jump hosts this may be one of them.
+        login: String,
         /// What was tried, in order.
         offered: Vec<Offer>,
         /// Keys that have a passphrase and are in no agent.
@@ -130,11 +130,11 @@ pub enum Error {
 pub enum ChannelFailure {
     /// sshd's configuration forbids it.
     Prohibited,
-    /// Nothing answers there, or the user may not connect to it. Also what sshd says when `MaxSessions` is reached.
+    /// Nothing answers there, or the user may not connect to it.
     ConnectFailed,
     /// sshd does not know this kind of channel.
     Unsupported,
-    /// sshd has no room for another channel.
+    /// sshd has no room for another channel: `MaxSessions` commands run already.
     NoRoom,
     /// Something else, in the server's words.
     Other(String),
@@ -223,11 +223,13 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth { locked, user, host, .. } => Some(match locked.first() {
+            Self::Auth {
+                locked, login, host, ..
+            } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
                 None => format!(
-                    "check the user (`{user}`) of {host} in fleet.toml, and that one of your keys is in its \
-                     ~/.ssh/authorized_keys: `ssh-copy-id`"
+                    "check the user of {host} in fleet.toml, and that one of your keys is in the authorized_keys of {login}: \
+                     `ssh-copy-id` puts it there"
                 ),
             }),
             Self::Connect { .. } => {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
-use russh::{Channel, ChannelMsg, Preferred};
+use russh::{Channel, ChannelMsg, Preferred, cipher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::auth;
 use super::client::Client;
-use super::error::Error;
+use super::error::{ChannelFailure, Error};
 use super::exec::{Exec, Output};
 use super::known_hosts::KnownKeys;
 use super::stream::{self, ByteStream};
@@ -37,6 +37,16 @@ const RUN: Duration = Duration::from_secs(30);
 const RUN_LIMIT: usize = 1 << 20;
 /// Bytes that a host may send ahead on a channel. At 100 ms of delay this still carries 40 MB/s.
 const WINDOW: u32 = 4 << 20;
+
+/// The library's own ciphers, but AES-GCM first: with the processor's help it moved images twice as fast as
+/// ChaCha20, which is for processors without that help.
+const CIPHERS: [cipher::Name; 5] = [
+    cipher::AES_256_GCM,
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_256_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_128_CTR,
+];
 
 /// A connection to a host. Cheap to clone; the connection ends with [`Self::disconnect`] or when the last clone and
 /// the last stream are gone.
@@ -96,7 +106,7 @@ impl Session {
     }
 
     /// Speaks SSH over a stream that leads to the target's sshd.
-    pub(super) async fn over<S>(target: &Target, stream: S, via: Option<Self>) -> Result<Self, Error>
+    pub(crate) async fn over<S>(target: &Target, stream: S, via: Option<Self>) -> Result<Self, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -131,8 +141,8 @@ impl Session {
     /// Connects to a Unix socket of the host.
     ///
     /// # Errors
-    /// When the server forbids it ([`super::ChannelFailure::Prohibited`]), when nothing answers on the socket or the
-    /// user may not connect to it ([`super::ChannelFailure::ConnectFailed`]), or when the connection is lost.
+    /// When the server forbids it ([`ChannelFailure::Prohibited`]), when nothing answers on the socket or the
+    /// user may not connect to it ([`ChannelFailure::ConnectFailed`]), or when the connection is lost.
     pub async fn open_unix(&self, path: &str) -> Result<ByteStream, Error> {
         let (session, path) = (self.clone(), path.to_owned());
         let what = format!("the socket {path}");
@@ -170,8 +180,20 @@ impl Session {
                 }
             }
         };
-        let parts = self.channel("a command".to_owned(), start).await?;
-        Ok(Exec::new(self.host().clone(), parts))
+        match self.channel("a command".to_owned(), start).await {
+            Ok(parts) => Ok(Exec::new(self.host().clone(), parts)),
+            // There is nothing to connect to here: it is how sshd says that `MaxSessions` is reached.
+            Err(Error::Channel {
+                host,
+                what,
+                failure: ChannelFailure::ConnectFailed,
+            }) => Err(Error::Channel {
+                host,
+                what,
+                failure: ChannelFailure::NoRoom,
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a command to its end, within 30 s: feeds it `stdin`, keeps up to 1 MiB of its output.
@@ -246,7 +268,7 @@ impl Session {
     fn refused(&self, what: String, error: russh::Error) -> Error {
         let failure = match error {
             russh::Error::ChannelOpenFailure(failure) => failure.into(),
-            russh::Error::RequestDenied => super::ChannelFailure::Prohibited,
+            russh::Error::RequestDenied => ChannelFailure::Prohibited,
             _ => return self.lost(),
         };
         Error::Channel { host: self.host().clone(), what, failure }
@@ -270,7 +292,11 @@ fn configuration(known: &KnownKeys) -> client::Config {
         window_size: WINDOW,
         keepalive_interval: Some(KEEPALIVE),
         keepalive_max: KEEPALIVE_MAX,
-        preferred: Preferred { key: Cow::Owned(known.prefer(&defaults.key)), ..defaults },
+        preferred: Preferred {
+            key: Cow::Owned(known.prefer(&defaults.key)),
+            cipher: Cow::Borrowed(&CIPHERS),
+            ..defaults
+        },
         ..client::Config::default()
     }
 }
