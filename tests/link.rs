@@ -417,16 +417,12 @@ fn a_login_that_fails_names_what_was_tried() {
         let error = connect(&env, &at("nobody")).await.unwrap_err();
         assert!(error.is_unreachable());
         assert!(
-            error.to_string().starts_with(&format!(
-                "web1: {} was not let in: refused ssh-ed25519 SHA256:",
-                at("nobody")
-            )),
+            error
+                .to_string()
+                .starts_with(&format!("web1: {} was not let in: refused ssh-ed25519 SHA256:", at("nobody"))),
             "{error}"
         );
-        assert!(
-            error.to_string().ends_with(&format!("({})", key.display())),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with(&format!("({})", key.display())), "{error}");
         assert!(error.to_string().ends_with(&format!("({})", key.display())), "{error}");
 
         let plain = fs::read_to_string(&key).unwrap();

@@ -223,9 +223,7 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth {
-                locked, login, host, ..
-            } => Some(match locked.first() {
+            Self::Auth { locked, login, host, .. } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
                 None => format!(
                     "check the user of {host} in fleet.toml, and that one of your keys is in the authorized_keys of {login}: \
