@@ -723,6 +723,7 @@ fn an_engine_that_cannot_be_used_says_why() {
         );
         let error = engine.ping().await.unwrap_err();
         assert!(error.is_unreachable(), "{error}");
+        assert_eq!(error.to_string(), "web1: no Docker engine answers");
         let error = Engine::over_ssh(&session).await.unwrap_err();
         assert!(
             error.to_string().starts_with("web1: no Docker engine answers: "),
