@@ -254,6 +254,7 @@ async fn lives_and_dies(engine: &Engine) {
 
     logs_of_shop(engine).await;
     commands_in_shop(engine).await;
+    logs_of_a_terminal(engine).await;
     let stats = engine.stats_once("shop").await.unwrap();
     assert!(
         stats.memory > 0 && stats.memory_limit == Some(32 << 20) && stats.pids > 0,
@@ -330,6 +331,33 @@ async fn logs_of_shop(engine: &Engine) {
     }
     let missing = engine.logs("nobody", &LogOptions::default()).await.unwrap_err();
     assert_eq!(missing.kind(), Kind::NotFound);
+}
+
+async fn logs_of_a_terminal(engine: &Engine) {
+    let spec = ContainerSpec {
+        tty: true,
+        ..shell("echo one; echo two >&2")
+    };
+    engine.create_container("tty", &spec).await.unwrap();
+    engine.start("tty").await.unwrap();
+    let follow = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let frames: Vec<_> = engine
+        .logs("tty", &follow)
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    let lines: Vec<_> = frames
+        .iter()
+        .map(|frame| String::from_utf8_lossy(&frame.bytes))
+        .collect();
+    let texts: Vec<_> = lines.iter().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(texts, ["one\r\n", "two\r\n"]);
+    engine.remove("tty", true).await.unwrap();
 }
 
 async fn commands_in_shop(engine: &Engine) {
@@ -626,6 +654,75 @@ fn a_login_that_fails_names_what_was_tried() {
         fs::remove_file(&key).unwrap();
         let error = connect(&env, &at("root")).await.unwrap_err();
         assert!(error.to_string().contains("there is no key to offer"), "{error}");
+    });
+}
+
+#[test]
+fn every_kind_of_key_opens_the_door() {
+    let host = Lab::host();
+    let env = TestEnv::new().fleet(&[&host]);
+    fs::remove_file(env.path("~/.ssh/id_ed25519")).unwrap();
+    let kinds: [&[&str]; 5] = [
+        &["-t", "ed25519"],
+        &["-t", "ecdsa", "-b", "256"],
+        &["-t", "ecdsa", "-b", "521"],
+        &["-t", "rsa", "-b", "2048"],
+        &["-t", "rsa", "-b", "2048", "-m", "PEM"],
+    ];
+    let agent = AgentGuard::start(&env);
+    for (number, kind) in kinds.into_iter().enumerate() {
+        let key = env.path(&format!("~/.ssh/key{number}"));
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        Ran::of(
+            keygen
+                .args(["-q", "-N", "", "-C", ""])
+                .args(kind)
+                .arg("-f")
+                .arg(&key),
+        )
+        .succeeds();
+        let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+        host.ssh(&format!(
+            "echo {} > /home/deploy/.ssh/authorized_keys",
+            quote(public.trim())
+        ))
+        .succeeds();
+        agent.add(&key);
+        run(async {
+            let mut target = target(&env, &format!("deploy@127.0.0.1:{}", host.port())).await;
+            target.identities = vec![key.clone()];
+            Session::connect(&target)
+                .await
+                .unwrap_or_else(|error| panic!("{kind:?} from a file: {error}"));
+            target.identities = vec![key.with_extension("pub")];
+            target.agent = arcane::ssh::Agent::Socket(agent.socket.clone());
+            target.identities_only = true;
+            Session::connect(&target)
+                .await
+                .unwrap_or_else(|error| panic!("{kind:?} from an agent: {error}"));
+        });
+    }
+    // The server hangs up after six keys: what was tried is still told.
+    for number in 5..9 {
+        let key = env.path(&format!("~/.ssh/key{number}"));
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        Ran::of(keygen.args(["-qt", "ed25519", "-N", "", "-f"]).arg(&key)).succeeds();
+        agent.add(&key);
+    }
+    host.ssh("echo > /home/deploy/.ssh/authorized_keys").succeeds();
+    run(async {
+        let mut target = target(&env, &format!("deploy@127.0.0.1:{}", host.port())).await;
+        target.agent = arcane::ssh::Agent::Socket(agent.socket.clone());
+        let error = Session::connect(&target).await.unwrap_err();
+        let Error::Auth { offered, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(offered.len(), 6, "{error}");
+        assert!(
+            error.hint().unwrap().contains("IdentitiesOnly"),
+            "{:?}",
+            error.hint()
+        );
     });
 }
 
