@@ -76,6 +76,27 @@ async fn a_login_that_fails_names_what_was_tried() {
 }
 
 #[tokio::test]
+async fn a_port_where_nobody_listens_is_named() {
+    let mut wire = FakeHost::default().start();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    (wire.target.address, wire.target.port) = ("127.0.0.1".to_owned(), free.port());
+    let error = Session::connect(&wire.target).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("web1: cannot connect to {free}"));
+    assert!(error.is_unreachable() && std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_accepts_and_says_nothing_is_given_up() {
+    let wire = FakeHost::default().start();
+    let (near, _silent) = tokio::io::duplex(1 << 16);
+    let error = Session::over(&wire.target, near, None).await.unwrap_err();
+    assert_eq!(error.to_string(), "web1: the SSH handshake took longer than 10s");
+}
+
+#[tokio::test]
 async fn too_many_commands_at_once_are_told_apart_from_a_refused_connection() {
     let (_wire, session) = FakeHost { max_sessions: 1, ..FakeHost::default() }.connect().await;
     let running = session.exec("hang").await.unwrap();
