@@ -1,7 +1,7 @@
 //! The supervisor: a pure state machine that decides, and the shell that carries out what it decided.
 //!
-//! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. [`supervisor`](self::supervisor) tells
-//! how an incident moves, [`guard`](self::guard) what can stop an action.
+//! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. supervisor.rs tells how an incident
+//! moves, guard/ what can stop an action.
 
 mod act;
 mod case;
