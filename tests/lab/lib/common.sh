@@ -26,8 +26,9 @@ engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 locked() {
     local name=$1
     shift
-    mkdir -p "$state"
+    mkdir -p "$state" || die "cannot write to $state; choose another place: export ARCANE_LAB_STATE=DIRECTORY"
     (
+        flock -n 9 || { [[ $name != setup ]] || say "another lab command is setting up; waiting for it"; }
         flock -w 900 9 || die "another lab command has held $state/$name.lock for 15 minutes; look for it with: fuser $state/$name.lock"
         "$@"
     ) 9>"$state/$name.lock"

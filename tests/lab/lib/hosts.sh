@@ -32,9 +32,9 @@ ensure_now() {
     local n=$1 name=$prefix-$1 found
     found=$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "arcane.lab.fingerprint"}}' "$name" 2>/dev/null || true)
     if [[ -n $found && ${found#* } != "$(fingerprint "$n")" ]]; then
-        say "host $n was made from another recipe or with other keys: making it anew"
         ours "$n"
         unused "$n"
+        say "host $n was made from another recipe: making it anew"
         remove "$n"
         found=
     fi
@@ -63,6 +63,14 @@ unused() {
     flock -w 900 "$state/use-$1.lock" true || die "host $1 is in use for 15 minutes; look for who with: fuser $state/use-$1.lock"
 }
 
+# By hand, refuse at once: nobody wants to hurt the host that somebody's test is running on.
+free() {
+    host_number "$1"
+    [[ ${ARCANE_LAB_HELD:-} == "$1" || ! -e $state/use-$1.lock ]] && return
+    flock -n "$state/use-$1.lock" true || die "host $1 is in use by a test (fuser $state/use-$1.lock); take another, or a lab of your own:
+     export ARCANE_LAB_NAME=my-lab LAB_PORT_BASE=2300 LAB_APP_BASE=22000"
+}
+
 create() {
     local n=$1 name=$prefix-$1 flags=() i cap
     for cap in "${capabilities[@]}"; do flags+=(--cap-add "$cap"); done
@@ -83,12 +91,15 @@ create() {
 
 # Until ssh and the engine behind it answer.
 await() {
-    local n=$1 tries
-    for ((tries = 0; tries < 300; tries++)); do
-        if banner "$n" && ssh_run "$n" docker version >/dev/null 2>&1 </dev/null; then return; fi
+    answers "$1" 30 || die "host $1 does not answer on 127.0.0.1:$((ssh_base + $1)); look with: docker logs $prefix-$1; docker exec $prefix-$1 tail /var/log/dockerd.log; start over with: lab reset $1"
+}
+
+answers() {
+    local n=$1 until=$((SECONDS + $2))
+    until banner "$n" && ssh_run "$n" docker version >/dev/null 2>&1 </dev/null; do
+        ((SECONDS < until)) || return 1
         sleep 0.1
     done
-    die "host $n does not answer on 127.0.0.1:$((ssh_base + n)); look with: docker logs $prefix-$n; docker exec $prefix-$n tail /var/log/dockerd.log; start over with: lab reset $n"
 }
 
 # Does sshd itself speak? The published port alone accepts connections for a host that is not there.
@@ -106,17 +117,19 @@ reset() {
 
 reset_now() {
     local n=$1 name=$prefix-$1 found
-    open_port "$n"
-    unslow "$n"
-    found=$(docker inspect -f '{{.State.Status}} {{len .NetworkSettings.Networks}}' "$name" 2>/dev/null || true)
-    [[ $found == *\ 0 ]] && docker network connect bridge "$name"
-    [[ $found == paused* ]] && thaw "$n"
-    if [[ $found == running* || $found == paused* ]] && [[ $(docker inspect -f '{{index .Config.Labels "arcane.lab.fingerprint"}}' "$name") == "$(fingerprint "$n")" ]]; then
-        docker exec "$name" reset
-        banner "$n" || await "$n"
-    else
-        ensure_now "$n"
+    found=$(docker inspect -f '{{.State.Status}} {{len .NetworkSettings.Networks}} {{index .Config.Labels "arcane.lab.fingerprint"}}' "$name" 2>/dev/null || true)
+    if [[ $found == *" $(fingerprint "$n")" ]]; then
+        open_port "$n"
+        unslow "$n"
+        [[ $found != *" 0 "* ]] || docker network connect bridge "$name"
+        [[ $found != paused* ]] || thaw "$n"
+        if [[ $found == running* || $found == paused* ]] && docker exec "$name" reset && { banner "$n" || answers "$n" 5; }; then
+            return
+        fi
+        # What a reset cannot mend, a new host does.
+        remove "$n"
     fi
+    ensure_now "$n"
 }
 
 remove() {
@@ -129,6 +142,7 @@ remove() {
 down() {
     engine_answers || die "no Docker engine answers, so no host runs"
     local n
+    for n in $(hosts_made); do free "$n"; done
     for n in $(hosts_made); do remove "$n" & done
     wait
 }

@@ -138,7 +138,7 @@ lab: cannot set up the lab: $1
   root             $([[ $(id -u) == 0 ]] && echo yes || echo "no (user $(id -un))")
   apt-get          $(have apt-get && echo yes || echo no)
   docker client    $(docker --version 2>/dev/null || echo no)
-  Docker engine    $(docker version --format '{{.Server.Version}}' 2>/dev/null || echo "none answers")
+  Docker engine    $(engine_answers && docker version --format '{{.Server.Version}}' || echo "none answers")
   dockerd          $(command -v dockerd || echo no)
   debootstrap      $(command -v debootstrap || echo no)
   state            $state
