@@ -79,8 +79,8 @@ async fn lives_and_dies(engine: &Engine) {
     let taken = engine.create_container("rival", &spec).await.unwrap();
     let error = engine.start(&taken.0).await.unwrap_err();
     assert_eq!(error.kind(), Kind::PortInUse, "{error}");
-    engine.remove("rival", true).await.unwrap();
-    engine.remove("rival", true).await.expect("what is gone need not be removed");
+    engine.discard("rival").await.unwrap();
+    engine.discard("rival").await.expect("what is gone need not be removed");
 
     logs_of_shop(engine).await;
     commands_in_shop(engine).await;
@@ -97,7 +97,7 @@ async fn lives_and_dies(engine: &Engine) {
     let shop = engine.inspect("shop_old").await.unwrap().unwrap();
     assert_eq!((shop.state.status, shop.state.exit_code), (Status::Exited, 3));
     assert_eq!(engine.kill("shop_old", Signal::Kill).await.unwrap_err().kind(), Kind::Conflict);
-    engine.remove("shop_old", false).await.unwrap();
+    engine.remove("shop_old").await.unwrap();
 
     let mut actions = Vec::new();
     while actions.last().is_none_or(|last| last != "destroy") {
@@ -141,7 +141,7 @@ async fn logs_of_a_terminal(engine: &Engine) {
     let lines: Vec<_> = frames.iter().map(|frame| String::from_utf8_lossy(&frame.bytes)).collect();
     let texts: Vec<_> = lines.iter().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(texts, ["one\r\n", "two\r\n"]);
-    engine.remove("tty", true).await.unwrap();
+    engine.discard("tty").await.unwrap();
 }
 
 async fn commands_in_shop(engine: &Engine) {

@@ -114,7 +114,7 @@ async fn answers_are_sorted_by_what_they_mean() {
     engine.start("idle").await.unwrap();
     engine.stop("shop", Duration::from_millis(9001)).await.unwrap();
     assert!(engine.inspect("nobody").await.unwrap().is_none());
-    engine.remove("nobody", true).await.unwrap();
+    engine.discard("nobody").await.unwrap();
     let error = engine.inspect("odd").await.unwrap_err();
     assert!(matches!(error, Error::Malformed { .. }), "{error}");
     let error = engine.rename("../x?y", "z").await.unwrap_err();
