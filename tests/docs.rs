@@ -101,7 +101,9 @@ fn every_command_is_listed_with_those_below_it() {
     assert!(["push", "heal", "rules", "config"].iter().all(|name| top.iter().any(|found| found == name)));
     assert!(!top.iter().any(|name| name == "help"));
     assert_eq!(listed(&help(&["config".to_owned()])), ["check"]);
-    assert!(listed("Commands:\n  one  does\n         much\n  two  does\n\nOptions:\n  -h\n").eq(&["one", "two"]));
+    assert!(
+        listed("Commands:\n  one  does\n         much\n  two  does\n\nOptions:\n  -h\n").eq(&["one", "two"])
+    );
 }
 
 #[test]
@@ -111,7 +113,8 @@ fn links_between_the_pages_lead_somewhere() {
     for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
         let text = fs::read_to_string(&page).expect("a page can be read");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let (file, place) = link.split_once('#').map_or((link, None), |(file, place)| (file, Some(place)));
+            let (file, place) =
+                link.split_once('#').map_or((link, None), |(file, place)| (file, Some(place)));
             if link.contains("://") {
                 continue;
             }
