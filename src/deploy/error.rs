@@ -23,7 +23,7 @@ pub enum Error {
         holder: Holder,
     },
     /// The lock was ours and is no more.
-    #[error("the deploy lock on {host} was lost, so nothing more was changed")]
+    #[error("the deploy lock on {host} was lost")]
     LockLost {
         /// Which host.
         host: HostName,

@@ -49,10 +49,15 @@ pub(super) async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result
                 return Ok(Verdict::Healthy);
             }
         } else {
-            let last = match timeout(PROBE, probe(remote, &container, app)).await {
+            // A command is run once at a time, and may take all the time there is.
+            let limit = match check.probe {
+                Probe::Command(_) => check.within.saturating_sub(begun.elapsed()).max(INTERVAL),
+                _ => PROBE,
+            };
+            let last = match timeout(limit, probe(remote, &container, app)).await {
                 Ok(Ok(())) => return Ok(Verdict::Healthy),
                 Ok(Err(why)) => why,
-                Err(_) => format!("no answer within {}", duration::format(PROBE)),
+                Err(_) => format!("no answer within {}", duration::format(limit)),
             };
             if begun.elapsed() >= check.within {
                 return Ok(Verdict::Unhealthy(not_in_time(check, &last)));
@@ -97,7 +102,11 @@ async fn probe(remote: &Remote, container: &Container, app: &App) -> Result<(), 
 async fn open(remote: &Remote, container: &Container, app: &App) -> Result<crate::ssh::ByteStream, String> {
     let port = app.port.ok_or("the app declares no port")?;
     // A container on the host's own network has no address of its own.
-    let address = container.addresses.values().next().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let address = match container.addresses.values().next() {
+        Some(address) => *address,
+        None if app.network.as_deref() == Some("host") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        None => return Err("the container has no address in any network".to_owned()),
+    };
     remote.session.open_tcp(&address.to_string(), port).await.map_err(|error| error.to_string())
 }
 

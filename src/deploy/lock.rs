@@ -23,6 +23,8 @@ const EVICT: &str = include_str!("unlock.sh");
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a lock without an owner's name may be somebody's glance at it.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// Who holds the lock, for the eyes of whoever waits for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +85,16 @@ impl Lock {
         wait: Duration,
         on_wait: &(dyn Fn(&Holder) + Sync),
     ) -> Result<Self, Error> {
-        let deadline = tokio::time::Instant::now() + wait;
+        let begun = tokio::time::Instant::now();
+        let deadline = begun + wait;
         let mut told = false;
         loop {
             match Self::attempt(session, owner).await? {
                 Attempt::Locked(lock) => return Ok(lock),
+                // Somebody who only looks holds it for a moment, and leaves no name.
+                Attempt::Held(holder) if holder.owner.is_none() && begun.elapsed() < GLANCE => {
+                    tokio::time::sleep(GLANCE / 10).await;
+                }
                 Attempt::Held(holder) => {
                     if tokio::time::Instant::now() + RETRY > deadline {
                         return Err(Error::LockHeld { host: session.host().clone(), holder });
@@ -174,7 +181,7 @@ impl Lock {
     /// When the host cannot be asked.
     pub async fn holder(session: &Session) -> Result<Option<Holder>, Error> {
         const PEEK: &str = "f=/var/lock/arcane.deploy; [ -f \"$f\" ] || exit 0; exec 9<\"$f\"; \
-                            flock -n 9 && exit 0; echo held; cat \"$f\"";
+                            flock -s -n 9 && exit 0; echo held; head -c 4096 \"$f\"";
         let output = session.run(PEEK, b"").await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.strip_prefix("held\n").map(parse_holder))

@@ -3,6 +3,7 @@
 //! The upload changes nothing that runs and needs no lock. Everything after it happens under the lock, and begins with
 //! undoing what an interrupted change left, so that a push can always simply be typed again.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -105,9 +106,14 @@ pub async fn push(
         report(Event::Step { host, app, release, step, detail });
     };
     step(Step::Look, format!("{host} over {}", remote.engine.transport()));
-    let record = order.record();
     let situation = remote.app(&order.app.name).await?.situation;
-    preflight(remote, order).await?;
+    let mut order = order.clone();
+    if let Some(newest) = situation.newest() {
+        order.release = order.release.after(newest);
+    }
+    let order = &order;
+    let record = order.record();
+    check(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
         return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
@@ -122,7 +128,12 @@ pub async fn push(
     let owner = order.owner();
     let waiting =
         |holder: &Holder| report(Event::LockWait { host: host.clone(), holder: holder.to_string() });
-    let lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting).await?;
+    let lock = tokio::select! {
+        lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting) => lock?,
+        () = cancel.cancelled() => {
+            return Err(Error::Interrupted { state: format!("{host} has the image and runs what it ran") });
+        }
+    };
     let change = Change {
         remote,
         lock: &lock,
@@ -131,6 +142,7 @@ pub async fn push(
         release: &order.release,
         report,
         cancel,
+        touched: AtomicBool::new(false),
     };
     let released = release(&change, order, &record).await;
     lock.release().await;
@@ -139,23 +151,25 @@ pub async fn push(
 }
 
 async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
-    if change.cancel.is_cancelled() {
-        return Err(Error::Interrupted { state: "nothing that runs was changed".to_owned() });
-    }
+    change.interrupted()?;
     let situation = change.settle().await?;
-    let remote = change.remote;
-    let tag = image_tag(&order.app.name, &order.release);
-    remote.engine.tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str()).await?;
-    change.step(Step::Create, new_name(&order.app.name));
-    let candidate = create(remote, record, &tag).await?;
-    let gap = change.switch(&situation, &candidate).await;
-    if gap.is_err() {
-        // The failed container is gone with the boomerang; its image would only lie around.
+    let (remote, app) = (change.remote, &order.app.name);
+    let tag = image_tag(app, &order.release);
+    change.guarded(Step::Create, new_name(app)).await?;
+    remote.engine.tag_image(&order.image.id, &repository(app), order.release.as_str()).await?;
+    let switched = match create(remote, record, &tag).await {
+        Ok(candidate) => change.switch(&situation, &candidate).await,
+        Err(error) => Err(error),
+    };
+    if switched.is_err() {
+        // The failed container is gone; its image would only lie around.
         let _ = remote.engine.remove_image(&tag).await;
     }
-    let gap = gap?;
-    let after = remote.app(&order.app.name).await?.situation;
-    switch::tidy(change, &after.surplus(order.app.keep)).await;
+    let gap = switched?;
+    // The release is live. What cannot be tidied now is tidied after the next push.
+    if let Ok(after) = remote.app(app).await {
+        switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
+    }
     Ok(gap)
 }
 
@@ -201,7 +215,10 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
 }
 
 /// What can be found wrong before anything is sent or changed.
-async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Preflight`] with what is wrong.
+pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
     let version = remote.engine.version();
     if order.image.architecture != version.architecture || order.image.os != version.os {

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::error::Error;
 use super::labels::{self, Record};
-use super::situation::{Found, Situation};
+use super::situation::{Found, Situation, is_ours};
 use crate::docker::{Container, Engine, Status};
 use crate::fleet::{AppName, Host, HostName};
 use crate::ssh::{Session, Target};
@@ -130,6 +130,9 @@ impl Gathered {
             Ok(record) => record,
             Err(error) => return self.strange.push((container.name, error.to_string())),
         };
+        if !is_ours(app, &container.name, &record.release) {
+            return self.strange.push((container.name, format!("has the labels of {app}, but not its name")));
+        }
         self.containers.push(Found {
             id: container.id.clone(),
             name: container.name.clone(),

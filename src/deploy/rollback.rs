@@ -1,6 +1,7 @@
 //! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
 //! lock, settles what an interrupted change left, and tells what it did.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,10 @@ pub async fn rollback(
     let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
+        // A rollback that was cut off is finished; a push that was cut off is undone.
+        let unfinished =
+            locked.before.candidate.as_ref().filter(|tried| tried.name == back_name(request.app));
+        let to = to.or(unfinished.map(|tried| &tried.record.release));
         let interrupted = locked.before.interruption() == Some(Interruption::DuringSwitch);
         let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
         if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
@@ -71,7 +76,7 @@ pub async fn rollback(
         let (app, release) = (&target.record.app, &target.record.release);
         let change = locked.change(app, release);
         let back = back_name(request.app);
-        change.step(Step::Rename, format!("{} to {back}", target.name));
+        change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
         remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
@@ -113,7 +118,7 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let begun = Instant::now();
         let live = live(remote, request.app, &locked.settled)?;
         let change = locked.change(&live.record.app, &live.record.release);
-        change.step(Step::Stop, request.app.as_str());
+        change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
         remote.engine.restart(&live.id.0, grace).await?;
         let release = live.record.release.clone();
@@ -132,11 +137,15 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let live = live(remote, request.app, &locked.settled)?;
         let (app, release) = (&live.record.app, &live.record.release);
         let change = locked.change(app, release);
-        change.step(Step::Create, release.as_str());
+        change.guarded(Step::Create, release.as_str()).await?;
         let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
-        remote.engine.remove(&live.id.0, true).await?;
+        if locked.lock.check(remote.name()).await.is_ok()
+            && let Err(error) = remote.engine.remove(&live.id.0).await
+        {
+            tracing::warn!(%error, "the replaced container is still there; the next push removes it");
+        }
         Ok(Changed { release: release.clone(), before: Some(release.clone()), took: begun.elapsed(), gap })
     })
     .await
@@ -182,6 +191,7 @@ impl Locked<'_> {
             release,
             report: self.request.report,
             cancel: self.request.cancel,
+            touched: AtomicBool::new(false),
         }
     }
 }
@@ -207,7 +217,11 @@ async fn under_lock<T>(
     let waiting = |holder: &Holder| {
         (request.report)(super::event::Event::LockWait { host: host.clone(), holder: holder.to_string() });
     };
-    let lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting).await?;
+    let untouched = || Error::Interrupted { state: format!("{} runs what it ran", remote.name()) };
+    let lock = tokio::select! {
+        lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting) => lock?,
+        () = request.cancel.cancelled() => return Err(untouched()),
+    };
     let mut locked = Locked {
         remote,
         request,
@@ -217,6 +231,9 @@ async fn under_lock<T>(
         settled: Situation::default(),
     };
     let result = async {
+        if request.cancel.is_cancelled() {
+            return Err(untouched());
+        }
         // Looked at again, now that nobody else can change it.
         locked.before = remote.app(request.app).await?.situation;
         locked.settled = locked.change(&any.record.app, &any.record.release).settle().await?;

@@ -28,6 +28,8 @@ const UNPACK: Duration = Duration::from_secs(600);
 const ZSTD_LEVEL: i32 = 3;
 /// Chunks waiting on either side of the compressor: enough to keep both busy, few enough to keep memory flat.
 const QUEUE: usize = 16;
+/// How often progress is told where the engine's client does the sending.
+const TELL: Duration = Duration::from_millis(200);
 
 /// What went over the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +83,7 @@ pub async fn ensure(
     };
     let bytes = match route {
         Route::ZstdShell => through_shell(remote, chunks, &tell).await,
-        Route::ZstdApi | Route::GzipApi => through_api(remote, chunks, &progress).await,
+        Route::ZstdApi | Route::GzipApi => through_api(remote, chunks, &progress, &tell).await,
     }
     .map_err(fail)?;
     tell(bytes);
@@ -250,12 +252,22 @@ async fn through_api(
     remote: &Remote,
     chunks: mpsc::Receiver<Chunk>,
     progress: &Progress,
+    tell: &(dyn Fn(u64) + Sync),
 ) -> Result<u64, String> {
     let body = futures_util::stream::unfold(chunks, |mut chunks| async move {
         chunks.recv().await.map(|chunk| (chunk.map_err(io::Error::other), chunks))
     });
-    remote.engine.load_image(body).await.map_err(|error| error.to_string())?;
-    Ok(progress.sent.load(Ordering::Relaxed))
+    let mut load = std::pin::pin!(remote.engine.load_image(body));
+    let mut tick = tokio::time::interval(TELL);
+    loop {
+        tokio::select! {
+            loaded = &mut load => {
+                loaded.map_err(|error| error.to_string())?;
+                return Ok(progress.sent.load(Ordering::Relaxed));
+            }
+            _ = tick.tick() => tell(progress.sent.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 #[cfg(test)]

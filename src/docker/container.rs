@@ -143,16 +143,29 @@ impl Engine {
         self.http.done(on(Call::post, container, "rename", "rename").query("name", name), DEADLINE).await
     }
 
-    /// Removes a container and its anonymous volumes; one that does not exist is fine. With `force` it is killed
-    /// first if it runs.
+    /// Removes a container that does not run; one that does not exist is fine. Its volumes stay, the anonymous ones
+    /// too: they may hold what its app wrote.
     ///
     /// # Errors
-    /// When it runs and `force` is false (`Conflict`), or it cannot be removed.
-    pub async fn remove(&self, container: &str, force: bool) -> Result<(), Error> {
+    /// When it runs (`Conflict`) or cannot be removed.
+    pub async fn remove(&self, container: &str) -> Result<(), Error> {
+        self.delete(container, "0").await
+    }
+
+    /// Kills and removes a container with its anonymous volumes; one that does not exist is fine. For one whose data
+    /// nobody wants.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn discard(&self, container: &str) -> Result<(), Error> {
+        self.delete(container, "1").await
+    }
+
+    async fn delete(&self, container: &str, with_all: &str) -> Result<(), Error> {
         let path = format!("/containers/{}", segment(container));
         let call = Call::delete(path, format!("remove container {container}"))
-            .query("v", "1")
-            .query("force", if force { "1" } else { "0" });
+            .query("v", with_all)
+            .query("force", with_all);
         match self.http.done(call, REMOVE).await {
             Err(error) if error.is_not_found() => Ok(()),
             result => result,

@@ -209,24 +209,35 @@ impl Error {
     /// Sorts a failure of the HTTP client by its cause.
     pub(super) fn broken(host: &str, what: &str, error: impl StdError + Send + Sync + 'static) -> Self {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-        while let Some(inner) = cause {
-            if let Some(io) = inner.downcast_ref::<io::Error>() {
-                match io.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        return Self::PermissionDenied {
-                            host: host.to_owned(),
-                            user: "this user".to_owned(),
-                        };
-                    }
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                        return Self::NoEngine { host: host.to_owned(), detail: io.to_string() };
-                    }
-                    _ => {}
-                }
-            }
+        let mut known = None;
+        while let (Some(inner), None) = (cause, &known) {
+            known = Self::known_cause(host, inner);
             cause = inner.source();
         }
-        Self::Unavailable { host: host.to_owned(), what: what.to_owned(), source: Box::new(error) }
+        known.unwrap_or_else(|| Self::Unavailable {
+            host: host.to_owned(),
+            what: what.to_owned(),
+            source: Box::new(error),
+        })
+    }
+
+    /// A socket that does not let us in, here or through SSH.
+    fn known_cause(host: &str, cause: &(dyn StdError + 'static)) -> Option<Self> {
+        let none = |detail: String| Some(Self::NoEngine { host: host.to_owned(), detail });
+        if let Some(ssh::Error::Channel { failure: ssh::ChannelFailure::ConnectFailed, .. }) =
+            cause.downcast_ref()
+        {
+            return none(String::new());
+        }
+        let io: &io::Error = cause.downcast_ref()?;
+        match io.kind() {
+            io::ErrorKind::PermissionDenied => Some(Self::PermissionDenied {
+                host: host.to_owned(),
+                user: ssh::Environment::current().user.unwrap_or_else(|| "this user".to_owned()),
+            }),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => none(io.to_string()),
+            _ => None,
+        }
     }
 }
 

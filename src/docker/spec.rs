@@ -36,6 +36,8 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<Duration>,
     /// Whether a small init runs as its first process, to reap orphans.
     pub init: Option<bool>,
+    /// Whether it gets a terminal, and so one output stream.
+    pub tty: bool,
 }
 
 /// A port of the host that leads to a port of a container.
@@ -99,6 +101,7 @@ impl ContainerSpec {
             "Image": self.image,
             "Env": self.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
             "Labels": self.labels,
+            "Tty": self.tty,
             "HostConfig": {
                 "Mounts": self.mounts.iter().map(Mount::to_json).collect::<Vec<_>>(),
                 "RestartPolicy": self.restart.to_json(),
@@ -207,7 +210,7 @@ mod tests {
             ..ContainerSpec::default()
         };
         let expected = json!({
-            "Image": "shop:1.4", "Env": ["LOG=a=b c"], "Labels": { "arcane.app": "shop" }, "Cmd": ["serve"],
+            "Image": "shop:1.4", "Env": ["LOG=a=b c"], "Labels": { "arcane.app": "shop" }, "Cmd": ["serve"], "Tty": false,
             "StopTimeout": 7, "ExposedPorts": { "80/tcp": {} },
             "HostConfig": {
                 "Mounts": [{ "Type": "volume", "Source": "data", "Target": "/data", "ReadOnly": true }],

@@ -1,8 +1,7 @@
 //! The supervisor: a pure state machine that decides, and the shell that carries out what it decided.
 //!
-//! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. [`supervisor`](self::supervisor) tells
-//! how an incident moves, [`guard`](self::guard) what can stop an action. [`Shell`] feeds it, carries out what it says
-//! through `deploy`, and writes everything into the journal first.
+//! The pure part is [`Supervisor`] and everything it uses: no I/O, no clock. supervisor.rs tells how an incident
+//! moves, guard/ what can stop an action.
 
 mod act;
 mod carry_out;

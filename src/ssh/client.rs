@@ -10,6 +10,7 @@ use super::error::Error;
 use super::host_key::{HostKeyError, HostKeyProblem};
 use super::known_hosts::{KnownKeys, Verdict, fingerprint};
 use super::target::Target;
+use crate::fleet::text::quoted;
 
 /// The callbacks of one connection.
 pub(super) struct Client {
@@ -81,7 +82,7 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         let (words, result) = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                (format!("the server says {:?}", info.message), Ok(()))
+                (format!("the server says {}", quoted(&info.message)), Ok(()))
             }
             DisconnectReason::Error(Failure::Protocol(error)) => {
                 (explain(&error), Err(Failure::Protocol(error)))

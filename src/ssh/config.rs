@@ -260,3 +260,79 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment {
+            home: Some(PathBuf::from("/home/test")),
+            passwd_home: Some(PathBuf::from("/home/real")),
+            user: Some("tester".to_owned()),
+            agent: Some(PathBuf::from("/run/agent")),
+            ssh: None,
+        }
+    }
+
+    fn lookup<T>(environment: &Environment, question: impl FnOnce(&Lookup<'_>) -> T) -> T {
+        let host = HostName::parse("web1").unwrap();
+        question(&Lookup { host: &host, environment })
+    }
+
+    #[tokio::test]
+    async fn without_ssh_the_defaults_hold() {
+        let host = HostName::parse("web1").unwrap();
+        let address = Address::parse("203.0.113.10:2201").unwrap();
+        let target = resolve(&host, &address, &environment()).await.unwrap();
+        assert_eq!((target.user.as_str(), target.port), ("tester", 2201));
+        assert_eq!(target.known_hosts[0], Path::new("/home/test/.ssh/known_hosts"));
+        assert_eq!(target.identities[0], Path::new("/home/test/.ssh/id_ed25519"));
+        assert_eq!(target.agent, Agent::Socket("/run/agent".into()));
+        assert!(target.jumps.is_empty());
+        let nobody = Environment { user: None, ..environment() };
+        let error = resolve(&host, &address, &nobody).await.unwrap_err();
+        assert!(error.to_string().contains("write user@address"), "{error}");
+    }
+
+    #[test]
+    fn home_is_where_home_says() {
+        for (path, expected) in [
+            ("~/.ssh/id_ed25519", Some("/home/test/.ssh/id_ed25519")),
+            ("/home/real/.ssh/known_hosts", Some("/home/test/.ssh/known_hosts")),
+            ("/home/real/keys/id", Some("/home/real/keys/id")),
+            ("/etc/ssh/ssh_known_hosts", Some("/etc/ssh/ssh_known_hosts")),
+            ("none", None),
+        ] {
+            assert_eq!(environment().expand(path), expected.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_understood() {
+        let report = Report::parse(
+            "user deploy\nHostName 203.0.113.10\nproxyjump none\nidentityfile ~/.ssh/a\nidentityfile ~/.ssh/b\n\
+             userknownhostsfile \"/home/real/.ssh/known hosts\" /dev/null\nglobalknownhostsfile none\n\
+             identityagent none\nnonsense\n",
+        );
+        assert_eq!((report.get("user"), report.get("hostname")), (Some("deploy"), Some("203.0.113.10")));
+        assert_eq!(report.get("proxyjump"), None);
+        let paths =
+            |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        lookup(&environment(), |lookup| {
+            assert_eq!(paths(lookup.identities(&report)), ["/home/test/.ssh/a", "/home/test/.ssh/b"]);
+            assert_eq!(paths(lookup.known_hosts(&report)), ["/home/test/.ssh/known hosts", "/dev/null"]);
+            assert_eq!(lookup.agent(&report), Agent::None);
+        });
+    }
+
+    #[test]
+    fn a_jump_host_is_as_strict_as_a_host() {
+        lookup(&environment(), |lookup| {
+            assert_eq!(lookup.jump_address("ssh://deploy@door:22/").unwrap().name, "door");
+            for hop in ["-oProxyCommand=id", "door;id", "", "a b"] {
+                assert!(lookup.jump_address(hop).is_err(), "{hop}");
+            }
+        });
+    }
+}

@@ -13,6 +13,9 @@ use crate::fleet::text::{printable, quoted};
 /// How much of a server's own words is shown, in characters.
 const SERVER_TEXT_LIMIT: usize = 200;
 
+/// More refused keys than this may be what made the server hang up: its `MaxAuthTries` is 6, often less.
+const MANY_OFFERS: usize = 4;
+
 /// Why a host could not be reached, trusted or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -223,13 +226,15 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth {
-                locked, login, host, ..
-            } => Some(match locked.first() {
+            Self::Auth { locked, login, host, offered } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
+                None if offered.len() > MANY_OFFERS => format!(
+                    "sshd hangs up after a few wrong keys: name the right one for {host} in ~/.ssh/config, with \
+                     IdentityFile and `IdentitiesOnly yes`"
+                ),
                 None => format!(
-                    "check the user of {host} in fleet.toml, and that one of your keys is in the authorized_keys of {login}: \
-                     `ssh-copy-id` puts it there"
+                    "check the user of {host} in fleet.toml, and that one of your keys is in the authorized_keys of \
+                     {login}: `ssh-copy-id` puts it there"
                 ),
             }),
             Self::Connect { .. } => {

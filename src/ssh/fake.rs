@@ -30,12 +30,7 @@ pub(crate) struct FakeHost {
 
 impl Default for FakeHost {
     fn default() -> Self {
-        Self {
-            engine: None,
-            forwarding: true,
-            dial_complaint: None,
-            max_sessions: 10,
-        }
+        Self { engine: None, forwarding: true, dial_complaint: None, max_sessions: 10 }
     }
 }
 
@@ -56,11 +51,7 @@ impl Drop for Wire {
 /// A new directory for a test's files.
 pub(crate) fn scratch() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "arcane-unit-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("arcane-unit-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let directory = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&directory).unwrap();
     directory
@@ -84,11 +75,7 @@ impl FakeHost {
         let directory = scratch();
         let host_key = new_key();
         let known_hosts = directory.join("known_hosts");
-        std::fs::write(
-            &known_hosts,
-            known_hosts_line("[web1.example.com]:2201", &host_key),
-        )
-        .unwrap();
+        std::fs::write(&known_hosts, known_hosts_line("[web1.example.com]:2201", &host_key)).unwrap();
         let identity = directory.join("id_ed25519");
         write_key(&identity, &new_key());
         let target = Target {
@@ -110,11 +97,7 @@ impl FakeHost {
         };
         let (near, middle) = tokio::io::duplex(1 << 16);
         let (other_middle, far) = tokio::io::duplex(1 << 16);
-        let handler = Handler {
-            host: Arc::new(self),
-            running: Arc::default(),
-            opened: Vec::new(),
-        };
+        let handler = Handler { host: Arc::new(self), running: Arc::default(), opened: Vec::new() };
         tokio::spawn(async move {
             if let Ok(session) = server::run_stream(Arc::new(config), far, handler).await {
                 let _ = session.await;
@@ -122,12 +105,7 @@ impl FakeHost {
         });
         let (fault, faults) = watch::channel(Fault::None);
         tokio::spawn(carry(middle, other_middle, faults));
-        Wire {
-            target,
-            near: Some(near),
-            fault,
-            directory,
-        }
+        Wire { target, near: Some(near), fault, directory }
     }
 
     /// Starts it and connects to it. The wire must outlive the session.
@@ -188,11 +166,7 @@ impl server::Handler for Handler {
         user: &str,
         _: server::VerifiedPublicKey<'_>,
     ) -> Result<Auth, russh::Error> {
-        Ok(if user == "deploy" {
-            Auth::Accept
-        } else {
-            Auth::reject()
-        })
+        Ok(if user == "deploy" { Auth::Accept } else { Auth::reject() })
     }
 
     async fn channel_open_direct_streamlocal(
@@ -206,11 +180,7 @@ impl server::Handler for Handler {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         }
-        let socket = self
-            .host
-            .engine
-            .as_ref()
-            .filter(|_| path == "/var/run/docker.sock");
+        let socket = self.host.engine.as_ref().filter(|_| path == "/var/run/docker.sock");
         let connected = match socket {
             Some(socket) => UnixStream::connect(socket).await.ok(),
             None => None,
@@ -248,11 +218,7 @@ impl server::Handler for Handler {
         command: &[u8],
         session: &mut ServerSession,
     ) -> Result<(), russh::Error> {
-        let at = self
-            .opened
-            .iter()
-            .position(|channel| channel.id() == id)
-            .expect("it was opened");
+        let at = self.opened.iter().position(|channel| channel.id() == id).expect("it was opened");
         let channel = self.opened.swap_remove(at);
         let command = String::from_utf8_lossy(command).into_owned();
         session.channel_success(id)?;
@@ -307,13 +273,7 @@ impl FakeHost {
             _ => None,
         };
         let Some(mut socket) = socket else {
-            return (
-                Some(1),
-                Some(
-                    self.dial_complaint
-                        .unwrap_or("Cannot connect to the Docker daemon"),
-                ),
-            );
+            return (Some(1), Some(self.dial_complaint.unwrap_or("Cannot connect to the Docker daemon")));
         };
         let _ = tokio::io::copy_bidirectional(stream, &mut socket).await;
         (Some(0), None)

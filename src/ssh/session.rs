@@ -183,15 +183,9 @@ impl Session {
         match self.channel("a command".to_owned(), start).await {
             Ok(parts) => Ok(Exec::new(self.host().clone(), parts)),
             // There is nothing to connect to here: it is how sshd says that `MaxSessions` is reached.
-            Err(Error::Channel {
-                host,
-                what,
-                failure: ChannelFailure::ConnectFailed,
-            }) => Err(Error::Channel {
-                host,
-                what,
-                failure: ChannelFailure::NoRoom,
-            }),
+            Err(Error::Channel { host, what, failure: ChannelFailure::ConnectFailed }) => {
+                Err(Error::Channel { host, what, failure: ChannelFailure::NoRoom })
+            }
             Err(error) => Err(error),
         }
     }

@@ -12,19 +12,10 @@ use super::*;
 async fn a_command_runs() {
     let (_wire, session) = FakeHost::default().connect().await;
     let output = session.run("cat", b"there and back").await.unwrap();
-    assert_eq!(
-        (output.text().as_str(), output.status),
-        ("there and back", ExitStatus::Code(0))
-    );
-    assert_eq!(
-        session.run("exit 3", b"").await.unwrap().status,
-        ExitStatus::Code(3)
-    );
+    assert_eq!((output.text().as_str(), output.status), ("there and back", ExitStatus::Code(0)));
+    assert_eq!(session.run("exit 3", b"").await.unwrap().status, ExitStatus::Code(3));
     let error = session.run("vanish", b"").await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "web1: the SSH connection is lost: the command's end was not reported"
-    );
+    assert_eq!(error.to_string(), "web1: the SSH connection is lost: the command's end was not reported");
 }
 
 #[tokio::test]
@@ -40,10 +31,7 @@ async fn a_host_key_that_is_not_known_is_refused_with_its_fingerprint() {
         "{error}"
     );
     let hint = error.hint().unwrap();
-    assert!(
-        hint.contains("`ssh-keyscan -p 2201 web1.example.com >> ~/.ssh/known_hosts`"),
-        "{hint}"
-    );
+    assert!(hint.contains("`ssh-keyscan -p 2201 web1.example.com >> ~/.ssh/known_hosts`"), "{hint}");
 }
 
 #[tokio::test]
@@ -51,21 +39,11 @@ async fn a_host_key_that_changed_is_refused_with_both_fingerprints() {
     let mut wire = FakeHost::default().start();
     let file = wire.target.known_hosts[0].clone();
     let old = new_key();
-    std::fs::write(
-        &file,
-        format!("# mine\n{}", known_hosts_line("[web1.example.com]:2201", &old)),
-    )
-    .unwrap();
+    std::fs::write(&file, format!("# mine\n{}", known_hosts_line("[web1.example.com]:2201", &old))).unwrap();
     let error = wire.connect().await.unwrap_err().to_string();
-    let recorded = format!(
-        "{}:2 has ssh-ed25519 {}",
-        file.display(),
-        known_hosts::fingerprint(old.public_key())
-    );
-    assert!(
-        error.contains("HAS CHANGED, refusing to connect: it shows ssh-ed25519 SHA256:"),
-        "{error}"
-    );
+    let recorded =
+        format!("{}:2 has ssh-ed25519 {}", file.display(), known_hosts::fingerprint(old.public_key()));
+    assert!(error.contains("HAS CHANGED, refusing to connect: it shows ssh-ed25519 SHA256:"), "{error}");
     assert!(error.ends_with(&recorded), "{error}");
 }
 
@@ -90,44 +68,37 @@ async fn a_login_that_fails_names_what_was_tried() {
     std::fs::write(&garbage, "no key").unwrap();
     wire.target.identities.push(garbage.clone());
     let error = wire.connect().await.unwrap_err();
-    let Error::Auth {
-        login,
-        offered,
-        locked,
-        ..
-    } = &error
-    else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (login.as_str(), offered.len(), locked.len()),
-        ("root@web1.example.com:2201", 3, 0)
-    );
+    let Error::Auth { login, offered, locked, .. } = &error else { panic!("{error}") };
+    assert_eq!((login.as_str(), offered.len(), locked.len()), ("root@web1.example.com:2201", 3, 0));
     let origins: Vec<_> = offered.iter().map(|offer| offer.origin.as_str()).collect();
     assert!(origins.contains(&second.to_str().unwrap()) && origins.contains(&garbage.to_str().unwrap()));
     assert!(error.hint().unwrap().contains("`ssh-copy-id`"));
 }
 
 #[tokio::test]
+async fn a_port_where_nobody_listens_is_named() {
+    let mut wire = FakeHost::default().start();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    (wire.target.address, wire.target.port) = ("127.0.0.1".to_owned(), free.port());
+    let error = Session::connect(&wire.target).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("web1: cannot connect to {free}"));
+    assert!(error.is_unreachable() && std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_accepts_and_says_nothing_is_given_up() {
+    let wire = FakeHost::default().start();
+    let (near, _silent) = tokio::io::duplex(1 << 16);
+    let error = Session::over(&wire.target, near, None).await.unwrap_err();
+    assert_eq!(error.to_string(), "web1: the SSH handshake took longer than 10s");
+}
+
+#[tokio::test]
 async fn too_many_commands_at_once_are_told_apart_from_a_refused_connection() {
-    let (_wire, session) = FakeHost {
-        max_sessions: 1,
-        ..FakeHost::default()
-    }
-    .connect()
-    .await;
+    let (_wire, session) = FakeHost { max_sessions: 1, ..FakeHost::default() }.connect().await;
     let running = session.exec("hang").await.unwrap();
     let error = session.exec("hang").await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Channel {
-                failure: ChannelFailure::NoRoom,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Channel { failure: ChannelFailure::NoRoom, .. }), "{error}");
     assert!(!error.is_unreachable());
     drop(running);
 }
@@ -153,10 +124,7 @@ async fn a_lost_connection_breaks_what_is_open() {
     assert_eq!(session.closed().await, "the host closed it");
     assert!(session.is_closed());
     let error = session.run("cat", b"").await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "web1: the SSH connection is lost: the host closed it"
-    );
+    assert_eq!(error.to_string(), "web1: the SSH connection is lost: the host closed it");
 }
 
 #[tokio::test]

@@ -134,15 +134,8 @@ fn operator_stop_during_the_proof_is_respected() {
     stage.fails(vec![restart_auto(3)]).restarted().pass(20);
     stage.fact(("web1", "shop", 2), Fact::Killed { signal: 15 }).died();
     stage.fact(("web1", "shop", 2), Fact::Stopped);
-    stage
-        .pass(HOUR)
-        .expect_acts(1)
-        .expect(1, Dismissed, "it was stopped by someone else");
-    assert_eq!(
-        outcomes(stage.incident(1)),
-        [ActionOutcome::Done],
-        "nobody has proved that it failed"
-    );
+    stage.pass(HOUR).expect_acts(1).expect(1, Dismissed, "it was stopped by someone else");
+    assert_eq!(outcomes(stage.incident(1)), [ActionOutcome::Done], "nobody has proved that it failed");
 }
 
 #[test]
@@ -577,38 +570,22 @@ fn limit_of_actions() {
     for _ in 0..3 {
         stage.ended(ActionOutcome::Failed).pass(HOUR);
     }
-    stage
-        .expect_acts(2)
-        .expect(1, Escalated, "guard `limit`: 2 actions were recorded");
-    stage
-        .approve(1, Some(Remedy::Restart))
-        .expect_acts(2)
-        .expect_news(News::Refused, "guard `limit`");
+    stage.expect_acts(2).expect(1, Escalated, "guard `limit`: 2 actions were recorded");
+    stage.approve(1, Some(Remedy::Restart)).expect_acts(2).expect_news(News::Refused, "guard `limit`");
 }
 
 #[test]
 fn role_that_was_lost_meanwhile() {
     let mut stage = Stage::auto();
     stage.freeze(None).fails(vec![restart_auto(1)]);
-    stage.fact_of(
-        ("web1", "shop", 2),
-        Role::Kept,
-        Freshness::Live,
-        Fact::Died { exit_code: 0 },
-    );
-    stage
-        .thaw(None)
-        .expect_acts(0)
-        .expect(1, Waiting, "guard `role`: its container is not the live one");
+    stage.fact_of(("web1", "shop", 2), Role::Kept, Freshness::Live, Fact::Died { exit_code: 0 });
+    stage.thaw(None).expect_acts(0).expect(1, Waiting, "guard `role`: its container is not the live one");
 }
 
 #[test]
 fn release_that_was_rolled_back_is_not_worked_on_any_more() {
     let mut stage = Stage::auto();
-    stage
-        .fails(vec![rollback_auto(), restart_auto(5)])
-        .rolled_back()
-        .pass(10);
+    stage.fails(vec![rollback_auto(), restart_auto(5)]).rolled_back().pass(10);
     stage.fact(("web1", "shop", 1), Fact::Died { exit_code: 1 });
     stage.expect(1, Escalated, "rolled back");
     assert_eq!(stage.incident(1).proposals, []);

@@ -115,14 +115,7 @@ fn hostile_text_is_bounded_and_escaped() {
 #[test]
 fn one_approval_is_one_action() {
     let mut stage = asking();
-    stage
-        .fails(vec![restart_auto(1)])
-        .approve(1, None)
-        .approve(1, None)
-        .expect_acts(1);
-    stage
-        .expect_news(News::Refused, "guard `in-flight`")
-        .restarted()
-        .expect(1, IncidentState::Verifying, "");
+    stage.fails(vec![restart_auto(1)]).approve(1, None).approve(1, None).expect_acts(1);
+    stage.expect_news(News::Refused, "guard `in-flight`").restarted().expect(1, IncidentState::Verifying, "");
     stage.approve(1, Some(Remedy::Restart)).expect_acts(1);
 }

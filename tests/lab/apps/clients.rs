@@ -13,12 +13,7 @@ use super::{Switches, signals};
 
 pub fn healthcheck(switches: &Switches) -> i32 {
     let timeout = Duration::from_millis(switches.number("TIMEOUT_MS").unwrap_or(900.0) as u64);
-    match get(
-        &format!("127.0.0.1:{}", switches.port()),
-        "localhost",
-        "/healthz",
-        timeout,
-    ) {
+    match get(&format!("127.0.0.1:{}", switches.port()), "localhost", "/healthz", timeout) {
         Ok(_) => 0,
         Err(failure) => {
             println!("unhealthy: {failure}");
@@ -30,22 +25,14 @@ pub fn healthcheck(switches: &Switches) -> i32 {
 /// One request on a connection of its own. What went wrong, in a word or two that stay the same for the same cause.
 fn get(address: &str, host: &str, path: &str, timeout: Duration) -> Result<String, String> {
     let until = Instant::now() + timeout;
-    let left = || {
-        until
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1))
-    };
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let kind = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "timeout".to_owned(),
         io::ErrorKind::ConnectionRefused => "refused".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset".to_owned(),
         other => format!("{other:?}"),
     };
-    let address = address
-        .to_socket_addrs()
-        .map_err(kind)?
-        .next()
-        .ok_or("no address")?;
+    let address = address.to_socket_addrs().map_err(kind)?.next().ok_or("no address")?;
     let mut stream = TcpStream::connect_timeout(&address, left()).map_err(kind)?;
     stream.set_nodelay(true).map_err(kind)?;
     stream
@@ -111,9 +98,7 @@ impl Seen {
             }
         };
         if state != self.state {
-            let unix_ms = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_millis());
+            let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
             let at_ms = at.duration_since(self.started).as_millis();
             println!("{{\"at_ms\":{at_ms},\"unix_ms\":{unix_ms},{state}}}");
             self.state = state;
@@ -138,11 +123,7 @@ pub fn probe(url: &str, switches: &Switches) {
     let timeout = Duration::from_millis(switches.number("TIMEOUT_MS").unwrap_or(500.0) as u64);
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let address = if authority.contains(':') {
-        authority.to_owned()
-    } else {
-        format!("{authority}:80")
-    };
+    let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     let host = switches.text("HOST").unwrap_or(authority).to_owned();
 
     let started = Instant::now();
@@ -172,9 +153,7 @@ pub fn probe(url: &str, switches: &Switches) {
         let (address, host, path) = (address.clone(), host.clone(), path.to_owned());
         thread::spawn(move || {
             let result = get(&address, &host, &path, timeout);
-            seen.lock()
-                .expect("no request panics")
-                .add(Instant::now(), result);
+            seen.lock().expect("no request panics").add(Instant::now(), result);
             drop(in_flight);
         });
     }
@@ -217,12 +196,7 @@ impl Lane {
 pub fn line(listen: &str, target: &str, switches: &Switches) {
     let delay = Duration::from_secs_f64(switches.number("DELAY_MS").unwrap_or(0.0) / 1000.0);
     let bytes_per_second = switches.number("RATE_MBIT").unwrap_or(1000.0) * 1e6 / 8.0;
-    let lane = || {
-        Arc::new(Lane {
-            bytes_per_second,
-            free_at: Mutex::new(Instant::now()),
-        })
-    };
+    let lane = || Arc::new(Lane { bytes_per_second, free_at: Mutex::new(Instant::now()) });
     let (up, down) = (lane(), lane());
     let listener = TcpListener::bind(listen).unwrap_or_else(|error| {
         eprintln!("error: cannot listen on {listen}: {error}");
@@ -274,10 +248,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, lane: &Lane, delay: Duration) {
 }
 
 fn object(counts: &BTreeMap<String, u64>) -> String {
-    let fields: Vec<String> = counts
-        .iter()
-        .map(|(name, count)| format!("{}:{count}", json(name)))
-        .collect();
+    let fields: Vec<String> = counts.iter().map(|(name, count)| format!("{}:{count}", json(name))).collect();
     format!("{{{}}}", fields.join(","))
 }
 

@@ -74,10 +74,7 @@ impl Switches {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
     fn number(&self, name: &str) -> Option<f64> {
@@ -111,9 +108,7 @@ fn arguments(args: &[String]) -> BTreeMap<String, String> {
             eprintln!("error: unexpected argument {arg:?}");
             exit(2);
         };
-        let value = args
-            .next_if(|next| !next.starts_with("--"))
-            .map_or("1", String::as_str);
+        let value = args.next_if(|next| !next.starts_with("--")).map_or("1", String::as_str);
         map.insert(name.replace('-', "_").to_uppercase(), value.to_owned());
     }
     map
@@ -171,11 +166,7 @@ struct Server {
 }
 
 fn serve(switches: Switches) {
-    let on_signal = if switches.on("IGNORE_TERM") {
-        signals::ignore
-    } else {
-        signals::exit_on
-    };
+    let on_signal = if switches.on("IGNORE_TERM") { signals::ignore } else { signals::exit_on };
     on_signal(signals::TERM);
     on_signal(signals::INT);
 
@@ -185,16 +176,8 @@ fn serve(switches: Switches) {
         eprintln!("error: missing required environment variable {name}");
         exit(1);
     }
-    let server = Arc::new(Server {
-        switches,
-        started: Instant::now(),
-    });
-    for fault in [
-        Server::log_text,
-        Server::log_numbered,
-        Server::leak,
-        Server::fill_disk,
-    ] {
+    let server = Arc::new(Server { switches, started: Instant::now() });
+    for fault in [Server::log_text, Server::log_numbered, Server::leak, Server::fill_disk] {
         let server = Arc::clone(&server);
         thread::spawn(move || fault(&server));
     }
@@ -207,10 +190,8 @@ impl Server {
     /// Nothing at all may be logged when only the exit matters, so this is the main thread: its panic exits with 101.
     fn end(&self) {
         let panic = self.switches.seconds("PANIC_AFTER");
-        let leave = self
-            .switches
-            .seconds("EXIT_AFTER")
-            .or(self.switches.number("EXIT_CODE").map(|_| Duration::ZERO));
+        let leave =
+            self.switches.seconds("EXIT_AFTER").or(self.switches.number("EXIT_CODE").map(|_| Duration::ZERO));
         match (panic, leave) {
             (Some(after), _) => {
                 thread::sleep(after);
@@ -253,9 +234,7 @@ impl Server {
     }
 
     fn past(&self, switch: &str) -> bool {
-        self.switches
-            .seconds(switch)
-            .is_some_and(|after| self.started.elapsed() >= after)
+        self.switches.seconds(switch).is_some_and(|after| self.started.elapsed() >= after)
     }
 
     /// One connection: requests until the client closes or asks for it.
@@ -295,10 +274,7 @@ impl Server {
                 ("202 Accepted", "leaking\n".to_owned())
             }
             // So that a test can see what reached the app (a secret, say) without a shell in its image.
-            _ => match path
-                .strip_prefix("/env/")
-                .and_then(|name| self.switches.text(name))
-            {
+            _ => match path.strip_prefix("/env/").and_then(|name| self.switches.text(name)) {
                 Some(value) => ("200 OK", format!("{value}\n")),
                 None => ("404 Not Found", "not found\n".to_owned()),
             },

@@ -169,7 +169,7 @@ impl Run {
     fn step(&mut self, input: Input) {
         let now = self.fleet.wall();
         self.note(Line::Told(now, input.clone()));
-        self.oracle.told(self.fleet.now(), &input);
+        self.oracle.told(&input);
         let effects = self.supervisor.step(now, input);
         self.carry_out(effects);
     }

@@ -57,7 +57,7 @@ impl Oracle {
         self.journal.insert(incident.id, incident);
     }
 
-    pub(super) fn told(&mut self, now: u64, input: &Input) {
+    pub(super) fn told(&mut self, input: &Input) {
         match input {
             Input::Freeze { app, .. } => {
                 self.frozen.insert(app.clone());
@@ -71,13 +71,13 @@ impl Oracle {
                 let key = (signal.host.clone(), signal.app.clone(), signal.rule.clone());
                 self.trusted.insert(key, signal.clone());
             }
-            Input::ActionEnded { action, outcome, .. } => self.ended(now, *action, *outcome),
+            Input::ActionEnded { action, outcome, .. } => self.ended(*action, *outcome),
             Input::Observed(seen) => self.seen(seen),
             _ => {}
         }
     }
 
-    fn ended(&mut self, _now: u64, action: ActionId, outcome: ActionOutcome) {
+    fn ended(&mut self, action: ActionId, outcome: ActionOutcome) {
         let Some(done) = self.under_way.remove(&action) else {
             return;
         };
