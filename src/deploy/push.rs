@@ -156,7 +156,16 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
     change.guarded(Step::Create, new_name(app)).await?;
-    remote.engine.tag_image(&order.image.id, &repository(app), order.release.as_str()).await?;
+    remote.engine.tag_image(&order.image.id, &repository(app), order.release.as_str()).await.map_err(
+        |error| {
+            if !error.is_not_found() {
+                return Error::from(error);
+            }
+            let why =
+                "it was removed there meanwhile, by a push that failed or by somebody; type the push again";
+            Error::Transfer { host: remote.name().clone(), why: why.to_owned() }
+        },
+    )?;
     let switched = match create(remote, record, &tag).await {
         Ok(candidate) => change.switch(&situation, &candidate).await,
         Err(error) => Err(error),
