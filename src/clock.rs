@@ -7,9 +7,6 @@ use crate::fleet::Timestamp;
 /// Now, by this machine's clock.
 #[must_use]
 pub fn now() -> Timestamp {
-    let nanos = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
 }

@@ -4,7 +4,7 @@
 //! [`fleet::Signal`]s, `heal` decides, and `deploy` is the only room that changes a server. ARCHITECTURE.md tells the
 //! whole story and `tests/tidy.rs` holds the walls between the rooms.
 
-//CLI pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "ops")]
@@ -13,7 +13,7 @@ pub mod deploy;
 pub mod docker;
 pub mod fleet;
 #[cfg(feature = "ops")]
-//HEAL pub mod heal;
+pub mod heal;
 #[cfg(feature = "ops")]
 pub mod journal;
 #[cfg(feature = "ops")]

@@ -1,6 +1,8 @@
 //! Holds the walls of the house: which room may use which, how large a file may grow, which words must not appear.
 //! Reads the sources as text; knows nothing of Rust beyond `crate::` and `use`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,28 +16,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rules", &["fleet", "config"]),
     ("ssh", &["fleet", "config"]),
     ("docker", &["fleet", "config", "ssh"]),
-    (
-        "deploy",
-        &["fleet", "clock", "config", "ssh", "docker", "journal", "rules"],
-    ),
-    (
-        "watch",
-        &[
-            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules",
-        ],
-    ),
-    (
-        "heal",
-        &[
-            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "watch", "heal",
-        ],
-    ),
+    ("deploy", &["fleet", "clock", "config", "ssh", "docker", "journal", "rules"]),
+    ("watch", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
+    ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
+    ("cli", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "watch", "heal"]),
 ];
 
 /// Files that decide without I/O, and what they must not mention for that.
@@ -48,29 +32,14 @@ const PURE: &[&str] = &[
     "src/heal/guard.rs",
     "src/heal/ladder.rs",
 ];
-const IMPURE: &[&str] = &[
-    "tokio::",
-    "std::fs",
-    "std::net",
-    "SystemTime::now",
-    "Instant::now",
-    "clock::now",
-    "std::env::",
-];
+const IMPURE: &[&str] =
+    &["tokio::", "std::fs", "std::net", "SystemTime::now", "Instant::now", "clock::now", "std::env::"];
 
 /// Only these may read this machine's clock.
 const CLOCK: &[&str] = &["src/clock.rs"];
 
 /// Words that belong in no source: they mark unfinished work or talk about something other than Arcane.
-const FORBIDDEN: &[&str] = &[
-    "TODO",
-    "FIXME",
-    "XXX",
-    "HACK",
-    "todo!(",
-    "unimplemented!(",
-    "dbg!(",
-];
+const FORBIDDEN: &[&str] = &["TODO", "FIXME", "XXX", "HACK", "todo!(", "unimplemented!(", "dbg!("];
 
 const FAIL_LINES: usize = 600;
 
@@ -108,11 +77,10 @@ fn without_tests(text: &str) -> &str {
 
 fn room_of(file: &str) -> Option<&'static str> {
     let inside = file.strip_prefix("src/")?;
-    ROOMS.iter().map(|(room, _)| *room).find(|room| {
-        inside
-            .strip_prefix(room)
-            .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
-    })
+    ROOMS
+        .iter()
+        .map(|(room, _)| *room)
+        .find(|room| inside.strip_prefix(room).is_some_and(|rest| rest.starts_with('/') || rest == ".rs"))
 }
 
 /// The rooms that a text names after `crate::`, grouped imports included.
@@ -125,11 +93,8 @@ fn used_rooms(text: &str) -> BTreeSet<String> {
             None => vec![rest],
         };
         for name in names {
-            let word: String = name
-                .trim()
-                .chars()
-                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect();
+            let word: String =
+                name.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             used.insert(word);
         }
     }
@@ -160,10 +125,7 @@ fn every_source_belongs_to_a_room() {
         .map(|(file, _)| file)
         .filter(|file| room_of(file).is_none() && !outside.contains(&file.as_str()))
         .collect();
-    assert!(
-        homeless.is_empty(),
-        "give these a room in tests/tidy.rs and ARCHITECTURE.md: {homeless:?}"
-    );
+    assert!(homeless.is_empty(), "give these a room in tests/tidy.rs and ARCHITECTURE.md: {homeless:?}");
 }
 
 #[test]
@@ -202,10 +164,7 @@ fn files_are_read_in_one_sitting() {
         .map(|(file, text)| (file, without_tests(&text).lines().count()))
         .filter(|(_, lines)| *lines > FAIL_LINES)
         .collect();
-    assert!(
-        too_long.is_empty(),
-        "longer than {FAIL_LINES} lines without tests: {too_long:?}"
-    );
+    assert!(too_long.is_empty(), "longer than {FAIL_LINES} lines without tests: {too_long:?}");
 }
 
 #[test]
@@ -221,10 +180,7 @@ fn every_file_tells_its_story() {
 #[test]
 fn no_forbidden_words() {
     let mut found = Vec::new();
-    for (file, text) in ["src", "tests", "benches"]
-        .iter()
-        .flat_map(|directory| sources(directory))
-    {
+    for (file, text) in ["src", "tests", "benches"].iter().flat_map(|directory| sources(directory)) {
         if file == "tests/tidy.rs" {
             continue;
         }
@@ -243,8 +199,5 @@ fn the_wall_test_sees_through_grouped_imports() {
     let used = used_rooms(
         "use crate::{fleet::App, heal};\nuse crate::deploy::Error;\nlet x = crate::docker::Engine;",
     );
-    assert_eq!(
-        used.into_iter().collect::<Vec<_>>(),
-        ["deploy", "docker", "fleet", "heal"]
-    );
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["deploy", "docker", "fleet", "heal"]);
 }

@@ -1,5 +1,7 @@
 //! Story: an operator watches a host over a bad line, and misses nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -50,10 +50,6 @@ impl Failure {
         self.code
     }
 
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// The message with its causes, in one line.
     pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
@@ -95,8 +91,8 @@ impl From<crate::deploy::Error> for Failure {
     fn from(error: crate::deploy::Error) -> Self {
         use crate::deploy::Error;
         let code = match &error {
-            Error::Ssh { .. } => exit::UNREACHABLE,
-            Error::Engine { source, .. } if source.is_unreachable() => exit::UNREACHABLE,
+            Error::Ssh(error) if error.is_unreachable() => exit::UNREACHABLE,
+            Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
             Error::LockHeld { .. } | Error::LockLost { .. } => exit::REFUSED,
             Error::RolledBack(failed) if failed.interrupted => exit::INTERRUPTED,
             Error::RolledBack(_) => exit::ROLLED_BACK,
@@ -105,7 +101,9 @@ impl From<crate::deploy::Error> for Failure {
         };
         let hint = error.hint();
         let details = match &error {
-            Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => failed.last_lines.clone(),
+            Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => {
+                failed.last_lines.clone()
+            }
             _ => Vec::new(),
         };
         let failure = Self::from_error(code, &error).details(details);

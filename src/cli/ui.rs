@@ -1,28 +1,39 @@
 //! The terminal: results on standard output, everything else on standard error.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a command prints.
 #[derive(Debug)]
 pub(crate) struct Ui {
     colour: bool,
+    /// Whether the reader of standard output has gone away, as `head` does.
+    gone: AtomicBool,
 }
 
 impl Ui {
     pub(crate) fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: !plain && std::io::stderr().is_terminal() }
+        Self { colour: !plain && std::io::stderr().is_terminal(), gone: AtomicBool::new(false) }
     }
 
-    /// A result. A reader that has gone away ends the process quietly, as it does for `head`.
+    /// A result. A reader that has gone away is no failure, and no reason to leave a change half-way: from then on
+    /// nothing is printed, and a command that only prints ends when it sees [`Self::is_gone`].
     pub(crate) fn out(&self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
-        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush())
-            && error.kind() == std::io::ErrorKind::BrokenPipe
-        {
-            leave();
+        if self.is_gone() {
+            return;
         }
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n"));
+        if written.and_then(|()| stdout.flush()).is_err() {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// A result as one line of JSON.
@@ -58,11 +69,6 @@ pub(crate) enum Tag {
     Cause,
     Warning,
     Hint,
-}
-
-#[expect(clippy::exit, reason = "nobody is left to print for, and unwinding would only try to")]
-fn leave() {
-    std::process::exit(i32::from(super::exit::DONE))
 }
 
 /// Rows in aligned columns, the way every listing of ours looks.

@@ -23,9 +23,7 @@ pub async fn image(local: &Engine, app: &App, cancel: &CancellationToken) -> Res
         build(app, directory, &name, cancel).await?;
     }
     let image = local.image(&name).await?;
-    image
-        .map(|image| (image, name.clone()))
-        .ok_or(Error::NoImage { image: name })
+    image.map(|image| (image, name.clone())).ok_or(Error::NoImage { image: name })
 }
 
 async fn build(
@@ -34,10 +32,7 @@ async fn build(
     tag: &str,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
-    let fail = |why: String| Error::Build {
-        app: app.name.clone(),
-        why,
-    };
+    let fail = |why: String| Error::Build { app: app.name.clone(), why };
     // The build is Docker's own: BuildKit's session protocol is not part of the Engine API.
     let mut child = Command::new("docker")
         .args(["build", "--tag", tag, "--"])
@@ -57,8 +52,6 @@ async fn build(
     if status.success() {
         Ok(())
     } else {
-        Err(fail(format!(
-            "`docker build` ended with {status}; its output is above"
-        )))
+        Err(fail(format!("`docker build` ended with {status}; its output is above")))
     }
 }

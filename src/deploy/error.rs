@@ -23,7 +23,7 @@ pub enum Error {
         holder: Holder,
     },
     /// The lock was ours and is no more.
-    #[error("the deploy lock on {host} was lost, so nothing more was changed")]
+    #[error("the deploy lock on {host} was lost")]
     LockLost {
         /// Which host.
         host: HostName,
@@ -151,14 +151,13 @@ impl Error {
         match self {
             Self::Ssh(error) => error.hint(),
             Self::Docker(error) => error.hint(),
-            Self::LockHeld { host, .. } => Some(format!(
-                "wait for it with `--wait 5m`, or look who it is with `arcane unlock {host}`"
-            )),
+            Self::LockHeld { host, .. } => {
+                Some(format!("wait for it with `--wait 5m`, or look who it is with `arcane unlock {host}`"))
+            }
             Self::LockLost { .. } => Some("see what runs with `arcane status`, then push again".to_owned()),
-            Self::NoImage { image } => Some(format!(
-                "build it with `docker build -t {} .`",
-                printable(image, 100)
-            )),
+            Self::NoImage { image } => {
+                Some(format!("build it with `docker build -t {} .`", printable(image, 100)))
+            }
             Self::NotRestored { failure, .. } => Some(format!(
                 "bring it back with `arcane rollback {} --to {}` once the cause is gone",
                 failure.app, failure.host
@@ -168,11 +167,7 @@ impl Error {
             }
             Self::NoRelease { kept, .. } if !kept.is_empty() => {
                 let names: Vec<_> = kept.iter().map(ReleaseId::as_str).collect();
-                Some(format!(
-                    "it keeps {}: {}",
-                    plural(kept.len(), "release"),
-                    names.join(", ")
-                ))
+                Some(format!("it keeps {}: {}", plural(kept.len(), "release"), names.join(", ")))
             }
             _ => None,
         }

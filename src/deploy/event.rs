@@ -96,7 +96,7 @@ pub enum Step {
     Repair,
     /// Making the new container.
     Create,
-    /// Renaming the live container, which keeps running.
+    /// Renaming a container.
     Rename,
     /// Stopping the release before.
     Stop,

@@ -25,7 +25,7 @@ const OUTPUT: usize = 8 * 1024;
 
 /// What became of a container that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It works.
     Healthy,
     /// It does not, for this reason.
@@ -36,7 +36,7 @@ pub enum Verdict {
 ///
 /// # Errors
 /// When the host or its engine cannot be asked any more: that says nothing about the container.
-pub async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdict, Error> {
+pub(super) async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdict, Error> {
     let check = &app.health;
     let begun = Instant::now();
     loop {
@@ -49,10 +49,15 @@ pub async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result<Verdic
                 return Ok(Verdict::Healthy);
             }
         } else {
-            let last = match timeout(PROBE, probe(remote, &container, app)).await {
+            // A command is run once at a time, and may take all the time there is.
+            let limit = match check.probe {
+                Probe::Command(_) => check.within.saturating_sub(begun.elapsed()).max(INTERVAL),
+                _ => PROBE,
+            };
+            let last = match timeout(limit, probe(remote, &container, app)).await {
                 Ok(Ok(())) => return Ok(Verdict::Healthy),
                 Ok(Err(why)) => why,
-                Err(_) => format!("no answer within {}", duration::format(PROBE)),
+                Err(_) => format!("no answer within {}", duration::format(limit)),
             };
             if begun.elapsed() >= check.within {
                 return Ok(Verdict::Unhealthy(not_in_time(check, &last)));
@@ -75,10 +80,7 @@ async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, St
     };
     let state = &container.state;
     if container.restart_count > 0 || state.status == Status::Restarting {
-        return Ok(Err(format!(
-            "it exited with code {} and was restarted",
-            state.exit_code
-        )));
+        return Ok(Err(format!("it exited with code {} and was restarted", state.exit_code)));
     }
     if !state.is_running() {
         let memory = if state.oom_killed { ", out of memory" } else { "" };
@@ -100,16 +102,19 @@ async fn probe(remote: &Remote, container: &Container, app: &App) -> Result<(), 
 async fn open(remote: &Remote, container: &Container, app: &App) -> Result<crate::ssh::ByteStream, String> {
     let port = app.port.ok_or("the app declares no port")?;
     // A container on the host's own network has no address of its own.
-    let address = container.addresses.values().next().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let address = match container.addresses.values().next() {
+        Some(address) => *address,
+        None if app.network.as_deref() == Some("host") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        None => return Err("the container has no address in any network".to_owned()),
+    };
     remote.session.open_tcp(&address.to_string(), port).await.map_err(|error| error.to_string())
 }
 
 async fn http(remote: &Remote, container: &Container, app: &App, path: &str) -> Result<(), String> {
     let stream = open(remote, container, app).await?;
     let text = |error: &dyn std::fmt::Display| printable(&error.to_string(), 200);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| text(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
     let request = hyper::Request::get(path)
         .header("host", "localhost")
         .header("user-agent", concat!("arcane/", env!("CARGO_PKG_VERSION")))

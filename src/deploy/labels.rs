@@ -78,10 +78,7 @@ impl Record {
     /// When one is missing or malformed. Labels are written by whoever may use the engine, so nothing is assumed.
     pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Self, LabelError> {
         let get = |label: &'static str| {
-            labels.get(label).ok_or(LabelError {
-                label,
-                problem: "is missing".to_owned(),
-            })
+            labels.get(label).ok_or(LabelError { label, problem: "is missing".to_owned() })
         };
         let malformed = |label: &'static str| {
             move |error: &dyn std::error::Error| LabelError {
@@ -92,10 +89,7 @@ impl Record {
         let name = AppName::parse(get(APP)?).map_err(|error| malformed(APP)(&error))?;
         let app: App = serde_json::from_str(get(SETTINGS)?).map_err(|error| malformed(SETTINGS)(&error))?;
         if app.name != name {
-            return Err(LabelError {
-                label: SETTINGS,
-                problem: "is of another app".to_owned(),
-            });
+            return Err(LabelError { label: SETTINGS, problem: "is of another app".to_owned() });
         }
         Ok(Self {
             release: ReleaseId::parse(get(RELEASE)?).map_err(|error| malformed(RELEASE)(&error))?,
@@ -119,17 +113,8 @@ pub fn spec_digest(app: &App, image_id: &str) -> SpecDigest {
         fields.remove("to");
     }
     // serde_json's maps are ordered by key, so equal settings give equal bytes.
-    let digest = Sha256::new()
-        .chain_update(image_id)
-        .chain_update([0])
-        .chain_update(settings.to_string());
-    SpecDigest(
-        digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-    )
+    let digest = Sha256::new().chain_update(image_id).chain_update([0]).chain_update(settings.to_string());
+    SpecDigest(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -158,13 +143,9 @@ mod tests {
 
     #[test]
     fn labels_made_by_hand_are_refused_by_name() {
-        for (label, value) in [
-            (RELEASE, "latest"),
-            (SETTINGS, "{}"),
-            (AT, "noon"),
-            (APP, "a'b"),
-            (APP, "other"),
-        ] {
+        for (label, value) in
+            [(RELEASE, "latest"), (SETTINGS, "{}"), (AT, "noon"), (APP, "a'b"), (APP, "other")]
+        {
             let mut labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
             labels.insert(label.to_owned(), value.to_owned());
             let error = Record::from_labels(&labels).unwrap_err();
@@ -181,10 +162,7 @@ mod tests {
         let base = app("shop");
         let mut elsewhere = base.clone();
         elsewhere.source = crate::fleet::Source::Build("/elsewhere".into());
-        assert_eq!(
-            spec_digest(&base, "sha256:1"),
-            spec_digest(&elsewhere, "sha256:1")
-        );
+        assert_eq!(spec_digest(&base, "sha256:1"), spec_digest(&elsewhere, "sha256:1"));
         let mut other = base.clone();
         other.memory = Some(crate::fleet::MemoryLimit(64 << 20));
         assert_ne!(spec_digest(&base, "sha256:1"), spec_digest(&other, "sha256:1"));

@@ -23,6 +23,8 @@ const EVICT: &str = include_str!("unlock.sh");
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a lock without an owner's name may be somebody's glance at it.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// Who holds the lock, for the eyes of whoever waits for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,13 +53,7 @@ impl std::fmt::Display for Holder {
         match &self.owner {
             Some(owner) => {
                 let printable = |text: &str| crate::fleet::text::printable(text, 100);
-                write!(
-                    f,
-                    "{} ({}, since {})",
-                    printable(&owner.who),
-                    printable(&owner.doing),
-                    owner.since
-                )
+                write!(f, "{} ({}, since {})", printable(&owner.who), printable(&owner.doing), owner.since)
             }
             None => f.write_str("somebody who left no name"),
         }
@@ -89,17 +85,19 @@ impl Lock {
         wait: Duration,
         on_wait: &(dyn Fn(&Holder) + Sync),
     ) -> Result<Self, Error> {
-        let deadline = tokio::time::Instant::now() + wait;
+        let begun = tokio::time::Instant::now();
+        let deadline = begun + wait;
         let mut told = false;
         loop {
             match Self::attempt(session, owner).await? {
                 Attempt::Locked(lock) => return Ok(lock),
+                // Somebody who only looks holds it for a moment, and leaves no name.
+                Attempt::Held(holder) if holder.owner.is_none() && begun.elapsed() < GLANCE => {
+                    tokio::time::sleep(GLANCE / 10).await;
+                }
                 Attempt::Held(holder) => {
                     if tokio::time::Instant::now() + RETRY > deadline {
-                        return Err(Error::LockHeld {
-                            host: session.host().clone(),
-                            holder,
-                        });
+                        return Err(Error::LockHeld { host: session.host().clone(), holder });
                     }
                     if !told {
                         on_wait(&holder);
@@ -114,18 +112,12 @@ impl Lock {
     async fn attempt(session: &Session, owner: &Owner) -> Result<Attempt, Error> {
         let mut exec = session.exec(HOLD).await?;
         let line = serde_json::to_string(owner).unwrap_or_default();
-        let fail = |why: &str| Error::Lock {
-            host: session.host().clone(),
-            why: why.to_owned(),
-        };
+        let fail = |why: &str| Error::Lock { host: session.host().clone(), why: why.to_owned() };
         exec.stdin
             .write_all(format!("{line}\n").as_bytes())
             .await
             .map_err(|error| fail(&error.to_string()))?;
-        exec.stdin
-            .flush()
-            .await
-            .map_err(|error| fail(&error.to_string()))?;
+        exec.stdin.flush().await.map_err(|error| fail(&error.to_string()))?;
         let answer = tokio::time::timeout(ANSWER, read_line(&mut exec))
             .await
             .map_err(|_| fail("no answer in 10 s"))?;
@@ -137,24 +129,16 @@ impl Lock {
                 Ok(Attempt::Held(parse_holder(&rest)))
             }
             Some(locked) if locked.starts_with("locked ") => {
-                let number = locked["locked ".len()..]
-                    .parse()
-                    .map_err(|_| fail("malformed answer"))?;
+                let number = locked["locked ".len()..].parse().map_err(|_| fail("malformed answer"))?;
                 let (requests, inbox) = mpsc::channel(4);
                 let keeper = tokio::spawn(keep(exec, number, inbox));
-                Ok(Attempt::Locked(Self {
-                    number,
-                    requests,
-                    keeper,
-                }))
+                Ok(Attempt::Locked(Self { number, requests, keeper }))
             }
-            Some("unsafe") => Err(fail(
-                "/var/lock/arcane.deploy is not a plain file; look who made it, and remove it",
-            )),
+            Some("unsafe") => {
+                Err(fail("/var/lock/arcane.deploy is not a plain file; look who made it, and remove it"))
+            }
             Some("unwritable") => Err(fail("cannot write /var/lock/arcane.deploy")),
-            Some("noflock") => Err(fail(
-                "the host has no working `flock` command (package util-linux)",
-            )),
+            Some("noflock") => Err(fail("the host has no working `flock` command (package util-linux)")),
             _ => Err(fail(&format!(
                 "the host's shell did not answer: {}",
                 String::from_utf8_lossy(&exec.stderr())
@@ -175,10 +159,7 @@ impl Lock {
     pub async fn check(&self, host: &HostName) -> Result<(), Error> {
         let lost = || Error::LockLost { host: host.clone() };
         let (answer, answered) = oneshot::channel();
-        self.requests
-            .send(Request::Check(answer))
-            .await
-            .map_err(|_| lost())?;
+        self.requests.send(Request::Check(answer)).await.map_err(|_| lost())?;
         match tokio::time::timeout(ANSWER, answered).await {
             Ok(Ok(true)) => Ok(()),
             _ => Err(lost()),
@@ -200,7 +181,7 @@ impl Lock {
     /// When the host cannot be asked.
     pub async fn holder(session: &Session) -> Result<Option<Holder>, Error> {
         const PEEK: &str = "f=/var/lock/arcane.deploy; [ -f \"$f\" ] || exit 0; exec 9<\"$f\"; \
-                            flock -n 9 && exit 0; echo held; cat \"$f\"";
+                            flock -s -n 9 && exit 0; echo held; head -c 4096 \"$f\"";
         let output = session.run(PEEK, b"").await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.strip_prefix("held\n").map(parse_holder))
@@ -211,21 +192,12 @@ impl Lock {
     /// # Errors
     /// When somebody else took the lock meanwhile, or the holder cannot be ended.
     pub async fn evict(session: &Session, holder: &Holder) -> Result<(), Error> {
-        let output = session
-            .run(EVICT, format!("{}\n", holder.number).as_bytes())
-            .await?;
-        let fail = |why: &str| Error::Lock {
-            host: session.host().clone(),
-            why: why.to_owned(),
-        };
+        let output = session.run(EVICT, format!("{}\n", holder.number).as_bytes()).await?;
+        let fail = |why: &str| Error::Lock { host: session.host().clone(), why: why.to_owned() };
         match String::from_utf8_lossy(&output.stdout).trim() {
             "free" | "ended" => Ok(()),
-            "changed" => Err(fail(
-                "somebody else took the lock meanwhile; look again with `arcane unlock`",
-            )),
-            _ => Err(fail(
-                "the process that holds it could not be ended; is it another user's?",
-            )),
+            "changed" => Err(fail("somebody else took the lock meanwhile; look again with `arcane unlock`")),
+            _ => Err(fail("the process that holds it could not be ended; is it another user's?")),
         }
     }
 }
@@ -255,10 +227,7 @@ async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<Request>) {
         match request {
             Some(Request::Check(answer)) => {
                 let ours = say(&mut exec, b"?").await
-                    && read_line(&mut exec)
-                        .await
-                        .and_then(|line| line.trim().parse().ok())
-                        == Some(number);
+                    && read_line(&mut exec).await.and_then(|line| line.trim().parse().ok()) == Some(number);
                 let _ = answer.send(ours);
                 if !ours {
                     return;
@@ -283,12 +252,7 @@ async fn say(exec: &mut Exec, byte: &[u8]) -> bool {
 async fn read_line(exec: &mut Exec) -> Option<String> {
     let mut line = String::new();
     let mut reader = BufReader::with_capacity(1, &mut exec.stdout).take(256);
-    reader
-        .read_line(&mut line)
-        .await
-        .ok()
-        .filter(|&read| read > 0)
-        .map(|_| line)
+    reader.read_line(&mut line).await.ok().filter(|&read| read > 0).map(|_| line)
 }
 
 /// Reads the lock file: fencing number, the holder's process on the host, who it is.
@@ -308,10 +272,7 @@ mod tests {
         let text = "7\n4242\n{\"who\":\"ada@laptop\",\"doing\":\"push shop\",\"since\":\"2026-11-25T18:00:00Z\",\"pid\":9}\n";
         let holder = parse_holder(text);
         assert_eq!(holder.number, 7);
-        assert_eq!(
-            holder.to_string(),
-            "ada@laptop (push shop, since 2026-11-25T18:00:00Z)"
-        );
+        assert_eq!(holder.to_string(), "ada@laptop (push shop, since 2026-11-25T18:00:00Z)");
         assert_eq!(parse_holder("garbage").to_string(), "somebody who left no name");
         assert_eq!(parse_holder("").number, 0);
     }

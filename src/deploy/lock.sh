@@ -3,30 +3,34 @@
 #
 # stdin:  one line that says who the owner is, then one byte at a time:
 #         '.' still here (at least every 20 s), '?' is it still mine, 'q' done.
-# stdout: "held" and the owner's lines, or "locked N"; then "N" for each '?'.
+# stdout: "held" and the owner's lines, or "locked N"; then "N" for each '?', or "lost".
 f=/var/lock/arcane.deploy
 umask 0
-# /var/lock may be writable by everybody: never follow a link that somebody put there.
-if [ -L "$f" ] || { [ -e "$f" ] && [ ! -f "$f" ]; }; then echo "unsafe"; exit 76; fi
-[ -e "$f" ] || : >>"$f" || { echo "unwritable"; exit 74; }
+# Everybody may write to /var/lock: a link that somebody put there is not followed, and a file that somebody put in the
+# place of the one we hold is noticed.
+plain() { [ -f "$f" ] && [ ! -L "$f" ]; }
+ours() { plain && [ "/proc/$$/fd/9" -ef "$f" ]; }
+# Without O_CREAT: where the kernel protects files in sticky directories, it forbids that for another user's file.
+put() { dd of="/proc/$$/fd/9" conv=nocreat 2>/dev/null; }
+[ -e "$f" ] || [ -L "$f" ] || : >>"$f"
+plain || { echo "unsafe"; exit 76; }
 exec 9<"$f" || { echo "unwritable"; exit 74; }
 IFS= read -r owner || exit 64
 flock -n 9
 case $? in
     0) ;;
-    1) echo "held"; cat "$f"; exit 75 ;;
+    1) echo "held"; head -c 4096 "$f"; exit 75 ;;
     *) echo "noflock"; exit 69 ;;
 esac
-n=$(sed -n 1p "$f")
-case $n in '' | *[!0-9]*) n=0 ;; esac
+ours || { echo "held"; exit 75; }
+n=$(head -c 64 "$f" | sed -n '1s/^0*//p')
+case $n in '' | *[!0-9]* | ????????????????*) n=0 ;; esac
 n=$((n + 1))
-# Not "> $f": where the kernel protects files in sticky directories, opening another user's file with O_CREAT fails.
-put() { dd of="$f" conv=nocreat 2>/dev/null || cat >"$f"; }
 printf '%s\n%s\n%s\n' "$n" "$$" "$owner" | put || { echo "unwritable"; exit 74; }
 echo "locked $n"
 while b=$(timeout 20 head -c 1 9<&-) && [ -n "$b" ]; do
     case $b in
-        '?') echo "$n" ;;
+        '?') if ours; then echo "$n"; else echo "lost"; fi ;;
         q) printf '%s\n' "$n" | put; exit 0 ;;
     esac
 done

@@ -3,6 +3,7 @@
 //! The upload changes nothing that runs and needs no lock. Everything after it happens under the lock, and begins with
 //! undoing what an interrupted change left, so that a push can always simply be typed again.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::situation::{Situation, new_name};
 use super::switch::{self, Change};
 use super::transfer::{self, Transferred};
 use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
-use crate::fleet::{App, AppName, ContainerId, HostName, Probe, ReleaseId, Timestamp, Volume};
+use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
 #[derive(Debug, Clone)]
@@ -89,30 +90,32 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
+    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+        release,
+        host: host.clone(),
+        app: order.app.name.clone(),
+        bytes_sent: sent.bytes,
+        layers_sent: sent.layers_sent,
+        layers_skipped: sent.layers_skipped,
+        seconds: seconds(begun.elapsed()),
+        gap_seconds: seconds(gap),
+        outcome,
+    };
     let step = |step, detail: String| {
         let (host, app, release) = (host.clone(), order.app.name.clone(), order.release.clone());
-        report(Event::Step {
-            host,
-            app,
-            release,
-            step,
-            detail,
-        });
+        report(Event::Step { host, app, release, step, detail });
     };
     step(Step::Look, format!("{host} over {}", remote.engine.transport()));
-    let record = order.record();
     let situation = remote.app(&order.app.name).await?.situation;
-    preflight(remote, order).await?;
+    let mut order = order.clone();
+    if let Some(newest) = situation.newest() {
+        order.release = order.release.after(newest);
+    }
+    let order = &order;
+    let record = order.record();
+    check(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
-        return Ok(done(
-            &host,
-            order,
-            release,
-            Transferred::default(),
-            begun,
-            Duration::ZERO,
-            Outcome::Unchanged,
-        ));
+        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let transferred = tokio::select! {
@@ -123,13 +126,14 @@ pub async fn push(
     };
     step(Step::Lock, String::new());
     let owner = order.owner();
-    let waiting = |holder: &Holder| {
-        report(Event::LockWait {
-            host: host.clone(),
-            holder: holder.to_string(),
-        })
+    let waiting =
+        |holder: &Holder| report(Event::LockWait { host: host.clone(), holder: holder.to_string() });
+    let lock = tokio::select! {
+        lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting) => lock?,
+        () = cancel.cancelled() => {
+            return Err(Error::Interrupted { state: format!("{host} has the image and runs what it ran") });
+        }
     };
-    let lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting).await?;
     let change = Change {
         remote,
         lock: &lock,
@@ -138,44 +142,34 @@ pub async fn push(
         release: &order.release,
         report,
         cancel,
+        touched: AtomicBool::new(false),
     };
     let released = release(&change, order, &record).await;
     lock.release().await;
     let gap = released?;
-    Ok(done(
-        &host,
-        order,
-        order.release.clone(),
-        transferred,
-        begun,
-        gap,
-        Outcome::Released,
-    ))
+    Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
 }
 
 async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
-    if change.cancel.is_cancelled() {
-        return Err(Error::Interrupted {
-            state: "nothing that runs was changed".to_owned(),
-        });
-    }
+    change.interrupted()?;
     let situation = change.settle().await?;
-    let remote = change.remote;
-    let tag = image_tag(&order.app.name, &order.release);
-    remote
-        .engine
-        .tag_image(&order.image.id, &repository(&order.app.name), order.release.as_str())
-        .await?;
-    change.step(Step::Create, new_name(&order.app.name));
-    let candidate = create(remote, record, &tag).await?;
-    let gap = change.switch(&situation, &candidate).await;
-    if gap.is_err() {
-        // The failed container is gone with the boomerang; its image would only lie around.
+    let (remote, app) = (change.remote, &order.app.name);
+    let tag = image_tag(app, &order.release);
+    change.guarded(Step::Create, new_name(app)).await?;
+    remote.engine.tag_image(&order.image.id, &repository(app), order.release.as_str()).await?;
+    let switched = match create(remote, record, &tag).await {
+        Ok(candidate) => change.switch(&situation, &candidate).await,
+        Err(error) => Err(error),
+    };
+    if switched.is_err() {
+        // The failed container is gone; its image would only lie around.
         let _ = remote.engine.remove_image(&tag).await;
     }
-    let gap = gap?;
-    let after = remote.app(&order.app.name).await?.situation;
-    switch::tidy(change, &after.surplus(order.app.keep)).await;
+    let gap = switched?;
+    // The release is live. What cannot be tidied now is tidied after the next push.
+    if let Ok(after) = remote.app(app).await {
+        switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
+    }
     Ok(gap)
 }
 
@@ -189,11 +183,7 @@ pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Res
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     let app = &record.app;
     let publish = match (app.publish, app.port) {
-        (Some(host_port), Some(container_port)) => vec![Publish {
-            host_ip: None,
-            host_port,
-            container_port,
-        }],
+        (Some(host_port), Some(container_port)) => vec![Publish { host_ip: None, host_port, container_port }],
         _ => Vec::new(),
     };
     let mount = |volume: &Volume| Mount {
@@ -207,18 +197,17 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     };
     ContainerSpec {
         image: image.to_owned(),
-        env: app
-            .env
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect(),
+        env: app.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         labels: record.to_labels(),
         command: app.command.clone(),
         publish,
         mounts: app.volumes.iter().map(mount).collect(),
         memory: app.memory,
         // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
-        network: app.network.as_ref().map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
+        network: app
+            .network
+            .as_ref()
+            .map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
         restart: RestartPolicy::UnlessStopped,
         stop_timeout: Some(app.stop_timeout),
         ..ContainerSpec::default()
@@ -226,13 +215,11 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
 }
 
 /// What can be found wrong before anything is sent or changed.
-async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
-    let refuse = |why: String| {
-        Err(Error::Preflight {
-            host: remote.name().clone(),
-            why,
-        })
-    };
+///
+/// # Errors
+/// [`Error::Preflight`] with what is wrong.
+pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+    let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
     let version = remote.engine.version();
     if order.image.architecture != version.architecture || order.image.os != version.os {
         let (image, engine) = (&order.image, version);
@@ -249,10 +236,7 @@ async fn preflight(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     let Some(port) = order.app.publish else {
         return Ok(());
     };
-    let containers = remote
-        .engine
-        .list_containers(false, &[])
-        .await?;
+    let containers = remote.engine.list_containers(false, &[]).await?;
     let taken = containers.iter().find(|container| {
         container.ports.iter().any(|published| published.host_port == port)
             && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
@@ -268,26 +252,4 @@ fn unchanged(situation: &Situation, record: &Record, force: bool) -> Option<Rele
     let live = situation.live.as_ref()?;
     let same = live.record.spec == record.spec && live.running && situation.interruption().is_none();
     (same && !force).then(|| live.record.release.clone())
-}
-
-fn done(
-    host: &HostName,
-    order: &Order<'_>,
-    release: ReleaseId,
-    transferred: Transferred,
-    begun: Instant,
-    gap: Duration,
-    outcome: Outcome,
-) -> Done {
-    Done {
-        release,
-        host: host.clone(),
-        app: order.app.name.clone(),
-        bytes_sent: transferred.bytes,
-        layers_sent: transferred.layers_sent,
-        layers_skipped: transferred.layers_skipped,
-        seconds: seconds(begun.elapsed()),
-        gap_seconds: seconds(gap),
-        outcome,
-    }
 }

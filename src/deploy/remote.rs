@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::try_join_all;
+
 use super::error::Error;
 use super::labels::{self, Record};
-use super::situation::{Found, Situation};
+use super::situation::{Found, Situation, is_ours};
 use crate::docker::{Container, Engine, Status};
 use crate::fleet::{AppName, Host, HostName};
 use crate::ssh::{Session, Target};
@@ -68,11 +70,7 @@ impl Remote {
         let target = Target::resolve(host).await?;
         let session = Session::connect(&target).await?;
         let engine = Engine::over_ssh(&session).await?;
-        Ok(Self {
-            host: host.clone(),
-            session,
-            engine,
-        })
+        Ok(Self { host: host.clone(), session, engine })
     }
 
     /// The host's name.
@@ -103,60 +101,53 @@ impl Remote {
     }
 
     async fn containers(&self, label: &str) -> Result<BTreeMap<AppName, Deployed>, Error> {
-        let summaries = self
-            .engine
-            .list_containers(true, &[label])
-            .await?;
-        let mut found: BTreeMap<AppName, (Vec<Found>, Option<Container>, Vec<(String, String)>)> =
-            BTreeMap::new();
-        for summary in summaries {
-            // Gone since the listing: then it is not there.
-            let Some(container) = self
-                .engine
-                .inspect(&summary.id.0)
-                .await?
-            else {
-                continue;
-            };
-            let Some(app) = container
-                .labels
-                .get(labels::APP)
-                .and_then(|name| AppName::parse(name).ok())
-            else {
-                continue;
-            };
-            let entry = found.entry(app.clone()).or_default();
-            match Record::from_labels(&container.labels) {
-                Ok(record) => {
-                    entry.0.push(Found {
-                        id: container.id.clone(),
-                        name: container.name.clone(),
-                        record,
-                        running: container.state.is_running() || container.state.status == Status::Restarting,
-                        created: container.created.unwrap_or_default(),
-                        started_at: container.state.started_at,
-                        finished_at: container.state.finished_at,
-                    });
-                    if container.name == app.as_str() {
-                        entry.1 = Some(container);
-                    }
-                }
-                Err(error) => entry.2.push((container.name.clone(), error.to_string())),
+        let summaries = self.engine.list_containers(true, &[label]).await?;
+        let inspected =
+            try_join_all(summaries.iter().map(|summary| self.engine.inspect(&summary.id.0))).await?;
+        let mut gathered: BTreeMap<AppName, Gathered> = BTreeMap::new();
+        // One that is gone since the listing is not there.
+        for container in inspected.into_iter().flatten() {
+            let name = container.labels.get(labels::APP).and_then(|name| AppName::parse(name).ok());
+            if let Some(app) = name {
+                gathered.entry(app.clone()).or_default().add(&app, container);
             }
         }
-        Ok(found
-            .into_iter()
-            .map(|(app, (containers, live, strange))| {
-                let situation = Situation::of(&app, containers);
-                (
-                    app,
-                    Deployed {
-                        situation,
-                        live,
-                        strange,
-                    },
-                )
-            })
-            .collect())
+        Ok(gathered.into_iter().map(|(app, gathered)| (app.clone(), gathered.judge(&app))).collect())
+    }
+}
+
+/// An app's containers, as they are found.
+#[derive(Default)]
+struct Gathered {
+    containers: Vec<Found>,
+    live: Option<Container>,
+    strange: Vec<(String, String)>,
+}
+
+impl Gathered {
+    fn add(&mut self, app: &AppName, container: Container) {
+        let record = match Record::from_labels(&container.labels) {
+            Ok(record) => record,
+            Err(error) => return self.strange.push((container.name, error.to_string())),
+        };
+        if !is_ours(app, &container.name, &record.release) {
+            return self.strange.push((container.name, format!("has the labels of {app}, but not its name")));
+        }
+        self.containers.push(Found {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            record,
+            running: container.state.is_running() || container.state.status == Status::Restarting,
+            created: container.created.unwrap_or_default(),
+            started_at: container.state.started_at,
+            finished_at: container.state.finished_at,
+        });
+        if container.name == app.as_str() {
+            self.live = Some(container);
+        }
+    }
+
+    fn judge(self, app: &AppName) -> Deployed {
+        Deployed { situation: Situation::of(app, self.containers), live: self.live, strange: self.strange }
     }
 }

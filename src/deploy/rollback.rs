@@ -1,6 +1,7 @@
 //! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
 //! lock, settles what an interrupted change left, and tells what it did.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use super::event::{Report, Step};
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
-use super::situation::{Found, Situation, back_name};
+use super::situation::{Found, Interruption, Situation, back_name};
 use super::switch::Change;
 use crate::fleet::{App, AppName, ReleaseId, Timestamp};
 
@@ -58,47 +59,29 @@ pub async fn rollback(
     request: &Request<'_>,
     to: Option<&ReleaseId>,
 ) -> Result<Changed, Error> {
-    let doing = to.map_or_else(
-        || "rollback".to_owned(),
-        |release| format!("rollback to {release}"),
-    );
+    let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
-        let interrupted = locked.before.interruption().is_some() && locked.before.live.is_none();
-        let live = locked
-            .settled
-            .live
-            .as_ref()
-            .map(|live| live.record.release.clone());
-        if let Some(release) = live
-            .clone()
-            .filter(|release| interrupted && to.is_none_or(|to| to == release))
+        // A rollback that was cut off is finished; a push that was cut off is undone.
+        let unfinished =
+            locked.before.candidate.as_ref().filter(|tried| tried.name == back_name(request.app));
+        let to = to.or(unfinished.map(|tried| &tried.record.release));
+        let interrupted = locked.before.interruption() == Some(Interruption::DuringSwitch);
+        let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
+        if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
         {
-            return Ok(Changed {
-                release,
-                before: None,
-                took: begun.elapsed(),
-                gap: begun.elapsed(),
-            });
+            return Ok(Changed { release, before: None, took: begun.elapsed(), gap: begun.elapsed() });
         }
         let target = target(remote, request.app, &locked.settled, to)?;
         let (app, release) = (&target.record.app, &target.record.release);
         let change = locked.change(app, release);
         let back = back_name(request.app);
-        change.step(Step::Rename, format!("{} to {back}", target.name));
-        remote
-            .engine
-            .rename(&target.id.0, &back)
-            .await?;
+        change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
+        remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
         let gap = change.switch(&settled, &target.id).await?;
-        Ok(Changed {
-            release: release.clone(),
-            before: live,
-            took: begun.elapsed(),
-            gap,
-        })
+        Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
 }
@@ -110,26 +93,18 @@ fn target<'s>(
     to: Option<&ReleaseId>,
 ) -> Result<&'s Found, Error> {
     let found = match to {
-        Some(release) => situation
-            .restorable()
-            .find(|found| found.record.release == *release),
+        Some(release) => situation.restorable().find(|found| found.record.release == *release),
         None => situation.previous(),
     };
     found.ok_or_else(|| {
         if situation.live.is_none() && situation.restorable().next().is_none() {
-            return Error::NotDeployed {
-                app: app.clone(),
-                host: remote.name().clone(),
-            };
+            return Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
         }
         Error::NoRelease {
             app: app.clone(),
             host: remote.name().clone(),
             wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
-            kept: situation
-                .restorable()
-                .map(|found| found.record.release.clone())
-                .collect(),
+            kept: situation.restorable().map(|found| found.record.release.clone()).collect(),
         }
     })
 }
@@ -143,19 +118,11 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let begun = Instant::now();
         let live = live(remote, request.app, &locked.settled)?;
         let change = locked.change(&live.record.app, &live.record.release);
-        change.step(Step::Stop, request.app.as_str());
+        change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
-        remote
-            .engine
-            .restart(&live.id.0, grace)
-            .await?;
+        remote.engine.restart(&live.id.0, grace).await?;
         let release = live.record.release.clone();
-        Ok(Changed {
-            before: Some(release.clone()),
-            release,
-            took: begun.elapsed(),
-            gap: begun.elapsed(),
-        })
+        Ok(Changed { before: Some(release.clone()), release, took: begun.elapsed(), gap: begun.elapsed() })
     })
     .await
 }
@@ -170,29 +137,22 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let live = live(remote, request.app, &locked.settled)?;
         let (app, release) = (&live.record.app, &live.record.release);
         let change = locked.change(app, release);
-        change.step(Step::Create, release.as_str());
+        change.guarded(Step::Create, release.as_str()).await?;
         let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
-        remote
-            .engine
-            .remove(&live.id.0, true)
-            .await?;
-        Ok(Changed {
-            release: release.clone(),
-            before: Some(release.clone()),
-            took: begun.elapsed(),
-            gap,
-        })
+        if locked.lock.check(remote.name()).await.is_ok()
+            && let Err(error) = remote.engine.remove(&live.id.0).await
+        {
+            tracing::warn!(%error, "the replaced container is still there; the next push removes it");
+        }
+        Ok(Changed { release: release.clone(), before: Some(release.clone()), took: begun.elapsed(), gap })
     })
     .await
 }
 
 fn live<'s>(remote: &Remote, app: &AppName, situation: &'s Situation) -> Result<&'s Found, Error> {
-    let not_deployed = || Error::NotDeployed {
-        app: app.clone(),
-        host: remote.name().clone(),
-    };
+    let not_deployed = || Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
     situation.live.as_ref().ok_or_else(not_deployed)
 }
 
@@ -231,6 +191,7 @@ impl Locked<'_> {
             release,
             report: self.request.report,
             cancel: self.request.cancel,
+            touched: AtomicBool::new(false),
         }
     }
 }
@@ -242,17 +203,9 @@ async fn under_lock<T>(
     work: impl AsyncFnOnce(&Locked<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let before = remote.app(request.app).await?.situation;
-    let Some(any) = before
-        .live
-        .iter()
-        .chain(before.candidate.iter())
-        .chain(before.restorable())
-        .next()
+    let Some(any) = before.live.iter().chain(before.candidate.iter()).chain(before.restorable()).next()
     else {
-        return Err(Error::NotDeployed {
-            app: request.app.clone(),
-            host: remote.name().clone(),
-        });
+        return Err(Error::NotDeployed { app: request.app.clone(), host: remote.name().clone() });
     };
     let owner = Owner {
         who: request.by.clone(),
@@ -262,12 +215,13 @@ async fn under_lock<T>(
     };
     let host = remote.name().clone();
     let waiting = |holder: &Holder| {
-        (request.report)(super::event::Event::LockWait {
-            host: host.clone(),
-            holder: holder.to_string(),
-        });
+        (request.report)(super::event::Event::LockWait { host: host.clone(), holder: holder.to_string() });
     };
-    let lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting).await?;
+    let untouched = || Error::Interrupted { state: format!("{} runs what it ran", remote.name()) };
+    let lock = tokio::select! {
+        lock = Lock::acquire(&remote.session, &owner, request.wait, &waiting) => lock?,
+        () = request.cancel.cancelled() => return Err(untouched()),
+    };
     let mut locked = Locked {
         remote,
         request,
@@ -277,12 +231,13 @@ async fn under_lock<T>(
         settled: Situation::default(),
     };
     let result = async {
+        if request.cancel.is_cancelled() {
+            return Err(untouched());
+        }
         // Looked at again, now that nobody else can change it.
         locked.before = remote.app(request.app).await?.situation;
-        locked.settled = locked
-            .change(&any.record.app, &any.record.release)
-            .settle()
-            .await?;
+        locked.settled = locked.change(&any.record.app, &any.record.release).settle().await?;
+        locked.expected()?;
         work(&locked).await
     }
     .await;

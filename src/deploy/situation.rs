@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use super::labels::Record;
-use crate::fleet::{AppName, ContainerId, Deployment, PreviousRelease, ReleaseId, Role, Timestamp};
+use crate::fleet::{App, AppName, ContainerId, Deployment, PreviousRelease, ReleaseId, Role, Timestamp};
 
 /// The name of the release being tried.
 #[must_use]
@@ -52,6 +52,15 @@ pub fn role(app: &AppName, container: &str) -> Role {
     } else {
         Role::Kept
     }
+}
+
+/// Whether a container of this name and release is one of the app's. Labels alone prove nothing: an image can carry
+/// them, and so can a copy that somebody made of one of our containers.
+#[must_use]
+pub fn is_ours(app: &AppName, container: &str, release: &ReleaseId) -> bool {
+    [app.to_string(), new_name(app), back_name(app), old_name(app), kept_name(app, release)]
+        .iter()
+        .any(|name| name == container)
 }
 
 /// One container of an app.
@@ -102,7 +111,7 @@ pub struct Situation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     /// Remove the release that was being tried.
-    RemoveCandidate(ContainerId),
+    RemoveCandidate(ContainerId, ReleaseId),
     /// Put the release that was being brought back to the kept ones again.
     KeepCandidate(ContainerId, ReleaseId),
     /// Stop the candidate, so that what it holds is free for the old release.
@@ -125,7 +134,7 @@ pub enum Interruption {
 }
 
 impl Situation {
-    /// Sorts an app's containers by the part they play.
+    /// Sorts an app's containers by the part they play. Those that are not ours, whatever their labels say, are left out.
     #[must_use]
     pub fn of(app: &AppName, containers: impl IntoIterator<Item = Found>) -> Self {
         let mut situation = Self::default();
@@ -136,13 +145,11 @@ impl Situation {
                 situation.candidate = Some(found);
             } else if found.name == old_name(app) {
                 situation.old = Some(found);
-            } else {
+            } else if found.name == kept_name(app, &found.record.release) {
                 situation.kept.push(found);
             }
         }
-        situation
-            .kept
-            .sort_by(|a, b| b.record.release.cmp(&a.record.release));
+        situation.kept.sort_by(|a, b| b.record.release.cmp(&a.record.release));
         situation
     }
 
@@ -150,7 +157,8 @@ impl Situation {
     #[must_use]
     pub fn interruption(&self) -> Option<Interruption> {
         match (&self.live, &self.candidate, &self.old) {
-            (Some(_), Some(_), _) => Some(Interruption::BeforeSwitch),
+            (Some(live), Some(_), _) if live.running => Some(Interruption::BeforeSwitch),
+            (Some(_), Some(_), _) => Some(Interruption::DuringSwitch),
             (None, _, Some(_)) => Some(Interruption::DuringSwitch),
             (None, Some(_), None) => Some(Interruption::FirstRelease),
             _ => None,
@@ -172,7 +180,7 @@ impl Situation {
                 repairs.push(Repair::RestoreOld(old.id.clone()));
                 repairs.push(Repair::Start(old.id.clone()));
             }
-            // A boomerang that was cut short after the rename: the old release has its name, but is still stopped.
+            // Stopped by a change that was cut short, whether on its way in or out.
             (Some(live), _) if self.candidate.is_some() && !live.running => {
                 repairs.push(Repair::Start(live.id.clone()));
             }
@@ -182,7 +190,7 @@ impl Situation {
             repairs.push(if candidate.name == back_name(&candidate.record.app.name) {
                 Repair::KeepCandidate(candidate.id.clone(), candidate.record.release.clone())
             } else {
-                Repair::RemoveCandidate(candidate.id.clone())
+                Repair::RemoveCandidate(candidate.id.clone(), candidate.record.release.clone())
             });
         }
         repairs
@@ -222,10 +230,41 @@ impl Situation {
         })
     }
 
-    /// The kept releases that are more than the live one's app wants kept, the one before counted in.
+    /// The kept releases that are more than the live one's app wants kept, the one before counted in. The newest one
+    /// that is proved is never surplus as long as the live release is not proved itself: there would be nothing left
+    /// that is known to be good.
     #[must_use]
-    pub fn surplus(&self, keep: usize) -> Vec<&Found> {
-        self.restorable().skip(keep).collect()
+    pub fn surplus(&self, now: Timestamp) -> Vec<&Found> {
+        let Some(live) = &self.live else { return Vec::new() };
+        let App { keep, prove, .. } = live.record.app;
+        let is_proved = |found: &&Found| found.ran_for(now) >= prove;
+        let needed = match is_proved(&live) {
+            true => None,
+            false => self.restorable().find(is_proved).map(|found| &found.id),
+        };
+        self.restorable().skip(keep).filter(|found| Some(&found.id) != needed).collect()
+    }
+
+    /// One of the app's containers by its id.
+    #[must_use]
+    pub fn find(&self, id: &ContainerId) -> Option<&Found> {
+        self.all().find(|found| found.id == *id)
+    }
+
+    /// Whether a release is there in two containers.
+    #[must_use]
+    pub fn has_twice(&self, release: &ReleaseId) -> bool {
+        self.all().filter(|found| found.record.release == *release).count() > 1
+    }
+
+    /// The newest release that is there, whatever part it plays.
+    #[must_use]
+    pub fn newest(&self) -> Option<&ReleaseId> {
+        self.all().map(|found| &found.record.release).max()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Found> {
+        self.live.iter().chain(&self.candidate).chain(self.restorable())
     }
 }
 
@@ -241,19 +280,13 @@ mod tests {
     fn situation(containers: &[(&str, u16, bool)]) -> Situation {
         Situation::of(
             &name(),
-            containers
-                .iter()
-                .map(|(name, release, running)| found(name, *release, *running)),
+            containers.iter().map(|(name, release, running)| found(name, *release, *running)),
         )
     }
 
     #[test]
     fn a_settled_app_needs_nothing() {
-        for containers in [
-            &[("shop", 2, true), ("shop_old", 1, false)][..],
-            &[("shop", 1, false)],
-            &[],
-        ] {
+        for containers in [&[("shop", 2, true), ("shop_old", 1, false)][..], &[("shop", 1, false)], &[]] {
             let situation = situation(containers);
             assert_eq!(situation.interruption(), None, "{containers:?}");
             assert_eq!(situation.repairs(), [], "{containers:?}");
@@ -264,22 +297,19 @@ mod tests {
     fn every_interruption_leads_back_to_the_old_release() {
         use Interruption::*;
         let id = |release: u16| found("x", release, false).id;
-        let (stop, remove) = (Repair::StopCandidate(id(2)), Repair::RemoveCandidate(id(2)));
+        let (stop, remove) = (
+            Repair::StopCandidate(id(2)),
+            Repair::RemoveCandidate(id(2), found("x", 2, false).record.release),
+        );
         let keep = Repair::KeepCandidate(id(2), found("x", 2, false).record.release);
         let (restore, start) = (Repair::RestoreOld(id(1)), Repair::Start(id(1)));
         let cases: &[(&[(&str, u16, bool)], Interruption, &[&Repair])] = &[
             // made, nothing touched yet
-            (
-                &[("shop", 1, true), ("shop_new", 2, false)],
-                BeforeSwitch,
-                &[&remove],
-            ),
-            // renamed, still running
-            (
-                &[("shop_old", 1, true), ("shop_new", 2, false)],
-                DuringSwitch,
-                &[&restore, &start, &remove],
-            ),
+            (&[("shop", 1, true), ("shop_new", 2, false)], BeforeSwitch, &[&remove]),
+            // stopped
+            (&[("shop", 1, false), ("shop_new", 2, false)], DuringSwitch, &[&start, &remove]),
+            // renamed
+            (&[("shop_old", 1, false), ("shop_new", 2, false)], DuringSwitch, &[&restore, &start, &remove]),
             // started
             (
                 &[("shop_old", 1, false), ("shop_new", 2, true)],
@@ -288,11 +318,6 @@ mod tests {
             ),
             // boomerang cut short
             (&[("shop_old", 1, false)], DuringSwitch, &[&restore, &start]),
-            (
-                &[("shop", 1, false), ("shop_new", 2, false)],
-                BeforeSwitch,
-                &[&start, &remove],
-            ),
             // a rollback from 1 to 2: what was being brought back is kept, not removed
             (
                 &[("shop_old", 1, false), ("shop_back", 2, true)],
@@ -305,25 +330,15 @@ mod tests {
         for (containers, interruption, repairs) in cases {
             let situation = situation(containers);
             assert_eq!(situation.interruption(), Some(*interruption), "{containers:?}");
-            assert_eq!(
-                situation.repairs().iter().collect::<Vec<_>>(),
-                *repairs,
-                "{containers:?}"
-            );
+            assert_eq!(situation.repairs().iter().collect::<Vec<_>>(), *repairs, "{containers:?}");
         }
     }
 
     #[test]
     fn a_release_that_was_rolled_back_from_is_not_gone_back_to() {
-        let situation = situation(&[
-            ("shop", 2, true),
-            ("shop_old", 3, false),
-            ("shop_20261125-000001-0001", 1, false),
-        ]);
-        assert_eq!(
-            situation.previous().unwrap().record.release,
-            found("x", 1, false).record.release
-        );
+        let situation =
+            situation(&[("shop", 2, true), ("shop_old", 3, false), ("shop_20261125-000001-0001", 1, false)]);
+        assert_eq!(situation.previous().unwrap().record.release, found("x", 1, false).record.release);
     }
 
     /// A host in memory: just enough of an engine to rename, start, stop and remove.
@@ -336,7 +351,10 @@ mod tests {
         }
 
         fn rename(&mut self, id: &ContainerId, name: &str) {
-            assert!(self.0.iter().all(|found| found.name != name), "Docker refuses a name that is taken: {name}");
+            assert!(
+                self.0.iter().all(|found| found.name != name),
+                "Docker refuses a name that is taken: {name}"
+            );
             self.find(id).name = name.to_owned();
         }
 
@@ -346,7 +364,7 @@ mod tests {
                     Repair::StopCandidate(id) => self.find(&id).running = false,
                     Repair::Start(id) => self.find(&id).running = true,
                     Repair::RestoreOld(id) => self.rename(&id, "shop"),
-                    Repair::RemoveCandidate(id) => self.0.retain(|found| found.id != id),
+                    Repair::RemoveCandidate(id, _) => self.0.retain(|found| found.id != id),
                     Repair::KeepCandidate(id, release) => self.rename(&id, &kept_name(&name(), &release)),
                 }
             }
@@ -368,8 +386,8 @@ mod tests {
             let kept = kept_name(&name(), &found("x", old, false).record.release);
             steps.push(Box::new(move |m| m.rename(&id(old), &kept)));
         }
-        steps.push(Box::new(move |m| m.rename(&id(live), "shop_old")));
         steps.push(Box::new(move |m| m.find(&id(live)).running = false));
+        steps.push(Box::new(move |m| m.rename(&id(live), "shop_old")));
         steps.push(Box::new(move |m| m.find(&id(candidate)).running = true));
         steps
     }
@@ -388,7 +406,10 @@ mod tests {
                 assert_eq!(after.interruption(), None, "{context}");
                 assert_eq!(after.repairs(), [], "{context}");
                 let live = after.live.expect(&context);
-                assert!(live.running && live.record.release == found("x", 2, true).record.release, "{context}");
+                assert!(
+                    live.running && live.record.release == found("x", 2, true).record.release,
+                    "{context}"
+                );
                 let lost = start.0.iter().find(|before| host.0.iter().all(|now| now.id != before.id));
                 assert_eq!(lost, None, "{context}: a kept release is gone");
                 assert_eq!(host.0.len(), 2, "{context}: an orphan is left");
@@ -397,19 +418,42 @@ mod tests {
     }
 
     #[test]
-    fn surplus_keeps_the_newest() {
-        let situation = situation(&[
+    fn surplus_keeps_the_newest_and_the_last_proved_one() {
+        let now = Timestamp::from_seconds(4_100);
+        let mut situation = situation(&[
             ("shop", 4, true),
             ("shop_old", 3, false),
             ("shop_20261125-000001-0001", 1, false),
             ("shop_20261125-000002-0002", 2, false),
         ]);
-        let names: Vec<_> = situation
-            .surplus(2)
-            .iter()
-            .map(|found| found.record.release.as_str())
-            .collect();
-        assert_eq!(names, ["20261125-000001-0001"]);
-        assert!(situation.surplus(3).is_empty());
+        let mut check = |keep: usize, prove: u64, expected: &[&str]| {
+            let app = &mut situation.live.as_mut().unwrap().record.app;
+            (app.keep, app.prove) = (keep, Duration::from_secs(prove));
+            let surplus: Vec<_> =
+                situation.surplus(now).iter().map(|found| found.record.release.as_str()).collect();
+            assert_eq!(surplus, expected, "keep {keep}, prove {prove} s");
+        };
+        // The live release has run for 100 s, the others for 60 s each.
+        check(2, 100, &["20261125-000001-0001"]);
+        check(3, 100, &[]);
+        check(0, 100, &["20261125-000003-0003", "20261125-000002-0002", "20261125-000001-0001"]);
+        // Not proved yet itself: the newest proved one stays, whatever `keep` says.
+        check(0, 101, &["20261125-000003-0003", "20261125-000002-0002", "20261125-000001-0001"]);
+        situation.old.as_mut().unwrap().finished_at = Some(Timestamp::from_seconds(3_500));
+        let app = &mut situation.live.as_mut().unwrap().record.app;
+        (app.keep, app.prove) = (0, Duration::from_secs(300));
+        let surplus: Vec<_> = situation.surplus(now).iter().map(|found| found.name.as_str()).collect();
+        assert_eq!(surplus, ["shop_20261125-000002-0002", "shop_20261125-000001-0001"]);
+    }
+
+    #[test]
+    fn labels_alone_make_no_container_ours() {
+        let release = found("x", 1, false).record.release;
+        for ours in ["shop", "shop_new", "shop_back", "shop_old", "shop_20261125-000001-0001"] {
+            assert!(is_ours(&name(), ours, &release), "{ours}");
+        }
+        for foreign in ["evil", "shop-1", "shop_20261125-000001-0002", "shop_older", "Shop"] {
+            assert!(!is_ours(&name(), foreign, &release), "{foreign}");
+        }
     }
 }

@@ -1,28 +1,20 @@
 //! The smart swap: one release out, another in, and back again if the other is no good.
 //!
 //! The new container is made beforehand, so that between stopping the old one and starting the new one there is
-//! nothing else to do. Whatever fails after the first rename, the way back is the same as after a crash: look at the
-//! names, and carry out [`Situation::repairs`].
+//! nothing else to do. Whatever fails on the way, [`super::boomerang`] brings the old release back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Error, RolledBack};
+use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
 use super::lock::{Lock, Owner};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, kept_name, old_name};
-use crate::docker::{LogFrame, LogOptions};
-use crate::fleet::text::printable;
 use crate::fleet::{App, ContainerId, ReleaseId};
-
-/// How many of a failed container's last lines are shown.
-const LAST_LINES: usize = 20;
-/// How long a lost connection is tried to be made again, to bring the old release back.
-const RECONNECT: Duration = Duration::from_secs(60);
 
 /// One change under the lock.
 pub(super) struct Change<'a> {
@@ -40,10 +32,12 @@ pub(super) struct Change<'a> {
     pub(super) report: Report<'a>,
     /// The operator's interruption.
     pub(super) cancel: &'a CancellationToken,
+    /// Whether the live release was asked to stop: from then on it has to be brought back.
+    pub(super) touched: AtomicBool,
 }
 
 /// How the candidate failed.
-enum Failure {
+pub(super) enum Failure {
     /// It was started and is no good.
     Unhealthy(String),
     /// A step failed, or the operator interrupted.
@@ -68,7 +62,7 @@ impl Change<'_> {
     }
 
     /// Makes sure that the lock is still ours, then tells what comes.
-    async fn guarded(&self, step: Step, detail: impl Into<String>) -> Result<(), Error> {
+    pub(super) async fn guarded(&self, step: Step, detail: impl Into<String>) -> Result<(), Error> {
         self.lock.check(self.remote.name()).await?;
         self.step(step, detail);
         Ok(())
@@ -81,9 +75,8 @@ impl Change<'_> {
         if repairs.is_empty() {
             return Ok(situation);
         }
-        self.guarded(Step::Repair, "what an interrupted change left")
-            .await?;
-        repair(self.remote, self.app, &repairs).await?;
+        self.guarded(Step::Repair, "what an interrupted change left").await?;
+        repair(self.remote, self.lock, self.app, &repairs).await?;
         Ok(self.remote.app(&self.app.name).await?.situation)
     }
 
@@ -97,32 +90,38 @@ impl Change<'_> {
         situation: &Situation,
         candidate: &ContainerId,
     ) -> Result<Duration, Error> {
-        let gap = match self.replace(situation, candidate).await {
-            Ok(gap) => gap,
-            Err(failure) => return Err(self.boomerang(situation, candidate, failure).await),
-        };
-        Ok(gap)
+        let begun = Instant::now();
+        match self.replace(situation, candidate).await {
+            Ok(gap) => Ok(gap),
+            Err(failure) => self.boomerang(situation, candidate, failure).await.map(|()| begun.elapsed()),
+        }
     }
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
+        self.interrupted()?;
         let name = &self.app.name;
         let engine = &self.remote.engine;
-        if let Some(live) = &situation.live {
-            if let Some(old) = situation.old.as_ref().filter(|old| old.id != *candidate) {
-                let kept = kept_name(name, &old.record.release);
-                self.guarded(Step::Rename, format!("{} to {kept}", old.name))
-                    .await?;
+        let live = situation.live.as_ref();
+        if let Some(old) = situation.old.as_ref().filter(|old| live.is_some() && old.id != *candidate) {
+            let kept = kept_name(name, &old.record.release);
+            if situation.has_twice(&old.record.release) {
+                // Left by a redeploy that was cut off after it had succeeded: the same release is there once more.
+                self.guarded(Step::Tidy, old.name.as_str()).await?;
+                engine.remove(&old.id.0).await?;
+            } else {
+                self.guarded(Step::Rename, format!("{} to {kept}", old.name)).await?;
                 engine.rename(&old.id.0, &kept).await?;
             }
-            self.guarded(Step::Rename, format!("{name} to {}", old_name(name)))
-                .await?;
-            engine.rename(&live.id.0, &old_name(name)).await?;
         }
         let stopped = Instant::now();
-        if let Some(live) = situation.live.as_ref().filter(|live| live.running) {
+        if let Some(live) = live {
+            // Stopped before it is renamed: an engine cannot rename a container that is just being restarted, as one
+            // in a crash loop is most of the time ("sandbox … not found", seen with 20.10).
             self.guarded(Step::Stop, live.record.release.as_str()).await?;
-            let grace = live.record.app.stop_timeout;
-            engine.stop(&live.id.0, grace).await?;
+            self.touched.store(true, Ordering::Relaxed);
+            engine.stop(&live.id.0, live.record.app.stop_timeout).await?;
+            self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
+            engine.rename(&live.id.0, &old_name(name)).await?;
         }
         self.guarded(Step::Start, self.release.as_str()).await?;
         engine.start(&candidate.0).await?;
@@ -142,116 +141,35 @@ impl Change<'_> {
         Ok(gap)
     }
 
-    /// Brings the release before back, through a new connection if the old one is gone.
-    async fn boomerang(&self, before: &Situation, candidate: &ContainerId, failure: Failure) -> Error {
-        let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
-        let (cause, last_lines) = match failure {
-            Failure::Unhealthy(why) => (why, last_lines(self.remote, candidate).await),
-            Failure::Broken(error) => (chain(&error), last_lines(self.remote, candidate).await),
-        };
-        let restored = before.live.as_ref().map(|live| live.record.release.clone());
-        let failed = Box::new(RolledBack {
-            host: self.remote.name().clone(),
-            app: self.app.name.clone(),
-            release: self.release.clone(),
-            restored: restored.clone(),
-            cause,
-            last_lines,
-            interrupted,
-        });
-        self.step(
-            Step::Boomerang,
-            restored.as_ref().map_or("nothing ran before", ReleaseId::as_str),
-        );
-        let was_running = before.live.as_ref().is_some_and(|live| live.running);
-        match self.restore(was_running).await {
-            Ok(()) => Error::RolledBack(failed),
-            Err(error) => Error::NotRestored {
-                failure: failed,
-                why: chain(&error),
-            },
+    /// The operator's interruption, before anything is changed.
+    pub(super) fn interrupted(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Interrupted { state: format!("{} runs what it ran", self.remote.name()) });
         }
-    }
-
-    async fn restore(&self, start: bool) -> Result<(), Error> {
-        if self.lock.check(self.remote.name()).await.is_ok() {
-            match restore_on(self.remote, self.app, start).await {
-                Err(error) if self.remote.session.is_closed() => drop(error),
-                result => return result,
-            }
-        }
-        // The line dropped: make a new one, and take the lock again before touching anything.
-        let deadline = tokio::time::Instant::now() + RECONNECT;
-        loop {
-            match self.restore_anew(start).await {
-                Err(error) if tokio::time::Instant::now() > deadline => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
-
-    async fn restore_anew(&self, start: bool) -> Result<(), Error> {
-        let remote = Remote::connect(&self.remote.host).await?;
-        let lock = Lock::acquire(&remote.session, self.owner, Duration::from_secs(25), &|_| ()).await?;
-        let restored = restore_on(&remote, self.app, start).await;
-        lock.release().await;
-        restored
+        Ok(())
     }
 }
 
-async fn restore_on(remote: &Remote, app: &App, start: bool) -> Result<(), Error> {
-    let situation = remote.app(&app.name).await?.situation;
-    let repairs: Vec<_> = situation
-        .repairs()
-        .into_iter()
-        .filter(|repair| start || !matches!(repair, Repair::Start(_)))
-        .collect();
-    repair(remote, app, &repairs).await
-}
-
-async fn repair(remote: &Remote, app: &App, repairs: &[Repair]) -> Result<(), Error> {
+/// Carries repairs out, making sure before each that the lock is still ours.
+pub(super) async fn repair(remote: &Remote, lock: &Lock, app: &App, repairs: &[Repair]) -> Result<(), Error> {
     let engine = &remote.engine;
     for repair in repairs {
+        lock.check(remote.name()).await?;
         match repair {
-            Repair::StopCandidate(id) => {
-                engine
-                    .stop(&id.0, app.stop_timeout)
-                    .await?;
+            Repair::StopCandidate(id) => engine.stop(&id.0, app.stop_timeout).await?,
+            Repair::RestoreOld(id) => engine.rename(&id.0, app.name.as_str()).await?,
+            Repair::Start(id) => engine.start(&id.0).await?,
+            Repair::RemoveCandidate(id, release) => {
+                engine.discard(&id.0).await?;
+                // Nothing refers to its image any more, unless the same release is there twice: then the engine keeps it.
+                let _ = engine.remove_image(&super::push::image_tag(&app.name, release)).await;
             }
-            Repair::RestoreOld(id) => engine
-                .rename(&id.0, app.name.as_str())
-                .await?,
-            Repair::Start(id) => {
-                engine
-                    .start(&id.0)
-                    .await?;
+            Repair::KeepCandidate(id, release) => {
+                engine.rename(&id.0, &kept_name(&app.name, release)).await?;
             }
-            Repair::RemoveCandidate(id) => {
-                engine
-                    .remove(&id.0, true)
-                    .await?;
-            }
-            Repair::KeepCandidate(id, release) => engine
-                .rename(&id.0, &kept_name(&app.name, release))
-                .await?,
         }
     }
     Ok(())
-}
-
-/// The last lines that a container wrote, made safe to show. Best effort: a failure to read them hides no failure.
-async fn last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
-    let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
-    let Ok(log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
-    let frames: Vec<_> = log.take(LAST_LINES).filter_map(async |frame| frame.ok()).collect().await;
-    let text = |frame: &LogFrame| {
-        let line = String::from_utf8_lossy(&frame.bytes).into_owned();
-        // Each message begins with its time stamp.
-        let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
-        printable(line.trim_end(), 400)
-    };
-    frames.iter().map(text).collect()
 }
 
 /// An error with all its causes, in one line.
@@ -270,8 +188,10 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 /// and a failure here does not undo a success: it is tried again after the next push.
 pub(super) async fn tidy(change: &Change<'_>, surplus: &[&Found]) {
     for found in surplus {
-        change.step(Step::Tidy, found.record.release.as_str());
-        if change.remote.engine.remove(&found.id.0, false).await.is_ok() {
+        if change.guarded(Step::Tidy, found.record.release.as_str()).await.is_err() {
+            return;
+        }
+        if change.remote.engine.remove(&found.id.0).await.is_ok() {
             let tag = super::push::image_tag(&change.app.name, &found.record.release);
             let _ = change.remote.engine.remove_image(&tag).await;
         }

@@ -28,6 +28,8 @@ const UNPACK: Duration = Duration::from_secs(600);
 const ZSTD_LEVEL: i32 = 3;
 /// Chunks waiting on either side of the compressor: enough to keep both busy, few enough to keep memory flat.
 const QUEUE: usize = 16;
+/// How often progress is told where the engine's client does the sending.
+const TELL: Duration = Duration::from_millis(200);
 
 /// What went over the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,27 +65,13 @@ pub async fn ensure(
 ) -> Result<Transferred, Error> {
     let layers = image.layers.len();
     if has(remote, image).await? {
-        return Ok(Transferred {
-            bytes: 0,
-            layers_sent: 0,
-            layers_skipped: layers,
-        });
+        return Ok(Transferred { bytes: 0, layers_sent: 0, layers_skipped: layers });
     }
-    let fail = |why: String| Error::Transfer {
-        host: remote.name().clone(),
-        why,
-    };
+    let fail = |why: String| Error::Transfer { host: remote.name().clone(), why };
     let route = route(remote).await?;
-    let export = local
-        .export_image(&image.id)
-        .await
-        .map_err(|error| fail(error.to_string()))?;
+    let export = local.export_image(&image.id).await.map_err(|error| fail(error.to_string()))?;
     let progress = Progress::default();
-    let chunks = compress(
-        export.map(|chunk| chunk.map_err(|error| error.to_string())),
-        route,
-        &progress,
-    );
+    let chunks = compress(export.map(|chunk| chunk.map_err(|error| error.to_string())), route, &progress);
     let tell = |sent| {
         let bytes_read = progress.read.load(Ordering::Relaxed);
         report(Event::Sent {
@@ -95,27 +83,18 @@ pub async fn ensure(
     };
     let bytes = match route {
         Route::ZstdShell => through_shell(remote, chunks, &tell).await,
-        Route::ZstdApi | Route::GzipApi => through_api(remote, chunks, &progress).await,
+        Route::ZstdApi | Route::GzipApi => through_api(remote, chunks, &progress, &tell).await,
     }
     .map_err(fail)?;
     tell(bytes);
     if !has(remote, image).await? {
-        return Err(fail(
-            "its engine took it without an error, but does not have it".to_owned(),
-        ));
+        return Err(fail("its engine took it without an error, but does not have it".to_owned()));
     }
-    Ok(Transferred {
-        bytes,
-        layers_sent: layers,
-        layers_skipped: 0,
-    })
+    Ok(Transferred { bytes, layers_sent: layers, layers_skipped: 0 })
 }
 
 async fn has(remote: &Remote, image: &Image) -> Result<bool, Error> {
-    let found = remote
-        .engine
-        .image(&image.id)
-        .await?;
+    let found = remote.engine.image(&image.id).await?;
     Ok(found.is_some())
 }
 
@@ -123,15 +102,8 @@ async fn route(remote: &Remote) -> Result<Route, Error> {
     if takes_zstd(remote.engine.version()) {
         return Ok(Route::ZstdApi);
     }
-    let found = remote
-        .session
-        .run("command -v zstd && command -v docker", b"")
-        .await?;
-    Ok(if found.status.success() {
-        Route::ZstdShell
-    } else {
-        Route::GzipApi
-    })
+    let found = remote.session.run("command -v zstd && command -v docker", b"").await?;
+    Ok(if found.status.success() { Route::ZstdShell } else { Route::GzipApi })
 }
 
 /// Byte counts, shared with the compressor's thread.
@@ -144,7 +116,12 @@ struct Progress {
 /// Whether an engine loads an image compressed with zstd. From Docker 23.0 on, in both image stores.
 #[must_use]
 pub fn takes_zstd(version: &EngineVersion) -> bool {
-    version.version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 23)
+    version
+        .version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_some_and(|major| major >= 23)
 }
 
 type Chunk = Result<Bytes, String>;
@@ -168,10 +145,7 @@ fn compress(
     });
     let progress = progress.clone();
     tokio::task::spawn_blocking(move || {
-        let sink = Sink {
-            chunks: packed_in.clone(),
-            sent: progress.sent.clone(),
-        };
+        let sink = Sink { chunks: packed_in.clone(), sent: progress.sent.clone() };
         let packed = Compressor::new(route, sink).and_then(|mut compressor| {
             while let Some(chunk) = raw_out.blocking_recv() {
                 let chunk = chunk.map_err(io::Error::other)?;
@@ -196,10 +170,7 @@ enum Compressor {
 impl Compressor {
     fn new(route: Route, sink: Sink) -> io::Result<Self> {
         if route == Route::GzipApi {
-            return Ok(Self::Gzip(flate2::write::GzEncoder::new(
-                sink,
-                flate2::Compression::fast(),
-            )));
+            return Ok(Self::Gzip(flate2::write::GzEncoder::new(sink, flate2::Compression::fast())));
         }
         let mut encoder = zstd::Encoder::new(sink, ZSTD_LEVEL)?;
         encoder.include_checksum(true)?;
@@ -232,9 +203,7 @@ struct Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let chunk = Bytes::copy_from_slice(bytes);
-        self.chunks
-            .blocking_send(Ok(chunk))
-            .map_err(|_| io::Error::other("the line is gone"))?;
+        self.chunks.blocking_send(Ok(chunk)).map_err(|_| io::Error::other("the line is gone"))?;
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes.len())
     }
@@ -249,25 +218,23 @@ async fn through_shell(
     mut chunks: mpsc::Receiver<Chunk>,
     tell: &(dyn Fn(u64) + Sync),
 ) -> Result<u64, String> {
-    let mut exec = remote
-        .session
-        .exec("zstd -dc | docker load -q")
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut exec =
+        remote.session.exec("zstd -dc | docker load -q").await.map_err(|error| error.to_string())?;
     let mut sent = 0;
     while let Some(chunk) = chunks.recv().await {
         let chunk = chunk?;
         let written = timeout(IDLE, exec.stdin.write_all(&chunk)).await;
         match written.map_err(|_| format!("the line took nothing for {} s", IDLE.as_secs()))? {
             Ok(()) => sent += chunk.len() as u64,
-            Err(error) => return Err(why_ended(&String::from_utf8_lossy(&exec.stderr()), &error.to_string())),
+            Err(error) => {
+                return Err(why_ended(&String::from_utf8_lossy(&exec.stderr()), &error.to_string()));
+            }
         }
         tell(sent);
     }
     // Waiting also ends the command's input.
-    let status = timeout(UNPACK, exec.wait())
-        .await
-        .map_err(|_| "its engine did not finish unpacking".to_owned())?;
+    let status =
+        timeout(UNPACK, exec.wait()).await.map_err(|_| "its engine did not finish unpacking".to_owned())?;
     match status {
         Ok(status) if status.success() => Ok(sent),
         Ok(status) => Err(why_ended(&String::from_utf8_lossy(&exec.stderr()), &status.to_string())),
@@ -278,30 +245,29 @@ async fn through_shell(
 /// What the far end said before it went matters more than that it went.
 fn why_ended(said: &str, otherwise: &str) -> String {
     let said = crate::fleet::text::printable(said.trim(), 400);
-    if said.is_empty() {
-        otherwise.to_owned()
-    } else {
-        said
-    }
+    if said.is_empty() { otherwise.to_owned() } else { said }
 }
 
 async fn through_api(
     remote: &Remote,
     chunks: mpsc::Receiver<Chunk>,
     progress: &Progress,
+    tell: &(dyn Fn(u64) + Sync),
 ) -> Result<u64, String> {
     let body = futures_util::stream::unfold(chunks, |mut chunks| async move {
-        chunks
-            .recv()
-            .await
-            .map(|chunk| (chunk.map_err(io::Error::other), chunks))
+        chunks.recv().await.map(|chunk| (chunk.map_err(io::Error::other), chunks))
     });
-    remote
-        .engine
-        .load_image(body)
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(progress.sent.load(Ordering::Relaxed))
+    let mut load = std::pin::pin!(remote.engine.load_image(body));
+    let mut tick = tokio::time::interval(TELL);
+    loop {
+        tokio::select! {
+            loaded = &mut load => {
+                loaded.map_err(|error| error.to_string())?;
+                return Ok(progress.sent.load(Ordering::Relaxed));
+            }
+            _ = tick.tick() => tell(progress.sent.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -322,30 +288,20 @@ mod tests {
     #[tokio::test]
     async fn what_goes_in_comes_out() {
         let image: Vec<u8> = (0..3_000_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
-        let source = || {
-            image
-                .chunks(65_536)
-                .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
-                .collect()
-        };
+        let source = || image.chunks(65_536).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         let zstd = packed(source(), Route::ZstdShell).await.unwrap();
         assert!(zstd.len() < image.len() / 2);
         assert_eq!(zstd::decode_all(&zstd[..]).unwrap(), image);
         let gzip = packed(source(), Route::GzipApi).await.unwrap();
         let mut back = Vec::new();
-        flate2::read::GzDecoder::new(&gzip[..])
-            .read_to_end(&mut back)
-            .unwrap();
+        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut back).unwrap();
         assert_eq!(back, image);
     }
 
     #[tokio::test]
     async fn a_source_that_breaks_off_never_looks_complete() {
         for route in [Route::ZstdApi, Route::GzipApi] {
-            let source = vec![
-                Ok(Bytes::from_static(b"half an image")),
-                Err("engine gone".to_owned()),
-            ];
+            let source = vec![Ok(Bytes::from_static(b"half an image")), Err("engine gone".to_owned())];
             assert_eq!(packed(source, route).await, Err("engine gone".to_owned()));
         }
     }

@@ -4,10 +4,10 @@ f=/var/lock/arcane.deploy
 IFS= read -r expected || exit 64
 [ -f "$f" ] && [ ! -L "$f" ] || { echo free; exit 0; }
 exec 9<"$f"
-if flock -n 9; then sed -n 1p "$f" | { IFS= read -r n; printf '%s\n' "$n" >"$f"; }; echo free; exit 0; fi
-[ "$(sed -n 1p "$f")" = "$expected" ] || { echo changed; exit 75; }
-pid=$(sed -n 2p "$f")
-case $pid in '' | *[!0-9]*) echo unknown; exit 1 ;; esac
+flock -s -n 9 && { echo free; exit 0; }
+[ "$(head -c 64 "$f" | sed -n 1p)" = "$expected" ] || { echo changed; exit 75; }
+pid=$(head -c 128 "$f" | sed -n 2p)
+case $pid in '' | *[!0-9]* | ????????????*) echo unknown; exit 1 ;; esac
 # A number in a file is not trusted: the process must have the lock file open.
 [ "/proc/$pid/fd/9" -ef "$f" ] || { echo unknown; exit 1; }
 kill "$pid" && echo ended

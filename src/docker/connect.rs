@@ -60,19 +60,14 @@ pub(super) async fn probe(session: &Session) -> Result<Transport, Error> {
         Err(error) => return Err(error.into()),
     };
     // The command tells what sshd does not: that the engine is down, or that the user may not use it.
-    let ping = session
-        .run(DIAL_STDIO, b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-        .await?;
+    let ping = session.run(DIAL_STDIO, b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await?;
     if ping.stdout.starts_with(b"HTTP/1.") {
         return Ok(Transport::DialStdio { because });
     }
     let complaint = ping.complaint();
     let host = session.host().to_string();
     if complaint.to_ascii_lowercase().contains("permission denied") {
-        return Err(Error::PermissionDenied {
-            host,
-            user: session.target().user.clone(),
-        });
+        return Err(Error::PermissionDenied { host, user: session.target().user.clone() });
     }
     let detail = complaint.lines().next().unwrap_or_default().to_owned();
     Err(Error::NoEngine { host, detail })
@@ -102,17 +97,11 @@ impl Connector {
             Self::Streamlocal(session) => (Box::new(session.open_unix(SOCKET).await?), None),
             Self::DialStdio(session, limit) => {
                 let permit = limit.acquire_owned().await?;
-                (
-                    Box::new(session.exec(DIAL_STDIO).await?.into_stream()),
-                    Some(permit),
-                )
+                (Box::new(session.exec(DIAL_STDIO).await?.into_stream()), Some(permit))
             }
             Self::Local(path) => (Box::new(UnixStream::connect(path).await?), None),
         };
-        Ok(Pipe {
-            stream,
-            _permit: permit,
-        })
+        Ok(Pipe { stream, _permit: permit })
     }
 }
 

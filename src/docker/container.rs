@@ -88,9 +88,7 @@ impl Engine {
     /// # Errors
     /// When a host port is taken (`PortInUse`), there is no such container, or it cannot be started.
     pub async fn start(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "start", "start"), MARGIN * 2)
-            .await
+        self.http.done(on(Call::post, container, "start", "start"), MARGIN * 2).await
     }
 
     /// Stops a container: SIGTERM (or what its image says), after `timeout` SIGKILL. One that does not run is left
@@ -99,7 +97,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it cannot be stopped.
     pub async fn stop(&self, container: &str, timeout: Duration) -> Result<(), Error> {
-        let call = on(Call::post, container, "stop", "stop").query("t", timeout.as_secs().to_string());
+        let call = on(Call::post, container, "stop", "stop").query("t", seconds(timeout).to_string());
         self.http.done(call, timeout + MARGIN).await
     }
 
@@ -108,7 +106,7 @@ impl Engine {
     /// # Errors
     /// As these.
     pub async fn restart(&self, container: &str, timeout: Duration) -> Result<(), Error> {
-        let call = on(Call::post, container, "restart", "restart").query("t", timeout.as_secs().to_string());
+        let call = on(Call::post, container, "restart", "restart").query("t", seconds(timeout).to_string());
         self.http.done(call, timeout + MARGIN * 2).await
     }
 
@@ -126,9 +124,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it does not run.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "pause", "pause"), DEADLINE)
-            .await
+        self.http.done(on(Call::post, container, "pause", "pause"), DEADLINE).await
     }
 
     /// Lets a paused container go on.
@@ -136,9 +132,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container or it is not paused.
     pub async fn unpause(&self, container: &str) -> Result<(), Error> {
-        self.http
-            .done(on(Call::post, container, "unpause", "unpause"), DEADLINE)
-            .await
+        self.http.done(on(Call::post, container, "unpause", "unpause"), DEADLINE).await
     }
 
     /// Gives a container another name.
@@ -146,24 +140,32 @@ impl Engine {
     /// # Errors
     /// When there is no such container or the name is taken (`Conflict`).
     pub async fn rename(&self, container: &str, name: &str) -> Result<(), Error> {
-        self.http
-            .done(
-                on(Call::post, container, "rename", "rename").query("name", name),
-                DEADLINE,
-            )
-            .await
+        self.http.done(on(Call::post, container, "rename", "rename").query("name", name), DEADLINE).await
     }
 
-    /// Removes a container and its anonymous volumes; one that does not exist is fine. With `force` it is killed
-    /// first if it runs.
+    /// Removes a container that does not run; one that does not exist is fine. Its volumes stay, the anonymous ones
+    /// too: they may hold what its app wrote.
     ///
     /// # Errors
-    /// When it runs and `force` is false (`Conflict`), or it cannot be removed.
-    pub async fn remove(&self, container: &str, force: bool) -> Result<(), Error> {
+    /// When it runs (`Conflict`) or cannot be removed.
+    pub async fn remove(&self, container: &str) -> Result<(), Error> {
+        self.delete(container, "0").await
+    }
+
+    /// Kills and removes a container with its anonymous volumes; one that does not exist is fine. For one whose data
+    /// nobody wants.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn discard(&self, container: &str) -> Result<(), Error> {
+        self.delete(container, "1").await
+    }
+
+    async fn delete(&self, container: &str, with_all: &str) -> Result<(), Error> {
         let path = format!("/containers/{}", segment(container));
         let call = Call::delete(path, format!("remove container {container}"))
-            .query("v", "1")
-            .query("force", if force { "1" } else { "0" });
+            .query("v", with_all)
+            .query("force", with_all);
         match self.http.done(call, REMOVE).await {
             Err(error) if error.is_not_found() => Ok(()),
             result => result,
@@ -171,10 +173,12 @@ impl Engine {
     }
 }
 
+/// The engine counts in whole seconds: rounded up, for 0 means "kill at once".
+pub(super) fn seconds(timeout: Duration) -> u64 {
+    timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)
+}
+
 /// A request about one container.
 pub(super) fn on(method: fn(String, String) -> Call, container: &str, action: &str, verb: &str) -> Call {
-    method(
-        format!("/containers/{}/{action}", segment(container)),
-        format!("{verb} container {container}"),
-    )
+    method(format!("/containers/{}/{action}", segment(container)), format!("{verb} container {container}"))
 }

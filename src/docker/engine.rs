@@ -112,19 +112,12 @@ impl Engine {
     /// # Errors
     /// As [`Self::local`].
     pub async fn at(socket: &Path) -> Result<Self, Error> {
-        Self::negotiate(
-            Connector::Local(socket.to_owned()),
-            LOCAL,
-            Transport::Local(socket.to_owned()),
-        )
-        .await
+        Self::negotiate(Connector::Local(socket.to_owned()), LOCAL, Transport::Local(socket.to_owned())).await
     }
 
     async fn negotiate(connector: Connector, host: &str, transport: Transport) -> Result<Self, Error> {
         let http = Http::new(connector, host);
-        let answer: Version = http
-            .json(Call::get("/version", "ask for the version"), DEADLINE)
-            .await?;
+        let answer: Version = http.json(Call::get("/version", "ask for the version"), DEADLINE).await?;
         let malformed = || http.malformed("ask for the version", &"it has no API version");
         let theirs = Api::parse(&answer.api_version).ok_or_else(malformed)?;
         if theirs < OLDEST {
@@ -136,11 +129,7 @@ impl Engine {
             });
         }
         // Should an engine have dropped the version that we know, its oldest is the nearest.
-        let oldest = answer
-            .min_api_version
-            .as_deref()
-            .and_then(Api::parse)
-            .unwrap_or(OLDEST);
+        let oldest = answer.min_api_version.as_deref().and_then(Api::parse).unwrap_or(OLDEST);
         let negotiated = theirs.min(NEWEST).max(oldest).to_string();
         let streams =
             matches!(transport, Transport::DialStdio { .. }).then(|| Arc::new(Semaphore::new(DIAL_STREAMS)));
@@ -151,14 +140,7 @@ impl Engine {
             os: answer.os,
             architecture: answer.arch,
         };
-        Ok(Self {
-            http: http.versioned(&negotiated),
-            inner: Arc::new(Inner {
-                transport,
-                version,
-                streams,
-            }),
-        })
+        Ok(Self { http: http.versioned(&negotiated), inner: Arc::new(Inner { transport, version, streams }) })
     }
 
     /// The host's name, `local` for this machine's own engine.
@@ -197,10 +179,7 @@ impl Engine {
     /// # Errors
     /// When it does not answer.
     pub async fn info(&self) -> Result<EngineInfo, Error> {
-        let info: Info = self
-            .http
-            .json(Call::get("/info", "ask about the engine"), DEADLINE)
-            .await?;
+        let info: Info = self.http.json(Call::get("/info", "ask about the engine"), DEADLINE).await?;
         Ok(info.into())
     }
 
@@ -209,23 +188,18 @@ impl Engine {
         let Some(streams) = &self.inner.streams else {
             return Ok(None);
         };
-        Arc::clone(streams)
-            .try_acquire_owned()
-            .map(Some)
-            .map_err(|_| Error::Busy {
-                host: self.host().to_owned(),
-                what: what.to_owned(),
-                limit: DIAL_STREAMS,
-            })
+        Arc::clone(streams).try_acquire_owned().map(Some).map_err(|_| Error::Busy {
+            host: self.host().to_owned(),
+            what: what.to_owned(),
+            limit: DIAL_STREAMS,
+        })
     }
 }
 
 fn socket_of(docker_host: &str) -> Result<PathBuf, Error> {
     match docker_host.strip_prefix("unix://") {
         Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        _ => Err(Error::NotUnix {
-            value: docker_host.to_owned(),
-        }),
+        _ => Err(Error::NotUnix { value: docker_host.to_owned() }),
     }
 }
 
@@ -314,13 +288,9 @@ mod tests {
             socket_of("unix:///run/user/1000/docker.sock").unwrap(),
             Path::new("/run/user/1000/docker.sock")
         );
-        for value in [
-            "tcp://127.0.0.1:2375",
-            "ssh://web1",
-            "/var/run/docker.sock",
-            "unix://",
-            "unix://relative",
-        ] {
+        for value in
+            ["tcp://127.0.0.1:2375", "ssh://web1", "/var/run/docker.sock", "unix://", "unix://relative"]
+        {
             let error = socket_of(value).unwrap_err();
             assert!(error.to_string().contains("only unix:// is supported"), "{error}");
         }

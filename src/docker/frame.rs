@@ -74,28 +74,19 @@ fn multiplexed(buffer: &mut BytesMut) -> io::Result<Option<LogFrame>> {
         [2, 0, 0, 0, ..] => Source::Stderr,
         [3, 0, 0, 0, ..] => Source::Engine,
         _ => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the log stream is out of step",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the log stream is out of step"));
         }
     };
     let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
     if length > FRAME_LIMIT {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame of {length} bytes"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes")));
     }
     if buffer.len() < HEADER + length {
         buffer.reserve(HEADER + length - buffer.len());
         return Ok(None);
     }
     buffer.advance(HEADER);
-    Ok(Some(LogFrame {
-        source,
-        bytes: buffer.split_to(length).freeze(),
-    }))
+    Ok(Some(LogFrame { source, bytes: buffer.split_to(length).freeze() }))
 }
 
 fn line(buffer: &mut BytesMut) -> Option<LogFrame> {
@@ -104,17 +95,11 @@ fn line(buffer: &mut BytesMut) -> Option<LogFrame> {
         None if buffer.len() >= LINE_LIMIT => LINE_LIMIT,
         None => return None,
     };
-    Some(LogFrame {
-        source: Source::Stdout,
-        bytes: buffer.split_to(end).freeze(),
-    })
+    Some(LogFrame { source: Source::Stdout, bytes: buffer.split_to(end).freeze() })
 }
 
 fn rest(buffer: &mut BytesMut) -> Option<LogFrame> {
-    (!buffer.is_empty()).then(|| LogFrame {
-        source: Source::Stdout,
-        bytes: buffer.split().freeze(),
-    })
+    (!buffer.is_empty()).then(|| LogFrame { source: Source::Stdout, bytes: buffer.split().freeze() })
 }
 
 #[cfg(test)]
@@ -147,12 +132,7 @@ mod tests {
 
     #[test]
     fn the_engines_own_words_do_not_end_the_stream() {
-        let bytes = [
-            packed(1, b"a\n"),
-            packed(3, b"Error grabbing logs: EOF"),
-            packed(2, b"b\n"),
-        ]
-        .concat();
+        let bytes = [packed(1, b"a\n"), packed(3, b"Error grabbing logs: EOF"), packed(2, b"b\n")].concat();
         let frames = decode(FrameDecoder::Multiplexed, &[&bytes]).unwrap();
         let expected = vec![
             (Source::Stdout, b"a\n".to_vec()),
@@ -164,11 +144,9 @@ mod tests {
 
     #[test]
     fn broken_streams_are_errors() {
-        for bytes in [
-            &b"plain text, no header"[..],
-            &[1, 0, 0, 0, 255, 255, 255, 255],
-            &packed(1, b"whole")[..12],
-        ] {
+        for bytes in
+            [&b"plain text, no header"[..], &[1, 0, 0, 0, 255, 255, 255, 255], &packed(1, b"whole")[..12]]
+        {
             assert!(decode(FrameDecoder::Multiplexed, &[bytes]).is_err(), "{bytes:?}");
         }
     }
@@ -180,10 +158,7 @@ mod tests {
         assert_eq!(texts, [b"one\r\n".to_vec(), b"two\n".to_vec(), b"three".to_vec()]);
         let long = vec![b'x'; LINE_LIMIT + 5];
         let frames = decode(FrameDecoder::Lines, &[&long]).unwrap();
-        assert_eq!(
-            frames.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(),
-            [LINE_LIMIT, 5]
-        );
+        assert_eq!(frames.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), [LINE_LIMIT, 5]);
     }
 
     proptest! {

@@ -50,14 +50,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>, what: impl Into<String>) -> Self {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        Self {
-            method,
-            path: path.into(),
-            what: what.into(),
-            content_type: None,
-            upgrade: false,
-            body,
-        }
+        Self { method, path: path.into(), what: what.into(), content_type: None, upgrade: false, body }
     }
 
     pub(super) fn get(path: impl Into<String>, what: impl Into<String>) -> Self {
@@ -89,9 +82,7 @@ impl Call {
 
     pub(super) fn json(mut self, body: &Value) -> Self {
         self.content_type = Some("application/json");
-        self.body = Full::new(Bytes::from(body.to_string()))
-            .map_err(|never| match never {})
-            .boxed_unsync();
+        self.body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}).boxed_unsync();
         self
     }
 
@@ -115,19 +106,12 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(4)
             .build(connector);
-        Self {
-            client,
-            prefix: "".into(),
-            host: host.into(),
-        }
+        Self { client, prefix: "".into(), host: host.into() }
     }
 
     /// The same client, speaking this version of the API.
     pub(super) fn versioned(&self, api: &str) -> Self {
-        Self {
-            prefix: format!("/v{api}").into(),
-            ..self.clone()
-        }
+        Self { prefix: format!("/v{api}").into(), ..self.clone() }
     }
 
     pub(super) fn host(&self) -> &str {
@@ -152,13 +136,10 @@ impl Http {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         if call.upgrade {
-            request = request
-                .header(header::CONNECTION, "Upgrade")
-                .header(header::UPGRADE, "tcp");
+            request = request.header(header::CONNECTION, "Upgrade").header(header::UPGRADE, "tcp");
         }
-        let request = request
-            .body(call.body)
-            .map_err(|error| Error::broken(&self.host, &call.what, error))?;
+        let request =
+            request.body(call.body).map_err(|error| Error::broken(&self.host, &call.what, error))?;
         let response = self
             .client
             .request(request)
@@ -169,10 +150,7 @@ impl Http {
         {
             return Ok(response);
         }
-        let text = self
-            .collect(response, &call.what, MESSAGE_LIMIT)
-            .await
-            .unwrap_or_default();
+        let text = self.collect(response, &call.what, MESSAGE_LIMIT).await.unwrap_or_default();
         Err(Error::Refused {
             host: self.host.to_string(),
             what: call.what,
@@ -193,9 +171,7 @@ impl Http {
             let response = self.exchange(call).await?;
             self.collect(response, &what, ANSWER_LIMIT).await
         };
-        tokio::time::timeout(deadline, work)
-            .await
-            .map_err(|_| self.late(&what, deadline))?
+        tokio::time::timeout(deadline, work).await.map_err(|_| self.late(&what, deadline))?
     }
 
     /// Sends a request and decodes its answer.
@@ -219,19 +195,11 @@ impl Http {
     }
 
     pub(super) fn malformed(&self, what: &str, detail: &dyn std::fmt::Display) -> Error {
-        Error::Malformed {
-            host: self.host.to_string(),
-            what: what.to_owned(),
-            detail: detail.to_string(),
-        }
+        Error::Malformed { host: self.host.to_string(), what: what.to_owned(), detail: detail.to_string() }
     }
 
     pub(super) fn late(&self, what: &str, after: Duration) -> Error {
-        Error::Deadline {
-            host: self.host.to_string(),
-            what: what.to_owned(),
-            after,
-        }
+        Error::Deadline { host: self.host.to_string(), what: what.to_owned(), after }
     }
 
     async fn collect(&self, response: Response<Incoming>, what: &str, limit: usize) -> Result<Bytes, Error> {
@@ -257,11 +225,7 @@ fn message(body: &[u8], status: StatusCode) -> String {
         return message.trim_end().to_owned();
     }
     let text = String::from_utf8_lossy(body).trim().to_owned();
-    if text.is_empty() {
-        format!("HTTP status {status}")
-    } else {
-        text
-    }
+    if text.is_empty() { format!("HTTP status {status}") } else { text }
 }
 
 /// Percent-encodes everything but letters, digits, `-._~` and `keep`.
@@ -300,19 +264,13 @@ mod tests {
             .query("f", r#"{"g":[1]}"#);
         assert_eq!(call.path, "/x?a=b%20c%26d%3D%C3%A9%2F&f=%7B%22g%22%3A%5B1%5D%7D");
         assert_eq!(segment("../secrets?x"), "..%2Fsecrets%3Fx");
-        assert_eq!(
-            image_segment("ghcr.io/a/b:1@sha256:c?"),
-            "ghcr.io/a/b:1@sha256:c%3F"
-        );
+        assert_eq!(image_segment("ghcr.io/a/b:1@sha256:c?"), "ghcr.io/a/b:1@sha256:c%3F");
     }
 
     #[test]
     fn messages_are_found() {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        assert_eq!(
-            message(br#"{"message":"No such image: x\n"}"#, status),
-            "No such image: x"
-        );
+        assert_eq!(message(br#"{"message":"No such image: x\n"}"#, status), "No such image: x");
         assert_eq!(message(b"page not found\n", status), "page not found");
         assert_eq!(message(b"", status), "HTTP status 500 Internal Server Error");
     }

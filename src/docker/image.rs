@@ -63,10 +63,8 @@ impl Engine {
     /// When the engine does not answer.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>, Error> {
         let path = format!("/images/{}/json", image_segment(reference));
-        let found: Option<Wire> = self
-            .http
-            .find(Call::get(path, format!("inspect image {reference}")), DEADLINE)
-            .await?;
+        let found: Option<Wire> =
+            self.http.find(Call::get(path, format!("inspect image {reference}")), DEADLINE).await?;
         Ok(found.map(Into::into))
     }
 
@@ -100,11 +98,7 @@ impl Engine {
     /// When it is in use (`Conflict`).
     pub async fn remove_image(&self, image: &str) -> Result<(), Error> {
         let path = format!("/images/{}", image_segment(image));
-        match self
-            .http
-            .done(Call::delete(path, format!("remove image {image}")), REMOVE)
-            .await
-        {
+        match self.http.done(Call::delete(path, format!("remove image {image}")), REMOVE).await {
             Err(error) if error.is_not_found() => Ok(()),
             result => result,
         }
@@ -159,12 +153,9 @@ impl From<Value> for Words {
     fn from(value: Value) -> Self {
         match value {
             Value::String(word) => Self(vec![word]),
-            Value::Array(words) => Self(
-                words
-                    .into_iter()
-                    .filter_map(|word| word.as_str().map(str::to_owned))
-                    .collect(),
-            ),
+            Value::Array(words) => {
+                Self(words.into_iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
+            }
             _ => Self(Vec::new()),
         }
     }
@@ -173,10 +164,7 @@ impl From<Value> for Words {
 impl From<Wire> for Image {
     fn from(wire: Wire) -> Self {
         let config = wire.config.unwrap_or_default();
-        let test = config
-            .healthcheck
-            .and_then(|check| check.test)
-            .unwrap_or_default();
+        let test = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
         let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
         Self {
             id: wire.id,

@@ -156,9 +156,7 @@ pub struct ContainerSummary {
 
 /// The engine writes "never" as the year 1.
 fn time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text)
-        .ok()
-        .filter(|time| *time > Timestamp::EPOCH)
+    Timestamp::parse(text).ok().filter(|time| *time > Timestamp::EPOCH)
 }
 
 #[derive(Deserialize)]
@@ -294,9 +292,8 @@ pub(super) fn health_state(word: &str) -> HealthState {
 }
 
 fn addresses(networks: BTreeMap<String, WireEndpoint>) -> BTreeMap<String, IpAddr> {
-    let parsed = networks
-        .into_iter()
-        .filter_map(|(name, endpoint)| Some((name, endpoint.address.parse().ok()?)));
+    let parsed =
+        networks.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint.address.parse().ok()?)));
     parsed.collect()
 }
 

@@ -39,14 +39,7 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self {
-            follow: false,
-            since: None,
-            until: None,
-            tail: None,
-            stdout: true,
-            stderr: true,
-        }
+        Self { follow: false, since: None, until: None, tail: None, stdout: true, stderr: true }
     }
 }
 
@@ -79,11 +72,7 @@ impl Engine {
     /// When there is no such container, or its log driver cannot be read (status 501).
     pub async fn logs(&self, container: &str, options: &LogOptions) -> Result<LogStream, Error> {
         let what = format!("read the log of container {container}");
-        let admitted = if options.follow {
-            self.admit_stream(&what)?
-        } else {
-            None
-        };
+        let admitted = if options.follow { self.admit_stream(&what)? } else { None };
         let flag = |on: bool| if on { "1" } else { "0" };
         let call = on(Call::get, container, "logs", "read the log of")
             .query("timestamps", "1")
@@ -94,10 +83,7 @@ impl Engine {
             .query_if("until", options.until.map(Timestamp::as_engine_parameter))
             .query_if("tail", options.tail.map(|lines| lines.to_string()));
         let response = self.http.send(call, DEADLINE).await?;
-        let kind = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let decoder = match kind {
             Some("application/vnd.docker.multiplexed-stream") => FrameDecoder::Multiplexed,
             // From API 1.42 on the header tells; before, it is the same for both.
@@ -108,17 +94,11 @@ impl Engine {
         let host = self.host().to_owned();
         let frames = FramedRead::new(reader(response.into_body()), decoder);
         let frames = frames.map(move |frame| frame.map_err(|error| Error::broken(&host, &what, error)));
-        Ok(LogStream {
-            frames: Box::pin(frames),
-            _admitted: admitted,
-        })
+        Ok(LogStream { frames: Box::pin(frames), _admitted: admitted })
     }
 
     async fn has_terminal(&self, container: &str) -> Result<bool, Error> {
-        Ok(self
-            .inspect(container)
-            .await?
-            .is_some_and(|container| container.tty))
+        Ok(self.inspect(container).await?.is_some_and(|container| container.tty))
     }
 }
 

@@ -15,6 +15,8 @@ mod engine;
 mod error;
 mod events;
 mod exec;
+#[cfg(test)]
+pub(crate) mod fake;
 mod frame;
 mod http;
 mod image;
@@ -22,6 +24,8 @@ mod inspect;
 mod logs;
 mod spec;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use connect::Transport;

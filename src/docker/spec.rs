@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::container::seconds;
 use crate::fleet::MemoryLimit;
 
 /// A new container.
@@ -35,6 +36,8 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<Duration>,
     /// Whether a small init runs as its first process, to reap orphans.
     pub init: Option<bool>,
+    /// Whether it gets a terminal, and so one output stream.
+    pub tty: bool,
 }
 
 /// A port of the host that leads to a port of a container.
@@ -98,6 +101,7 @@ impl ContainerSpec {
             "Image": self.image,
             "Env": self.env.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
             "Labels": self.labels,
+            "Tty": self.tty,
             "HostConfig": {
                 "Mounts": self.mounts.iter().map(Mount::to_json).collect::<Vec<_>>(),
                 "RestartPolicy": self.restart.to_json(),
@@ -111,7 +115,7 @@ impl ContainerSpec {
             set("Cmd", json!(command));
         }
         if let Some(timeout) = self.stop_timeout {
-            set("StopTimeout", json!(timeout.as_secs()));
+            set("StopTimeout", json!(seconds(timeout)));
         }
         self.add_ports(&mut body);
         self.add_host_config(&mut body["HostConfig"]);
@@ -190,16 +194,8 @@ mod tests {
             labels: BTreeMap::from([("arcane.app".to_owned(), "shop".to_owned())]),
             command: Some(vec!["serve".to_owned()]),
             publish: vec![
-                Publish {
-                    host_ip: Some([127, 0, 0, 1].into()),
-                    host_port: 8001,
-                    container_port: 80,
-                },
-                Publish {
-                    host_ip: None,
-                    host_port: 8002,
-                    container_port: 80,
-                },
+                Publish { host_ip: Some([127, 0, 0, 1].into()), host_port: 8001, container_port: 80 },
+                Publish { host_ip: None, host_port: 8002, container_port: 80 },
             ],
             mounts: vec![Mount {
                 kind: MountKind::Volume("data".to_owned()),
@@ -207,17 +203,14 @@ mod tests {
                 read_only: true,
             }],
             memory: Some(MemoryLimit(64 << 20)),
-            network: Some(Network {
-                name: "back".to_owned(),
-                aliases: vec!["shop".to_owned()],
-            }),
+            network: Some(Network { name: "back".to_owned(), aliases: vec!["shop".to_owned()] }),
             restart: RestartPolicy::UnlessStopped,
-            stop_timeout: Some(Duration::from_secs(7)),
+            stop_timeout: Some(Duration::from_millis(6500)),
             init: Some(true),
             ..ContainerSpec::default()
         };
         let expected = json!({
-            "Image": "shop:1.4", "Env": ["LOG=a=b c"], "Labels": { "arcane.app": "shop" }, "Cmd": ["serve"],
+            "Image": "shop:1.4", "Env": ["LOG=a=b c"], "Labels": { "arcane.app": "shop" }, "Cmd": ["serve"], "Tty": false,
             "StopTimeout": 7, "ExposedPorts": { "80/tcp": {} },
             "HostConfig": {
                 "Mounts": [{ "Type": "volume", "Source": "data", "Target": "/data", "ReadOnly": true }],
@@ -234,18 +227,8 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_left_to_the_image() {
-        let body = ContainerSpec {
-            image: "shop".to_owned(),
-            ..ContainerSpec::default()
-        }
-        .to_json();
-        for key in [
-            "Cmd",
-            "Entrypoint",
-            "ExposedPorts",
-            "StopTimeout",
-            "NetworkingConfig",
-        ] {
+        let body = ContainerSpec { image: "shop".to_owned(), ..ContainerSpec::default() }.to_json();
+        for key in ["Cmd", "Entrypoint", "ExposedPorts", "StopTimeout", "NetworkingConfig"] {
             assert!(body.get(key).is_none(), "{key}");
         }
     }

@@ -29,9 +29,7 @@ impl Engine {
     /// # Errors
     /// When there is no such container.
     pub async fn stats_once(&self, container: &str) -> Result<Stats, Error> {
-        let call = on(Call::get, container, "stats", "measure")
-            .query("stream", "0")
-            .query("one-shot", "1");
+        let call = on(Call::get, container, "stats", "measure").query("stream", "0").query("one-shot", "1");
         let wire: Wire = self.http.json(call, DEADLINE).await?;
         let at = Timestamp::parse(&wire.read).unwrap_or_default();
         Ok(wire.into_stats(at))
@@ -88,11 +86,7 @@ const NO_LIMIT: u64 = 1 << 60;
 impl Wire {
     fn into_stats(self, at: Timestamp) -> Stats {
         let memory = self.memory_stats;
-        let cache = memory
-            .stats
-            .total_inactive_file
-            .or(memory.stats.inactive_file)
-            .unwrap_or(0);
+        let cache = memory.stats.total_inactive_file.or(memory.stats.inactive_file).unwrap_or(0);
         Stats {
             at,
             cpu_nanos: self.cpu_stats.cpu_usage.total_usage,

@@ -91,16 +91,13 @@ impl Engine {
             progress.step();
             Frame::data(bytes)
         });
-        let body = BodyExt::boxed_unsync(StreamBody::new(
-            frames.map_err(|error| -> BoxError { error.into() }),
-        ));
+        let body =
+            BodyExt::boxed_unsync(StreamBody::new(frames.map_err(|error| -> BoxError { error.into() })));
         let call = Call::post("/images/load", what).query("quiet", "1").tar(body);
         let work = async {
             let response = self.http.send(call, Duration::MAX).await?;
-            let lines = FramedRead::new(
-                reader(response.into_body()),
-                LinesCodec::new_with_max_length(LINE_LIMIT),
-            );
+            let lines =
+                FramedRead::new(reader(response.into_body()), LinesCodec::new_with_max_length(LINE_LIMIT));
             self.report(what, lines).await
         };
         tokio::select! {
@@ -119,11 +116,7 @@ impl Engine {
             let message: Message =
                 serde_json::from_str(&line).map_err(|error| self.http.malformed(what, &error))?;
             if let Some(message) = message.failure() {
-                return Err(Error::Failed {
-                    host: self.host().to_owned(),
-                    what: what.to_owned(),
-                    message,
-                });
+                return Err(Error::Failed { host: self.host().to_owned(), what: what.to_owned(), message });
             }
             loaded.note(message.stream.as_deref().unwrap_or_default());
         }
@@ -134,14 +127,9 @@ impl Engine {
 impl Loaded {
     fn note(&mut self, text: &str) {
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let image = line
-                .strip_prefix("Loaded image: ")
-                .or_else(|| line.strip_prefix("Loaded image ID: "));
-            let list = if image.is_some() {
-                &mut self.images
-            } else {
-                &mut self.notes
-            };
+            let image =
+                line.strip_prefix("Loaded image: ").or_else(|| line.strip_prefix("Loaded image ID: "));
+            let list = if image.is_some() { &mut self.images } else { &mut self.notes };
             if list.len() < NOTES_LIMIT {
                 list.push(image.unwrap_or(line).to_owned());
             }
@@ -167,15 +155,10 @@ struct Detail {
 
 impl Message {
     fn failure(&self) -> Option<String> {
-        let detail = self
-            .detail
-            .as_ref()
-            .map(|detail| detail.message.clone())
-            .filter(|text| !text.is_empty());
-        let error = self
-            .error
-            .as_ref()
-            .map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+        let detail =
+            self.detail.as_ref().map(|detail| detail.message.clone()).filter(|text| !text.is_empty());
+        let error =
+            self.error.as_ref().map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
         detail.or(error)
     }
 }

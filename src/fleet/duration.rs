@@ -9,13 +9,7 @@ use super::text::quoted;
 #[error("{} is not a duration; write it like 5s, 250ms, 2m, 1m30s or 7d", quoted(.0))]
 pub struct DurationError(pub String);
 
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Parses a duration. A bare number is refused: its unit would be a guess.
 ///
@@ -31,17 +25,10 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         let number: u64 = rest[..digits].parse().map_err(|_| fail())?;
         let unit = &rest[digits..digits + letters];
         let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(fail)?;
-        total = number
-            .checked_mul(*millis)
-            .and_then(|part| total.checked_add(part))
-            .ok_or_else(fail)?;
+        total = number.checked_mul(*millis).and_then(|part| total.checked_add(part)).ok_or_else(fail)?;
         rest = &rest[digits + letters..];
     }
-    if text.is_empty() {
-        Err(fail())
-    } else {
-        Ok(Duration::from_millis(total))
-    }
+    if text.is_empty() { Err(fail()) } else { Ok(Duration::from_millis(total)) }
 }
 
 /// Writes a duration as [`parse`] reads it, down to milliseconds.
@@ -104,28 +91,15 @@ mod tests {
 
     #[test]
     fn people_write_durations() {
-        for (text, millis) in [
-            ("5s", 5000),
-            ("250ms", 250),
-            ("1m30s", 90_000),
-            ("2h", 7_200_000),
-            ("7d", 604_800_000),
-        ] {
+        for (text, millis) in
+            [("5s", 5000), ("250ms", 250), ("1m30s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)));
             assert_eq!(format(Duration::from_millis(millis)), text);
         }
-        for text in [
-            "",
-            "5",
-            "s",
-            "5 s",
-            "-5s",
-            "1.5s",
-            "5S",
-            "99999999999999999999s",
-            "184467440737095516d",
-            "5µs",
-        ] {
+        for text in
+            ["", "5", "s", "5 s", "-5s", "1.5s", "5S", "99999999999999999999s", "184467440737095516d", "5µs"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -41,10 +41,7 @@ impl HealthCheck {
     /// Runs for this long without a restart.
     #[must_use]
     pub const fn stays_up(window: Duration) -> Self {
-        Self {
-            probe: Probe::StaysUp(window),
-            within: window,
-        }
+        Self { probe: Probe::StaysUp(window), within: window }
     }
 }
 

@@ -30,10 +30,7 @@ pub struct IncidentIdError(pub String);
 impl std::str::FromStr for IncidentId {
     type Err = IncidentIdError;
     fn from_str(text: &str) -> Result<Self, IncidentIdError> {
-        text.trim_start_matches('#')
-            .parse()
-            .map(Self)
-            .map_err(|_| IncidentIdError(text.to_owned()))
+        text.trim_start_matches('#').parse().map(Self).map_err(|_| IncidentIdError(text.to_owned()))
     }
 }
 

@@ -70,12 +70,7 @@ struct Grammar {
 impl Grammar {
     fn check(&self, value: &str) -> Result<(), NameError> {
         self.problem(value).map_or(Ok(()), |problem| {
-            Err(NameError {
-                kind: self.kind,
-                value: value.to_owned(),
-                problem,
-                rule: self.rule,
-            })
+            Err(NameError { kind: self.kind, value: value.to_owned(), problem, rule: self.rule })
         })
     }
 
@@ -83,22 +78,16 @@ impl Grammar {
         if value.is_empty() {
             return Some(Problem::Empty);
         }
-        let wrong = value.chars().enumerate().find(|&(index, c)| {
-            if index == 0 {
-                !(self.first)(c)
-            } else {
-                !(self.rest)(c)
-            }
-        });
+        let wrong = value
+            .chars()
+            .enumerate()
+            .find(|&(index, c)| if index == 0 { !(self.first)(c) } else { !(self.rest)(c) });
         if let Some((index, found)) = wrong {
             return Some(Problem::Character { found, at: index + 1 });
         }
         let length = value.chars().count();
         if length > self.limit {
-            return Some(Problem::TooLong {
-                length,
-                limit: self.limit,
-            });
+            return Some(Problem::TooLong { length, limit: self.limit });
         }
         let found = value.chars().next_back()?;
         (!(self.last)(found)).then_some(Problem::Character { found, at: length })
@@ -248,12 +237,8 @@ impl ImageRef {
     /// # Errors
     /// When it does not follow Docker's grammar; the error says where.
     pub fn parse(value: &str) -> Result<Self, NameError> {
-        let fail = |problem| NameError {
-            kind: IMAGE_KIND,
-            value: value.to_owned(),
-            problem,
-            rule: IMAGE_RULE,
-        };
+        let fail =
+            |problem| NameError { kind: IMAGE_KIND, value: value.to_owned(), problem, rule: IMAGE_RULE };
         if value.is_empty() {
             return Err(fail(Problem::Empty));
         }
@@ -262,10 +247,7 @@ impl ImageRef {
             return Err(fail(Problem::Character { found, at: index + 1 }));
         }
         if value.len() > 255 {
-            return Err(fail(Problem::TooLong {
-                length: value.len(),
-                limit: 255,
-            }));
+            return Err(fail(Problem::TooLong { length: value.len(), limit: 255 }));
         }
         Self::shape(value).map_err(|what| fail(Problem::Shape(what)))?;
         Ok(Self(value.to_owned()))
@@ -274,9 +256,7 @@ impl ImageRef {
     fn shape(value: &str) -> Result<(), &'static str> {
         let (named, digest) = value.split_once('@').map_or((value, None), |(n, d)| (n, Some(d)));
         if let Some(digest) = digest {
-            let hex = digest
-                .strip_prefix("sha256:")
-                .ok_or("has a digest that is not sha256")?;
+            let hex = digest.strip_prefix("sha256:").ok_or("has a digest that is not sha256")?;
             if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Err("has a digest that is not 64 hexadecimal digits");
             }
@@ -303,10 +283,7 @@ impl ImageRef {
             if edges.iter().any(|edge| !edge.is_some_and(lower)) {
                 return Err("has a path component that is empty or does not start and end with a-z or 0-9");
             }
-            if !component
-                .chars()
-                .all(|c| lower(c) || matches!(c, '.' | '_' | '-'))
-            {
+            if !component.chars().all(|c| lower(c) || matches!(c, '.' | '_' | '-')) {
                 return Err("has a path component with characters other than a-z, 0-9, ., _ and -");
             }
         }
@@ -372,13 +349,7 @@ mod tests {
         for name in ["web1", "web1.example.com", "Web_1"] {
             HostName::parse(name).unwrap();
         }
-        for name in [
-            "shop",
-            "shop:1.4",
-            "localhost:5000/team/shop:1",
-            "ghcr.io/a/b",
-            "a__b/c-d",
-        ] {
+        for name in ["shop", "shop:1.4", "localhost:5000/team/shop:1", "ghcr.io/a/b", "a__b/c-d"] {
             ImageRef::parse(name).unwrap();
         }
         ImageRef::parse(&format!("shop@sha256:{}", "a".repeat(64))).unwrap();
@@ -403,26 +374,14 @@ mod tests {
         }
         let error = AppName::parse(&long).unwrap_err().to_string();
         assert!(error.contains("has 300 characters, 40 are allowed"), "{error}");
-        assert!(
-            error.len() < 250,
-            "a hostile name must not flood the error: {error}"
-        );
+        assert!(error.len() < 250, "a hostile name must not flood the error: {error}");
     }
 
     #[test]
     fn hostile_images_hosts_and_variables_are_refused() {
-        for image in [
-            "a'b",
-            "$(id)",
-            "a b",
-            "shop:",
-            ":1",
-            "shop:a/b:c:d",
-            "Shop",
-            "a//b",
-            "shop@sha256:12",
-            "a\n",
-        ] {
+        for image in
+            ["a'b", "$(id)", "a b", "shop:", ":1", "shop:a/b:c:d", "Shop", "a//b", "shop@sha256:12", "a\n"]
+        {
             assert!(ImageRef::parse(image).is_err(), "{image}");
         }
         for host in ["-oProxyCommand=id", "a b", "a;b", "$(id)", "a\0"] {

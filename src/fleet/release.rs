@@ -31,6 +31,20 @@ impl ReleaseId {
         Self(format!("{date}-{time}-{salt:04x}"))
     }
 
+    /// The id itself, or the next one after `other` if that is not older: a pusher whose clock is slow must not make a
+    /// release that counts as older than the one it replaces.
+    #[must_use]
+    pub fn after(self, other: &Self) -> Self {
+        if self > *other {
+            return self;
+        }
+        let (second, salt) = other.0.split_at(other.0.len() - 4);
+        match u16::from_str_radix(salt, 16).ok().and_then(|salt| salt.checked_add(1)) {
+            Some(salt) => Self(format!("{second}{salt:04x}")),
+            None => self,
+        }
+    }
+
     /// Parses an id.
     ///
     /// # Errors
@@ -43,11 +57,7 @@ impl ReleaseId {
                 'x' => c.is_ascii_digit() || ('a'..='f').contains(&c),
                 other => c == other,
             });
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ReleaseIdError(text.to_owned()))
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err(ReleaseIdError(text.to_owned())) }
     }
 
     /// The id as text.
@@ -139,14 +149,10 @@ mod tests {
         let second = ReleaseId::new(Timestamp::parse("2026-11-25T18:42:04Z").unwrap(), 0);
         assert_eq!(first.as_str(), "20261125-184203-3f2c");
         assert!(first < second);
+        assert_eq!(second.clone().after(&first), second);
+        assert_eq!(first.clone().after(&second).as_str(), "20261125-184204-0001");
         assert_eq!(ReleaseId::parse(first.as_str()), Ok(first));
-        for text in [
-            "",
-            "20261125-184203-3F2C",
-            "20261125-184203-3f2c'",
-            "$(id)",
-            "20261125_184203_3f2c",
-        ] {
+        for text in ["", "20261125-184203-3F2C", "20261125-184203-3f2c'", "$(id)", "20261125_184203_3f2c"] {
             assert!(ReleaseId::parse(text).is_err(), "{text}");
         }
     }

@@ -25,13 +25,7 @@ pub enum Remedy {
 
 impl Remedy {
     /// Every remedy.
-    pub const ALL: [Self; 5] = [
-        Self::Restart,
-        Self::Rollback,
-        Self::Redeploy,
-        Self::Wait,
-        Self::Escalate,
-    ];
+    pub const ALL: [Self; 5] = [Self::Restart, Self::Rollback, Self::Redeploy, Self::Wait, Self::Escalate];
 
     /// The name in rules, arcane.toml and JSON.
     #[must_use]
@@ -73,14 +67,11 @@ pub struct UnknownWord {
 impl std::str::FromStr for Remedy {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Self::ALL
-            .into_iter()
-            .find(|remedy| remedy.as_str() == text)
-            .ok_or_else(|| UnknownWord {
-                kind: "remedy",
-                value: text.to_owned(),
-                choices: "restart, rollback, redeploy, wait, escalate",
-            })
+        Self::ALL.into_iter().find(|remedy| remedy.as_str() == text).ok_or_else(|| UnknownWord {
+            kind: "remedy",
+            value: text.to_owned(),
+            choices: "restart, rollback, redeploy, wait, escalate",
+        })
     }
 }
 
@@ -123,14 +114,11 @@ impl fmt::Display for Mode {
 impl std::str::FromStr for Mode {
     type Err = UnknownWord;
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| UnknownWord {
-                kind: "mode",
-                value: text.to_owned(),
-                choices: "off, suggest, approve, auto",
-            })
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| UnknownWord {
+            kind: "mode",
+            value: text.to_owned(),
+            choices: "off, suggest, approve, auto",
+        })
     }
 }
 

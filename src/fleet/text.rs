@@ -54,11 +54,7 @@ fn is_bidirectional_control(c: char) -> bool {
 /// A count with its noun: `plural(1, "host")` is `1 host`, `plural(2, "host")` is `2 hosts`.
 #[must_use]
 pub fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

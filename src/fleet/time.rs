@@ -56,9 +56,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let fail = || TimestampError(text.to_owned());
         let parsed: jiff::Timestamp = text.parse().map_err(|_| fail())?;
-        i64::try_from(parsed.as_nanosecond())
-            .map(Self)
-            .map_err(|_| fail())
+        i64::try_from(parsed.as_nanosecond()).map(Self).map_err(|_| fail())
     }
 
     /// As the Engine API's `since` and `until` parameters want it: `seconds.nanoseconds`.
@@ -72,12 +70,7 @@ impl Timestamp {
     pub fn clock_time(self) -> String {
         let millis = self.0.div_euclid(1_000_000).rem_euclid(86_400_000);
         let (seconds, millis) = (millis / 1000, millis % 1000);
-        format!(
-            "{:02}:{:02}:{:02}.{millis:03}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
+        format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
 }
 
@@ -99,20 +92,14 @@ impl fmt::Debug for Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -147,17 +134,8 @@ mod tests {
     fn arithmetic_saturates() {
         let early = Timestamp::from_seconds(1);
         assert_eq!(early.since(Timestamp::from_seconds(5)), Duration::ZERO);
-        assert_eq!(
-            (early + Duration::from_millis(1500)).as_engine_parameter(),
-            "2.500000000"
-        );
-        assert_eq!(
-            (Timestamp::EPOCH - Duration::from_millis(1)).as_engine_parameter(),
-            "-1.999000000"
-        );
-        assert_eq!(
-            Timestamp::from_nanos(i64::MAX) + Duration::MAX,
-            Timestamp::from_nanos(i64::MAX)
-        );
+        assert_eq!((early + Duration::from_millis(1500)).as_engine_parameter(), "2.500000000");
+        assert_eq!((Timestamp::EPOCH - Duration::from_millis(1)).as_engine_parameter(), "-1.999000000");
+        assert_eq!(Timestamp::from_nanos(i64::MAX) + Duration::MAX, Timestamp::from_nanos(i64::MAX));
     }
 }

@@ -5,45 +5,49 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::effect::{Action, ActionId};
-use super::input::Input;
 use crate::deploy::remote::Pool;
 use crate::deploy::rollback::{Changed, Request, redeploy, restart, rollback};
 use crate::deploy::{Error, Event};
-use crate::fleet::{ActionOutcome, Host, ReleaseId, Remedy, duration};
+use crate::fleet::{ActionOutcome, Host, Observation, ReleaseId, Remedy, duration};
 
-/// How an action ended.
+/// What a task of the shell came to.
 #[derive(Debug)]
-pub(super) struct Ended {
-    action: ActionId,
-    outcome: ActionOutcome,
-    detail: String,
-    release: Option<ReleaseId>,
+pub(super) enum Ended {
+    /// An action ended, well or badly.
+    Action {
+        /// Which.
+        action: ActionId,
+        /// How.
+        outcome: ActionOutcome,
+        /// In words.
+        detail: String,
+        /// The release that is live now, if it is known.
+        release: Option<ReleaseId>,
+    },
+    /// An app was looked up.
+    Inspected(Vec<Observation>),
 }
 
 impl Ended {
     /// A bug on our side must not take the supervisor down: it is one more way for an action to fail.
     pub(super) fn panicked(action: ActionId, panic: &tokio::task::JoinError) -> Self {
         let detail = format!("a bug in arcane ended the action: {panic}");
-        Self { action, outcome: ActionOutcome::Failed, detail, release: None }
-    }
-
-    pub(super) fn into_input(self) -> Input {
-        Input::ActionEnded {
-            action: self.action,
-            outcome: self.outcome,
-            detail: self.detail,
-            release: self.release,
-        }
+        Self::Action { action, outcome: ActionOutcome::Failed, detail, release: None }
     }
 }
 
 /// Carries an action out. Never waits for a lock that somebody else holds: a deploy under way is a reason not to heal.
 pub(super) async fn carry_out(pool: &Pool, host: Option<&Host>, action: Action, by: &str) -> Ended {
-    let ended = |outcome, detail, release| Ended { action: action.id, outcome, detail, release };
+    let ended = |outcome, detail, release| Ended::Action { action: action.id, outcome, detail, release };
     let Some(host) = host else {
-        return ended(ActionOutcome::Refused, format!("{} is not among the hosts that are supervised", action.host), None);
+        return ended(
+            ActionOutcome::Refused,
+            format!("{} is not among the hosts that are supervised", action.host),
+            None,
+        );
     };
-    let by = if action.by == "auto" { format!("heal --auto of {by}") } else { format!("heal for {}", action.by) };
+    let by =
+        if action.by == "auto" { format!("heal --auto of {by}") } else { format!("heal for {}", action.by) };
     let report = |_: Event| ();
     let cancel = CancellationToken::new();
     let request = Request {

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::carry_out::{Ended, carry_out};
 use super::effect::{Action, Announcement, Effect};
 use super::input::Input;
+use super::inspect::inspect;
 use super::supervisor::Supervisor;
 use crate::deploy::remote::Pool;
-use crate::fleet::{AppName, Fact, Host, HostName, IncidentId, Mode, Observation, Signal, Timestamp};
-use crate::journal::{self, Decision, Journal, SupervisorBeat};
+use crate::fleet::{AppName, Host, HostName, Incident, IncidentId, Mode, Observation, Signal, Timestamp};
+use crate::journal::{self, Decision, Freeze, Journal, SupervisorBeat};
 use crate::rules::Engine;
 
 /// How often decisions made in other processes are looked for, and time passes for rules and supervisor.
@@ -27,6 +28,8 @@ const BEAT: Duration = Duration::from_secs(2);
 pub const BEAT_MAX_AGE: Duration = Duration::from_secs(8);
 /// How long an action in flight may take to end when we are told to stop.
 const LAST_ACTION: Duration = Duration::from_secs(120);
+/// Incidents of the past that budgets and relapses are judged by.
+const REMEMBERED: usize = 500;
 
 /// What the shell works with.
 pub struct Shell {
@@ -46,6 +49,8 @@ pub struct Shell {
     pub ceiling: Mode,
     /// When to stop by itself.
     pub until: Until,
+    /// The number reserved for the next incident.
+    pub number: Option<IncidentId>,
 }
 
 /// When the shell stops by itself.
@@ -66,9 +71,12 @@ pub enum Told {
     Seen(Observation),
     /// A rule fired.
     Signal(Signal),
-    /// The supervisor says something.
-    Announced(Announcement),
+    /// The supervisor says something, about this incident if it is about one.
+    Announced(Announcement, Option<Box<Incident>>),
 }
+
+/// Where happenings are told.
+pub type Tell<'a> = &'a (dyn Fn(Told) + Send + Sync);
 
 /// Why the shell ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -86,101 +94,141 @@ impl Shell {
     pub async fn run(
         mut self,
         mut observations: mpsc::Receiver<Observation>,
-        tell: &(dyn Fn(Told) + Send + Sync),
+        tell: Tell<'_>,
         cancel: &CancellationToken,
     ) -> Result<Supervisor, Error> {
-        let beat_id = format!("{:x}-{}", crate::clock::now().as_nanos(), std::process::id());
-        let mut actions = JoinSet::new();
+        let beat_id = self.with_journal(|journal| journal.new_supervisor_id()).await?;
+        let mut tasks = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (begun, mut last_beat, mut last_signal) = (Instant::now(), None::<Instant>, Instant::now());
         let mut decided = self.with_journal(|journal| journal.last_decision_seq()).await?;
-        let open = self.with_journal(|journal| journal.incidents(true, 1_000)).await?;
-        let effects = self.supervisor.restore(open, crate::clock::now());
-        self.apply(effects, &mut actions, tell).await?;
         let mut frozen = Vec::new();
+        self.remember(&mut tasks, tell).await?;
         let mut stopping = false;
-        loop {
+        while !stopping {
             let mut effects = Vec::new();
             let now = crate::clock::now();
             tokio::select! {
-                observation = observations.recv(), if !stopping => match observation {
-                    Some(observation) => {
-                        let signals = self.engine.observe(&observation);
-                        if !signals.is_empty() { last_signal = Instant::now(); }
-                        effects = self.seen(now, observation, signals, tell);
-                    }
+                observation = observations.recv() => match observation {
+                    Some(observation) => effects = self.seen(now, observation, &mut last_signal, tell),
                     None => stopping = true,
                 },
-                Some(Ok(ended)) = actions.join_next() => effects = self.supervisor.step(now, ended.into_input()),
+                Some(Ok(ended)) = tasks.join_next() => effects = self.ended(now, ended, &mut last_signal, tell),
                 _ = tick.tick() => {
-                    for signal in self.engine.advance(now) {
-                        last_signal = Instant::now();
-                        tell(Told::Signal(signal.clone()));
-                        effects.extend(self.supervisor.step(now, Input::Signal(signal)));
-                    }
                     for input in self.decisions(&mut decided, &mut frozen).await? {
                         effects.extend(self.supervisor.step(now, input));
                     }
+                    // Time passes for the rules, too; what they say then comes with the next observation.
+                    let late = self.engine.advance(now);
+                    effects.extend(self.signals(now, late, &mut last_signal, tell));
                     effects.extend(self.supervisor.step(now, Input::Tick));
                     if last_beat.is_none_or(|beat| beat.elapsed() >= BEAT) {
                         last_beat = Some(Instant::now());
                         self.beat(&beat_id, now).await?;
                     }
+                    stopping = self.is_over(begun, last_signal);
                 }
-                () = cancel.cancelled(), if !stopping => stopping = true,
+                () = cancel.cancelled() => stopping = true,
             }
-            self.apply(effects, &mut actions, tell).await?;
-            if stopping || self.is_over(begun, last_signal) {
-                break;
-            }
+            self.apply(effects, &mut tasks, tell).await?;
         }
-        self.finish(&mut actions, tell).await?;
+        self.finish(&mut tasks, tell).await?;
         self.with_journal(move |journal| journal.retire(&beat_id)).await?;
         Ok(self.supervisor)
     }
 
-    fn seen(
+    /// Takes up what an earlier supervisor left, and a number for the next incident.
+    async fn remember(&mut self, tasks: &mut JoinSet<Ended>, tell: Tell<'_>) -> Result<(), Error> {
+        let recent = self.with_journal(|journal| journal.incidents(false, REMEMBERED)).await?;
+        let mine = recent.into_iter().filter(|incident| self.hosts.contains_key(&incident.host)).collect();
+        let effects = self.supervisor.restore(mine, crate::clock::now());
+        self.take_number().await?;
+        self.apply(effects, tasks, tell).await
+    }
+
+    /// Reserves a number for the next incident, so that no other supervisor of this machine gives it out.
+    async fn take_number(&mut self) -> Result<(), Error> {
+        let number = self.with_journal(|journal| journal.next_incident_id()).await?;
+        self.number = Some(number);
+        self.supervisor.set_next_incident(number);
+        Ok(())
+    }
+
+    fn seen(&mut self, now: Timestamp, seen: Observation, last: &mut Instant, tell: Tell<'_>) -> Vec<Effect> {
+        let signals = self.engine.observe(&seen);
+        tell(Told::Seen(seen.clone()));
+        let mut effects = self.supervisor.step(now, Input::Observed(seen));
+        effects.extend(self.signals(now, signals, last, tell));
+        effects
+    }
+
+    fn signals(
         &mut self,
         now: Timestamp,
-        observation: Observation,
         signals: Vec<Signal>,
-        tell: &(dyn Fn(Told) + Send + Sync),
+        last: &mut Instant,
+        tell: Tell<'_>,
     ) -> Vec<Effect> {
-        tell(Told::Seen(observation.clone()));
         let mut effects = Vec::new();
-        // Log lines are for the rules; the supervisor decides by state.
-        if !matches!(observation.fact, Fact::Line { .. } | Fact::Stats { .. }) {
-            effects.extend(self.supervisor.step(now, Input::Observed(observation)));
-        }
         for signal in signals {
+            *last = Instant::now();
             tell(Told::Signal(signal.clone()));
             effects.extend(self.supervisor.step(now, Input::Signal(signal)));
         }
         effects
     }
 
+    fn ended(&mut self, now: Timestamp, ended: Ended, last: &mut Instant, tell: Tell<'_>) -> Vec<Effect> {
+        match ended {
+            Ended::Action { action, outcome, detail, release } => {
+                self.supervisor.step(now, Input::ActionEnded { action, outcome, detail, release })
+            }
+            Ended::Inspected(observations) => {
+                observations.into_iter().flat_map(|seen| self.seen(now, seen, last, tell)).collect()
+            }
+        }
+    }
+
     /// Carries out effects in their order: what is to be saved is on disk before what follows it begins.
     async fn apply(
-        &self,
+        &mut self,
         effects: Vec<Effect>,
-        actions: &mut JoinSet<Ended>,
-        tell: &(dyn Fn(Told) + Send + Sync),
+        tasks: &mut JoinSet<Ended>,
+        tell: Tell<'_>,
     ) -> Result<(), Error> {
         for effect in effects {
             match effect {
-                Effect::Save(incident) => self.with_journal(move |journal| journal.save_incident(&incident)).await?,
-                Effect::Act(action) => self.start(action, actions),
-                Effect::Announce(announcement) => tell(Told::Announced(announcement)),
+                Effect::Save(incident) => {
+                    self.with_journal(move |journal| journal.save_incident(&incident)).await?
+                }
+                Effect::Act(action) => self.start(action, tasks),
+                Effect::Inspect { host, app } => self.look(&host, app, tasks),
+                Effect::Announce(announcement) => {
+                    let incident = announcement.incident.and_then(|id| self.supervisor.incident(id)).cloned();
+                    tell(Told::Announced(announcement, incident.map(Box::new)));
+                }
             }
+        }
+        if self.number.is_some_and(|number| self.supervisor.next_incident() != number) {
+            self.take_number().await?;
         }
         Ok(())
     }
 
-    fn start(&self, action: Action, actions: &mut JoinSet<Ended>) {
+    fn look(&self, host: &HostName, app: AppName, tasks: &mut JoinSet<Ended>) {
+        let Some(host) = self.hosts.get(host).cloned() else { return };
+        let pool = self.pool.clone();
+        tasks.spawn(async move {
+            // A host that cannot be asked is the watcher's to report.
+            Ended::Inspected(inspect(&pool, &host, &app).await.unwrap_or_default())
+        });
+    }
+
+    fn start(&self, action: Action, tasks: &mut JoinSet<Ended>) {
         let host = self.hosts.get(&action.host).cloned();
         let (pool, by) = (self.pool.clone(), self.by.clone());
-        actions.spawn(async move {
+        tasks.spawn(async move {
             let id = action.id;
             let work = tokio::spawn(async move { carry_out(&pool, host.as_ref(), action, &by).await });
             work.await.unwrap_or_else(|panic| Ended::panicked(id, &panic))
@@ -188,20 +236,18 @@ impl Shell {
     }
 
     /// Decisions and freezes made in other processes since the last look.
-    async fn decisions(&self, decided: &mut i64, frozen: &mut Vec<Option<AppName>>) -> Result<Vec<Input>, Error> {
+    async fn decisions(&self, decided: &mut u64, frozen: &mut Vec<Freeze>) -> Result<Vec<Input>, Error> {
         let after = *decided;
-        let (rows, freezes) = self
-            .with_journal(move |journal| Ok((journal.decisions_after(after)?, journal.freezes()?)))
-            .await?;
-        let freezes: Vec<_> = freezes.into_iter().map(|freeze| freeze.app).collect();
-        let mut inputs: Vec<_> = freezes
-            .iter()
-            .filter(|app| !frozen.contains(app))
-            .map(|app| Input::Freeze { app: app.clone() })
-            .collect();
-        inputs.extend(
-            frozen.iter().filter(|app| !freezes.contains(app)).map(|app| Input::Thaw { app: app.clone() }),
-        );
+        let look = move |journal: &mut Journal| Ok((journal.decisions_after(after)?, journal.freezes()?));
+        let (rows, freezes) = self.with_journal(look).await?;
+        let among = |list: &[Freeze], freeze: &Freeze| list.iter().any(|other| other.app == freeze.app);
+        let mut inputs = Vec::new();
+        for freeze in freezes.iter().filter(|freeze| !among(frozen, freeze)) {
+            inputs.push(Input::Freeze { app: freeze.app.clone(), by: freeze.by.clone() });
+        }
+        for freeze in frozen.iter().filter(|freeze| !among(&freezes, freeze)) {
+            inputs.push(Input::Thaw { app: freeze.app.clone(), by: freeze.by.clone() });
+        }
         *frozen = freezes;
         for row in rows {
             *decided = row.seq.max(*decided);
@@ -245,24 +291,14 @@ impl Shell {
             || until.quiet.is_some_and(quiet)
     }
 
-    /// Waits for actions in flight: a rollback that was begun is not left half-way.
-    async fn finish(
-        &mut self,
-        actions: &mut JoinSet<Ended>,
-        tell: &(dyn Fn(Told) + Send + Sync),
-    ) -> Result<(), Error> {
-        while let Ok(Some(Ok(ended))) = timeout(LAST_ACTION, actions.join_next()).await {
-            let effects = self.supervisor.step(crate::clock::now(), ended.into_input());
-            for effect in effects {
-                match effect {
-                    Effect::Save(incident) => {
-                        self.with_journal(move |journal| journal.save_incident(&incident)).await?;
-                    }
-                    Effect::Announce(announcement) => tell(Told::Announced(announcement)),
-                    // Not begun any more: the next supervisor finds the incident where it stands.
-                    Effect::Act(_) => {}
-                }
-            }
+    /// Waits for actions in flight: a rollback that was begun is not left half-way, and what it came to is written down.
+    /// None is begun any more; the next supervisor finds the incident where it stands.
+    async fn finish(&mut self, tasks: &mut JoinSet<Ended>, tell: Tell<'_>) -> Result<(), Error> {
+        let mut last = Instant::now();
+        while let Ok(Some(Ok(ended))) = timeout(LAST_ACTION, tasks.join_next()).await {
+            let mut effects = self.ended(crate::clock::now(), ended, &mut last, tell);
+            effects.retain(|effect| matches!(effect, Effect::Save(_) | Effect::Announce(_)));
+            self.apply(effects, &mut JoinSet::new(), tell).await?;
         }
         Ok(())
     }

@@ -22,24 +22,22 @@ const KEY_FILE_LIMIT: u64 = 1 << 20;
 ///
 /// Each key costs one of the server's `MaxAuthTries` (6), so those that the configuration names come first.
 pub(super) async fn authenticate(handle: &mut Handle<Client>, target: &Target) -> Result<(), Error> {
-    let mut login = Login {
-        handle,
-        target,
-        offered: Vec::new(),
-        locked: Vec::new(),
-        refused: Vec::new(),
-        rsa: None,
-    };
+    let mut login =
+        Login { handle, target, offered: Vec::new(), locked: Vec::new(), refused: Vec::new(), rsa: None };
     let files = login.read_files();
     if login.with_agent(&files).await? || login.with_files(files).await? {
         return Ok(());
     }
     Err(Error::Auth {
         host: target.host.clone(),
-        user: target.user.clone(),
+        login: login_of(target),
         offered: login.offered,
         locked: login.locked,
     })
+}
+
+fn login_of(target: &Target) -> String {
+    format!("{}@{}", target.user, target.endpoint())
 }
 
 /// A private key file that exists.
@@ -92,9 +90,7 @@ impl Login<'_> {
         }
         let mut identities = agent.request_identities().await.unwrap_or_default();
         let configured = |identity: &AgentIdentity| {
-            files
-                .iter()
-                .any(|file| file.public.key_data() == identity.public_key().key_data())
+            files.iter().any(|file| file.public.key_data() == identity.public_key().key_data())
         };
         if self.target.identities_only {
             identities.retain(configured);
@@ -118,14 +114,10 @@ impl Login<'_> {
         let hash = self.rsa_hash(&public).await?;
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
-                self.handle
-                    .authenticate_publickey_with(user, key, hash, agent)
-                    .await
+                self.handle.authenticate_publickey_with(user, key, hash, agent).await
             }
             AgentIdentity::Certificate { certificate, .. } => {
-                self.handle
-                    .authenticate_certificate_with(user, certificate, hash, agent)
-                    .await
+                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
             }
         };
         let failed = match result {
@@ -138,11 +130,7 @@ impl Login<'_> {
 
     async fn with_files(&mut self, files: Vec<KeyFile>) -> Result<bool, Error> {
         for file in files {
-            if self
-                .refused
-                .iter()
-                .any(|key| key.key_data() == file.public.key_data())
-            {
+            if self.refused.iter().any(|key| key.key_data() == file.public.key_data()) {
                 continue;
             }
             let Some(secret) = file.secret else {
@@ -151,10 +139,7 @@ impl Login<'_> {
             };
             let hash = self.rsa_hash(&file.public).await?;
             let key = PrivateKeyWithHashAlg::new(secret, hash);
-            let result = self
-                .handle
-                .authenticate_publickey(self.target.user.clone(), key)
-                .await;
+            let result = self.handle.authenticate_publickey(self.target.user.clone(), key).await;
             let failed = match result {
                 Ok(AuthResult::Success) => return Ok(true),
                 Ok(AuthResult::Failure { .. }) => None,
@@ -180,7 +165,7 @@ impl Login<'_> {
         }
         Err(Error::Auth {
             host: self.target.host.clone(),
-            user: self.target.user.clone(),
+            login: login_of(self.target),
             offered: std::mem::take(&mut self.offered),
             locked: std::mem::take(&mut self.locked),
         })
@@ -196,10 +181,7 @@ impl Login<'_> {
                 .handle
                 .best_supported_rsa_hash()
                 .await
-                .map_err(|source| Error::Handshake {
-                    host: self.target.host.clone(),
-                    source,
-                })?;
+                .map_err(|source| Error::Handshake { host: self.target.host.clone(), source })?;
             self.rsa = Some(best.unwrap_or(Some(HashAlg::Sha512)));
         }
         Ok(self.rsa.flatten())
@@ -214,13 +196,7 @@ fn read_key(path: &Path) -> Result<Option<KeyFile>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let file = |public: PublicKey, secret| {
-        Ok(Some(KeyFile {
-            path: path.to_owned(),
-            public,
-            secret,
-        }))
-    };
+    let file = |public: PublicKey, secret| Ok(Some(KeyFile { path: path.to_owned(), public, secret }));
     match russh::keys::decode_secret_key(&text, None) {
         Ok(secret) => file(secret.public_key().clone(), Some(Arc::new(secret))),
         Err(russh::keys::Error::KeyIsEncrypted) => match public_half(path, &text) {

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::host_key::{HostKeyError, HostKeyProblem};
 use super::known_hosts::{KnownKeys, Verdict, fingerprint};
 use super::target::Target;
+use crate::fleet::text::quoted;
 
 /// The callbacks of one connection.
 pub(super) struct Client {
@@ -34,10 +35,7 @@ impl From<russh::Error> for Failure {
 impl Failure {
     pub(super) fn on(self, target: &Target) -> Error {
         match self {
-            Self::Protocol(source) => Error::Handshake {
-                host: target.host.clone(),
-                source,
-            },
+            Self::Protocol(source) => Error::Handshake { host: target.host.clone(), source },
             Self::HostKey(error) => Error::HostKey(error),
         }
     }
@@ -84,7 +82,7 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         let (words, result) = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                (format!("the server says {:?}", info.message), Ok(()))
+                (format!("the server says {}", quoted(&info.message)), Ok(()))
             }
             DisconnectReason::Error(Failure::Protocol(error)) => {
                 (explain(&error), Err(Failure::Protocol(error)))
@@ -99,9 +97,16 @@ impl client::Handler for Client {
 }
 
 fn explain(error: &russh::Error) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error {
         russh::Error::KeepaliveTimeout => "the host does not answer any more".to_owned(),
         russh::Error::HUP | russh::Error::Disconnect => "the host closed it".to_owned(),
+        russh::Error::IO(io) => match io.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+                "the host closed it".to_owned()
+            }
+            _ => io.to_string(),
+        },
         error => error.to_string(),
     }
 }

@@ -58,10 +58,7 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     fn problem(&self, problem: String) -> Error {
-        Error::Config {
-            host: self.host.clone(),
-            problem,
-        }
+        Error::Config { host: self.host.clone(), problem }
     }
 
     fn jump_address(&self, hop: &str) -> Result<Address, Error> {
@@ -83,10 +80,7 @@ impl Lookup<'_> {
                 quoted(command)
             )));
         }
-        let user = address
-            .user
-            .clone()
-            .or_else(|| report.get("user").map(str::to_owned));
+        let user = address.user.clone().or_else(|| report.get("user").map(str::to_owned));
         let user = user.or_else(|| self.environment.user.clone()).ok_or_else(|| {
             self.problem("names no user, and neither does this machine; write user@address".to_owned())
         })?;
@@ -94,10 +88,7 @@ impl Lookup<'_> {
             host: self.host.clone(),
             user,
             address: report.get("hostname").unwrap_or(&address.name).to_owned(),
-            port: address
-                .port
-                .or_else(|| report.get("port")?.parse().ok())
-                .unwrap_or(22),
+            port: address.port.or_else(|| report.get("port")?.parse().ok()).unwrap_or(22),
             host_key_alias: report.get("hostkeyalias").map(str::to_ascii_lowercase),
             known_hosts: self.known_hosts(&report),
             identities: self.identities(&report),
@@ -120,11 +111,7 @@ impl Lookup<'_> {
         if let Some(port) = address.port {
             command.arg("-p").arg(port.to_string());
         }
-        command
-            .arg("--")
-            .arg(&address.name)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        command.arg("--").arg(&address.name).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(DEADLINE, command.output())
             .await
             .map_err(|_| Error::Deadline {
@@ -139,11 +126,7 @@ impl Lookup<'_> {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
             let said = String::from_utf8_lossy(&output.stderr);
-            let last = said
-                .lines()
-                .rev()
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or("nothing");
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
             Err(self.problem(format!("cannot be read: `ssh -G` says {}", quoted(last))))
         }
     }
@@ -156,11 +139,7 @@ impl Lookup<'_> {
             .filter_map(|path| self.environment.expand(&path))
             .collect();
         if report.is_empty() {
-            let mut files: Vec<PathBuf> = self
-                .environment
-                .expand("~/.ssh/known_hosts")
-                .into_iter()
-                .collect();
+            let mut files: Vec<PathBuf> = self.environment.expand("~/.ssh/known_hosts").into_iter().collect();
             files.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
             return files;
         }
@@ -170,14 +149,9 @@ impl Lookup<'_> {
     fn identities(&self, report: &Report) -> Vec<PathBuf> {
         if report.is_empty() {
             let defaults = DEFAULT_IDENTITIES.into_iter();
-            return defaults
-                .filter_map(|name| self.environment.expand(&format!("~/.ssh/{name}")))
-                .collect();
+            return defaults.filter_map(|name| self.environment.expand(&format!("~/.ssh/{name}"))).collect();
         }
-        report
-            .all("identityfile")
-            .filter_map(|path| self.environment.expand(path))
-            .collect()
+        report.all("identityfile").filter_map(|path| self.environment.expand(path)).collect()
     }
 
     fn agent(&self, report: &Report) -> Agent {
@@ -201,11 +175,7 @@ impl Environment {
             return None;
         }
         let file = home.join(".ssh/config");
-        Some(if file.is_file() {
-            file
-        } else {
-            PathBuf::from("none")
-        })
+        Some(if file.is_file() { file } else { PathBuf::from("none") })
     }
 
     /// A path of the configuration: `~` is `$HOME`, and what `ssh` put into its own idea of home is moved there.
@@ -218,10 +188,7 @@ impl Environment {
             return self.home.as_ref().map(|home| home.join(rest));
         }
         let path = Path::new(path);
-        let moved = self
-            .passwd_home
-            .as_ref()
-            .and_then(|home| path.strip_prefix(home.join(".ssh")).ok());
+        let moved = self.passwd_home.as_ref().and_then(|home| path.strip_prefix(home.join(".ssh")).ok());
         match (moved, &self.home) {
             (Some(rest), Some(home)) => Some(home.join(".ssh").join(rest)),
             _ => Some(path.to_owned()),
@@ -236,11 +203,7 @@ struct Report(Vec<(String, String)>);
 impl Report {
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| line.trim().split_once(' '));
-        Self(
-            lines
-                .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
-                .collect(),
-        )
+        Self(lines.map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned())).collect())
     }
 
     fn is_empty(&self) -> bool {
@@ -248,19 +211,12 @@ impl Report {
     }
 
     fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     /// The value of a keyword that is set; `none` is how `ssh` writes "not set", except for an agent.
     fn get(&self, key: &str) -> Option<&str> {
-        let value = self
-            .0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())?;
+        let value = self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())?;
         (key == "identityagent" || value != "none").then_some(value)
     }
 }
@@ -302,7 +258,81 @@ pub(super) fn passwd_entry() -> Option<PasswdEntry> {
 /// A program on `$PATH`.
 pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment {
+            home: Some(PathBuf::from("/home/test")),
+            passwd_home: Some(PathBuf::from("/home/real")),
+            user: Some("tester".to_owned()),
+            agent: Some(PathBuf::from("/run/agent")),
+            ssh: None,
+        }
+    }
+
+    fn lookup<T>(environment: &Environment, question: impl FnOnce(&Lookup<'_>) -> T) -> T {
+        let host = HostName::parse("web1").unwrap();
+        question(&Lookup { host: &host, environment })
+    }
+
+    #[tokio::test]
+    async fn without_ssh_the_defaults_hold() {
+        let host = HostName::parse("web1").unwrap();
+        let address = Address::parse("203.0.113.10:2201").unwrap();
+        let target = resolve(&host, &address, &environment()).await.unwrap();
+        assert_eq!((target.user.as_str(), target.port), ("tester", 2201));
+        assert_eq!(target.known_hosts[0], Path::new("/home/test/.ssh/known_hosts"));
+        assert_eq!(target.identities[0], Path::new("/home/test/.ssh/id_ed25519"));
+        assert_eq!(target.agent, Agent::Socket("/run/agent".into()));
+        assert!(target.jumps.is_empty());
+        let nobody = Environment { user: None, ..environment() };
+        let error = resolve(&host, &address, &nobody).await.unwrap_err();
+        assert!(error.to_string().contains("write user@address"), "{error}");
+    }
+
+    #[test]
+    fn home_is_where_home_says() {
+        for (path, expected) in [
+            ("~/.ssh/id_ed25519", Some("/home/test/.ssh/id_ed25519")),
+            ("/home/real/.ssh/known_hosts", Some("/home/test/.ssh/known_hosts")),
+            ("/home/real/keys/id", Some("/home/real/keys/id")),
+            ("/etc/ssh/ssh_known_hosts", Some("/etc/ssh/ssh_known_hosts")),
+            ("none", None),
+        ] {
+            assert_eq!(environment().expand(path), expected.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_understood() {
+        let report = Report::parse(
+            "user deploy\nHostName 203.0.113.10\nproxyjump none\nidentityfile ~/.ssh/a\nidentityfile ~/.ssh/b\n\
+             userknownhostsfile \"/home/real/.ssh/known hosts\" /dev/null\nglobalknownhostsfile none\n\
+             identityagent none\nnonsense\n",
+        );
+        assert_eq!((report.get("user"), report.get("hostname")), (Some("deploy"), Some("203.0.113.10")));
+        assert_eq!(report.get("proxyjump"), None);
+        let paths =
+            |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        lookup(&environment(), |lookup| {
+            assert_eq!(paths(lookup.identities(&report)), ["/home/test/.ssh/a", "/home/test/.ssh/b"]);
+            assert_eq!(paths(lookup.known_hosts(&report)), ["/home/test/.ssh/known hosts", "/dev/null"]);
+            assert_eq!(lookup.agent(&report), Agent::None);
+        });
+    }
+
+    #[test]
+    fn a_jump_host_is_as_strict_as_a_host() {
+        lookup(&environment(), |lookup| {
+            assert_eq!(lookup.jump_address("ssh://deploy@door:22/").unwrap().name, "door");
+            for hop in ["-oProxyCommand=id", "door;id", "", "a b"] {
+                assert!(lookup.jump_address(hop).is_err(), "{hop}");
+            }
+        });
+    }
 }

@@ -13,6 +13,9 @@ use crate::fleet::text::{printable, quoted};
 /// How much of a server's own words is shown, in characters.
 const SERVER_TEXT_LIMIT: usize = 200;
 
+/// More refused keys than this may be what made the server hang up: its `MaxAuthTries` is 6, often less.
+const MANY_OFFERS: usize = 4;
+
 /// Why a host could not be reached, trusted or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,12 +79,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The host knows none of our keys.
-    #[error("{host}: {user} was not let in: {}", offers(offered, locked))]
+    #[error("{host}: {login} was not let in: {}", offers(offered, locked))]
     Auth {
         /// The host.
         host: HostName,
-        /// The user.
-        user: String,
+        /// As whom, and where: `deploy@203.0.113.10:22`. With jump hosts this may be one of them.
+        login: String,
         /// What was tried, in order.
         offered: Vec<Offer>,
         /// Keys that have a passphrase and are in no agent.
@@ -130,11 +133,11 @@ pub enum Error {
 pub enum ChannelFailure {
     /// sshd's configuration forbids it.
     Prohibited,
-    /// Nothing answers there, or the user may not connect to it. Also what sshd says when `MaxSessions` is reached.
+    /// Nothing answers there, or the user may not connect to it.
     ConnectFailed,
     /// sshd does not know this kind of channel.
     Unsupported,
-    /// sshd has no room for another channel.
+    /// sshd has no room for another channel: `MaxSessions` commands run already.
     NoRoom,
     /// Something else, in the server's words.
     Other(String),
@@ -179,9 +182,7 @@ pub struct Offer {
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.key, self.origin)?;
-        self.failed
-            .as_ref()
-            .map_or(Ok(()), |why| write!(f, ": {}", printable(why, SERVER_TEXT_LIMIT)))
+        self.failed.as_ref().map_or(Ok(()), |why| write!(f, ": {}", printable(why, SERVER_TEXT_LIMIT)))
     }
 }
 
@@ -194,10 +195,7 @@ fn offers(offered: &[Offer], locked: &[PathBuf]) -> String {
         parts.push(format!("refused {}", keys.join(", ")));
     }
     for path in locked {
-        parts.push(format!(
-            "the key {} has a passphrase and is in no agent",
-            path.display()
-        ));
+        parts.push(format!("the key {} has a passphrase and is in no agent", path.display()));
     }
     parts.join("; ")
 }
@@ -228,22 +226,21 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth {
-                locked, user, host, ..
-            } => Some(match locked.first() {
+            Self::Auth { locked, login, host, offered } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
+                None if offered.len() > MANY_OFFERS => format!(
+                    "sshd hangs up after a few wrong keys: name the right one for {host} in ~/.ssh/config, with \
+                     IdentityFile and `IdentitiesOnly yes`"
+                ),
                 None => format!(
-                    "check the user (`{user}`) of {host} in fleet.toml, and that one of your keys is in its \
-                     ~/.ssh/authorized_keys: `ssh-copy-id`"
+                    "check the user of {host} in fleet.toml, and that one of your keys is in the authorized_keys of \
+                     {login}: `ssh-copy-id` puts it there"
                 ),
             }),
             Self::Connect { .. } => {
                 Some("check the address and port in fleet.toml, and that sshd runs there".to_owned())
             }
-            Self::Channel {
-                failure: ChannelFailure::Prohibited,
-                ..
-            } => Some(
+            Self::Channel { failure: ChannelFailure::Prohibited, .. } => Some(
                 "sshd_config of the host must not forbid it: AllowStreamLocalForwarding, AllowTcpForwarding"
                     .to_owned(),
             ),

@@ -90,12 +90,7 @@ pub struct Exec {
 
 impl Exec {
     pub(super) fn new(host: HostName, (stdout, stdin, state): (Reader, Writer, Arc<State>)) -> Self {
-        Self {
-            stdin,
-            stdout,
-            state,
-            host,
-        }
+        Self { stdin, stdout, state, host }
     }
 
     /// Ends its input, passes over what is left of its output, and waits for its end. Has no deadline of its own.
@@ -138,11 +133,7 @@ impl Exec {
     }
 
     fn broken(&self, what: &str, source: std::io::Error) -> Error {
-        Error::Stream {
-            host: self.host.clone(),
-            what: what.to_owned(),
-            source,
-        }
+        Error::Stream { host: self.host.clone(), what: what.to_owned(), source }
     }
 
     /// Feeds it `input`, and collects what it writes.
@@ -157,17 +148,10 @@ impl Exec {
         let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut stdout));
         read.map_err(|source| self.broken("the command's output broke off", source))?;
         if stdout.len() > limit {
-            return Err(Error::TooLong {
-                host: self.host,
-                limit,
-            });
+            return Err(Error::TooLong { host: self.host, limit });
         }
         let status = self.exit().await?;
-        Ok(Output {
-            status,
-            stdout,
-            stderr: self.stderr(),
-        })
+        Ok(Output { status, stdout, stderr: self.stderr() })
     }
 }
 

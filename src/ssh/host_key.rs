@@ -20,23 +20,12 @@ pub struct RecordedKey {
 
 impl fmt::Display for RecordedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{} has {} {}",
-            self.file.display(),
-            self.line,
-            self.algorithm,
-            self.fingerprint
-        )
+        write!(f, "{}:{} has {} {}", self.file.display(), self.line, self.algorithm, self.fingerprint)
     }
 }
 
 fn list(recorded: &[RecordedKey]) -> String {
-    recorded
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    recorded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a host's key may not be trusted.
@@ -73,19 +62,10 @@ impl std::error::Error for HostKeyError {}
 
 impl fmt::Display for HostKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            name,
-            algorithm,
-            fingerprint,
-            ..
-        } = self;
+        let Self { host, name, algorithm, fingerprint, .. } = self;
         match &self.problem {
             HostKeyProblem::Unknown => {
-                write!(
-                    f,
-                    "{host}: the host key of {name} is not known: {algorithm} {fingerprint}"
-                )
+                write!(f, "{host}: the host key of {name} is not known: {algorithm} {fingerprint}")
             }
             HostKeyProblem::Changed(recorded) => write!(
                 f,
@@ -94,10 +74,7 @@ impl fmt::Display for HostKeyError {
                 list(recorded)
             ),
             HostKeyProblem::Revoked(recorded) => {
-                write!(
-                    f,
-                    "{host}: the host key of {name} is revoked, refusing to connect: {recorded}"
-                )
+                write!(f, "{host}: the host key of {name} is revoked, refusing to connect: {recorded}")
             }
         }
     }
@@ -107,9 +84,7 @@ impl HostKeyError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        let Self {
-            name, address, port, ..
-        } = self;
+        let Self { name, address, port, .. } = self;
         match &self.problem {
             HostKeyProblem::Unknown => format!(
                 "compare the fingerprint with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the \

@@ -12,12 +12,16 @@ mod client;
 mod config;
 mod error;
 mod exec;
+#[cfg(test)]
+pub(crate) mod fake;
 mod host_key;
 pub mod known_hosts;
 mod quote;
 mod session;
 mod stream;
 mod target;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use error::{ChannelFailure, Error, Offer};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
-use russh::{Channel, ChannelMsg, Preferred};
+use russh::{Channel, ChannelMsg, Preferred, cipher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::auth;
 use super::client::Client;
-use super::error::Error;
+use super::error::{ChannelFailure, Error};
 use super::exec::{Exec, Output};
 use super::known_hosts::KnownKeys;
 use super::stream::{self, ByteStream};
@@ -38,6 +38,16 @@ const RUN_LIMIT: usize = 1 << 20;
 /// Bytes that a host may send ahead on a channel. At 100 ms of delay this still carries 40 MB/s.
 const WINDOW: u32 = 4 << 20;
 
+/// The library's own ciphers, but AES-GCM first: with the processor's help it moved images twice as fast as
+/// ChaCha20, which is for processors without that help.
+const CIPHERS: [cipher::Name; 5] = [
+    cipher::AES_256_GCM,
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_256_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_128_CTR,
+];
+
 /// A connection to a host. Cheap to clone; the connection ends with [`Self::disconnect`] or when the last clone and
 /// the last stream are gone.
 #[derive(Clone)]
@@ -53,9 +63,7 @@ struct Inner {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("host", &self.0.target.host)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("host", &self.0.target.host).finish_non_exhaustive()
     }
 }
 
@@ -81,9 +89,8 @@ impl Session {
         };
         match via {
             None => {
-                let dial = tokio::time::timeout(CONNECT, transport::dial(target))
-                    .await
-                    .map_err(|_| late())?;
+                let dial =
+                    tokio::time::timeout(CONNECT, transport::dial(target)).await.map_err(|_| late())?;
                 let stream = dial.map_err(|source| Error::Connect {
                     host: target.host.clone(),
                     address: target.endpoint(),
@@ -99,18 +106,12 @@ impl Session {
     }
 
     /// Speaks SSH over a stream that leads to the target's sshd.
-    pub(super) async fn over<S>(target: &Target, stream: S, via: Option<Self>) -> Result<Self, Error>
+    pub(crate) async fn over<S>(target: &Target, stream: S, via: Option<Self>) -> Result<Self, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let known =
-            KnownKeys::read(&target.known_hosts_name(), &target.known_hosts).map_err(|(path, source)| {
-                Error::KnownHosts {
-                    host: target.host.clone(),
-                    path,
-                    source,
-                }
-            })?;
+        let known = KnownKeys::read(&target.known_hosts_name(), &target.known_hosts)
+            .map_err(|(path, source)| Error::KnownHosts { host: target.host.clone(), path, source })?;
         let config = Arc::new(configuration(&known));
         let target = Arc::new(target.clone());
         let (sender, ended) = watch::channel(None);
@@ -122,12 +123,7 @@ impl Session {
         tokio::time::timeout(AUTHENTICATE, auth::authenticate(&mut handle, &target))
             .await
             .map_err(|_| deadline(&target.host, "logging in", AUTHENTICATE))??;
-        Ok(Self(Arc::new(Inner {
-            target,
-            handle,
-            ended,
-            via,
-        })))
+        Ok(Self(Arc::new(Inner { target, handle, ended, via })))
     }
 
     /// The host.
@@ -145,15 +141,12 @@ impl Session {
     /// Connects to a Unix socket of the host.
     ///
     /// # Errors
-    /// When the server forbids it ([`super::ChannelFailure::Prohibited`]), when nothing answers on the socket or the
-    /// user may not connect to it ([`super::ChannelFailure::ConnectFailed`]), or when the connection is lost.
+    /// When the server forbids it ([`ChannelFailure::Prohibited`]), when nothing answers on the socket or the
+    /// user may not connect to it ([`ChannelFailure::ConnectFailed`]), or when the connection is lost.
     pub async fn open_unix(&self, path: &str) -> Result<ByteStream, Error> {
         let (session, path) = (self.clone(), path.to_owned());
         let what = format!("the socket {path}");
-        self.open(what, async move {
-            session.0.handle.channel_open_direct_streamlocal(path).await
-        })
-        .await
+        self.open(what, async move { session.0.handle.channel_open_direct_streamlocal(path).await }).await
     }
 
     /// Connects to a TCP port as seen from the host.
@@ -164,11 +157,7 @@ impl Session {
         let (session, address) = (self.clone(), address.to_owned());
         let what = format!("a connection to {address} port {port}");
         let open = async move {
-            session
-                .0
-                .handle
-                .channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0)
-                .await
+            session.0.handle.channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0).await
         };
         self.open(what, open).await
     }
@@ -191,8 +180,14 @@ impl Session {
                 }
             }
         };
-        let parts = self.channel("a command".to_owned(), start).await?;
-        Ok(Exec::new(self.host().clone(), parts))
+        match self.channel("a command".to_owned(), start).await {
+            Ok(parts) => Ok(Exec::new(self.host().clone(), parts)),
+            // There is nothing to connect to here: it is how sshd says that `MaxSessions` is reached.
+            Err(Error::Channel { host, what, failure: ChannelFailure::ConnectFailed }) => {
+                Err(Error::Channel { host, what, failure: ChannelFailure::NoRoom })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a command to its end, within 30 s: feeds it `stdin`, keeps up to 1 MiB of its output.
@@ -209,9 +204,7 @@ impl Session {
     /// Those of [`Self::run`].
     pub async fn run_within(&self, command: &str, stdin: &[u8], limit: Duration) -> Result<Output, Error> {
         let work = async { self.exec(command).await?.complete(stdin, RUN_LIMIT).await };
-        tokio::time::timeout(limit, work)
-            .await
-            .map_err(|_| deadline(self.host(), "a command", limit))?
+        tokio::time::timeout(limit, work).await.map_err(|_| deadline(self.host(), "a command", limit))?
     }
 
     /// Whether the connection has ended.
@@ -232,10 +225,7 @@ impl Session {
     /// Ends the connection. Streams that are still open break off.
     pub async fn disconnect(&self) {
         // The only way to fail is that it has ended already.
-        let bye = self
-            .0
-            .handle
-            .disconnect(russh::Disconnect::ByApplication, "", "en");
+        let bye = self.0.handle.disconnect(russh::Disconnect::ByApplication, "", "en");
         let _ = tokio::time::timeout(OPEN, bye).await;
         if let Some(via) = &self.0.via {
             Box::pin(via.disconnect()).await;
@@ -272,38 +262,22 @@ impl Session {
     fn refused(&self, what: String, error: russh::Error) -> Error {
         let failure = match error {
             russh::Error::ChannelOpenFailure(failure) => failure.into(),
-            russh::Error::RequestDenied => super::ChannelFailure::Prohibited,
+            russh::Error::RequestDenied => ChannelFailure::Prohibited,
             _ => return self.lost(),
         };
-        Error::Channel {
-            host: self.host().clone(),
-            what,
-            failure,
-        }
+        Error::Channel { host: self.host().clone(), what, failure }
     }
 
     fn lost(&self) -> Error {
-        let reason = self
-            .0
-            .ended
-            .borrow()
-            .clone()
-            .unwrap_or_else(|| "the connection was closed".to_owned());
-        Error::Lost {
-            host: self.host().clone(),
-            reason,
-        }
+        let reason = self.0.ended.borrow().clone().unwrap_or_else(|| "the connection was closed".to_owned());
+        Error::Lost { host: self.host().clone(), reason }
     }
 }
 
 type Parts = (stream::Reader, stream::Writer, Arc<stream::State>);
 
 fn deadline(host: &HostName, what: &str, after: Duration) -> Error {
-    Error::Deadline {
-        host: host.clone(),
-        what: what.to_owned(),
-        after,
-    }
+    Error::Deadline { host: host.clone(), what: what.to_owned(), after }
 }
 
 fn configuration(known: &KnownKeys) -> client::Config {
@@ -314,6 +288,7 @@ fn configuration(known: &KnownKeys) -> client::Config {
         keepalive_max: KEEPALIVE_MAX,
         preferred: Preferred {
             key: Cow::Owned(known.prefer(&defaults.key)),
+            cipher: Cow::Borrowed(&CIPHERS),
             ..defaults
         },
         ..client::Config::default()

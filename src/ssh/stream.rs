@@ -28,8 +28,8 @@ use super::exec::ExitStatus;
 
 /// How many bytes of a channel are kept for a reader that is behind.
 const BUFFER: usize = 8 << 20;
-/// How long a reader may leave its buffer full.
-const STALL: Duration = Duration::from_secs(15);
+/// How long a reader may leave its buffer full: less than anybody waits for a channel to open.
+const STALL: Duration = Duration::from_secs(5);
 /// How much of a command's standard error is kept: its end.
 const STDERR_TAIL: usize = 64 << 10;
 
@@ -146,10 +146,9 @@ impl Writer {
     /// Fails a wait for a window that nobody will open any more.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.gone.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::new(
-                io::ErrorKind::BrokenPipe,
-                "the other side closed the stream",
-            )),
+            Poll::Ready(()) => {
+                Err(io::Error::new(io::ErrorKind::BrokenPipe, "the other side closed the stream"))
+            }
             Poll::Pending => Ok(()),
         }
     }
@@ -181,37 +180,21 @@ pub(super) fn open<K: Send + Sync + 'static>(channel: Channel<Msg>, keep: K) -> 
     let (exit_sender, exit) = watch::channel(None);
     let closing = CancellationToken::new();
     let gone = CancellationToken::new();
-    let state = Arc::new(State {
-        stderr: Mutex::default(),
-        exit,
-        gone: gone.clone(),
-    });
+    let state = Arc::new(State { stderr: Mutex::default(), exit, gone: gone.clone() });
     let open = Arc::new(closing.clone().drop_guard());
     let writer = Writer {
         inner: Box::pin(write.make_writer()),
         gone: Box::pin(gone.clone().cancelled_owned()),
         _open: Arc::clone(&open),
     };
-    let pump = Pump {
-        chunks,
-        state: Arc::clone(&state),
-        exit: exit_sender,
-        room: Arc::new(Semaphore::new(BUFFER)),
-    };
+    let pump =
+        Pump { chunks, state: Arc::clone(&state), exit: exit_sender, room: Arc::new(Semaphore::new(BUFFER)) };
     tokio::spawn(async move {
         let _gone = gone.drop_guard();
         pump.run(read, write, closing).await;
         drop(keep);
     });
-    (
-        Reader {
-            queue,
-            current: None,
-            _open: open,
-        },
-        writer,
-        state,
-    )
+    (Reader { queue, current: None, _open: open }, writer, state)
 }
 
 struct Pump {
@@ -261,17 +244,13 @@ impl Pump {
                     self.exit.send_replace(Some(ExitStatus::Code(exit_status)));
                 }
                 ChannelMsg::ExitSignal { signal_name, .. } => {
-                    self.exit
-                        .send_replace(Some(ExitStatus::from_signal(&signal_name)));
+                    self.exit.send_replace(Some(ExitStatus::from_signal(&signal_name)));
                 }
                 ChannelMsg::Close => return Ok(()),
                 _ => {}
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::ConnectionAborted,
-            "the SSH connection is lost",
-        ))
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the SSH connection is lost"))
     }
 
     async fn deliver(

@@ -64,11 +64,7 @@ impl Environment {
     /// That of this process.
     #[must_use]
     pub fn current() -> Self {
-        let path = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let passwd = config::passwd_entry();
         Self {
             home: path("HOME").or_else(|| passwd.as_ref().map(|entry| entry.home.clone())),
@@ -164,11 +160,7 @@ impl fmt::Display for AddressProblem {
         match self {
             Self::Empty(part) => write!(f, "has an empty {part}"),
             Self::Character(part, c) => {
-                write!(
-                    f,
-                    "has {} in its {part}",
-                    crate::fleet::text::quoted(&c.to_string())
-                )
+                write!(f, "has {} in its {part}", crate::fleet::text::quoted(&c.to_string()))
             }
             Self::LeadingHyphen(part) => write!(f, "starts with `-` in its {part}"),
             Self::TooLong(part) => write!(f, "is too long in its {part}"),
@@ -186,20 +178,12 @@ impl Address {
     /// When a part is empty, too long or has a character that it cannot have; the problem says which.
     pub fn parse(text: &str) -> Result<Self, AddressProblem> {
         let (user, rest) = match text.rsplit_once('@') {
-            Some((user, rest)) => (
-                Some(word("user", user, |c| matches!(c, '.' | '_' | '-' | '+'))?),
-                rest,
-            ),
+            Some((user, rest)) => (Some(word("user", user, |c| matches!(c, '.' | '_' | '-' | '+'))?), rest),
             None => (None, text),
         };
         let (name, port) = if let Some(inner) = rest.strip_prefix('[') {
             let (name, after) = inner.split_once(']').ok_or(AddressProblem::Brackets)?;
-            (
-                ipv6(name)?,
-                after
-                    .strip_prefix(':')
-                    .or(if after.is_empty() { None } else { Some("") }),
-            )
+            (ipv6(name)?, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") }))
         } else {
             match rest.split_once(':') {
                 Some((_, port)) if port.contains(':') => return Err(AddressProblem::BareIpv6),
@@ -207,11 +191,7 @@ impl Address {
                 None => (host_name(rest)?, None),
             }
         };
-        Ok(Self {
-            user,
-            name,
-            port: port.map(port_number).transpose()?,
-        })
+        Ok(Self { user, name, port: port.map(port_number).transpose()? })
     }
 }
 
@@ -237,12 +217,8 @@ fn word(part: &'static str, text: &str, extra: fn(char) -> bool) -> Result<Strin
 
 /// An IPv6 address, with a zone (`fe80::1%eth0`) if it has one.
 fn ipv6(text: &str) -> Result<String, AddressProblem> {
-    let (address, zone) = text
-        .split_once('%')
-        .map_or((text, None), |(address, zone)| (address, Some(zone)));
-    address
-        .parse::<Ipv6Addr>()
-        .map_err(|_| AddressProblem::Brackets)?;
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    address.parse::<Ipv6Addr>().map_err(|_| AddressProblem::Brackets)?;
     if let Some(zone) = zone {
         word("zone", zone, |c| matches!(c, '.' | '_' | '-'))?;
     }
@@ -265,11 +241,7 @@ mod tests {
 
     fn check(text: &str, user: Option<&str>, name: &str, port: Option<u16>) {
         let address = Address::parse(text).unwrap();
-        let expected = Address {
-            user: user.map(str::to_owned),
-            name: name.to_owned(),
-            port,
-        };
+        let expected = Address { user: user.map(str::to_owned), name: name.to_owned(), port };
         assert_eq!(address, expected, "{text}");
     }
 
@@ -279,12 +251,7 @@ mod tests {
         check("deploy@203.0.113.10:22", Some("deploy"), "203.0.113.10", Some(22));
         check("web1.example.com:65535", None, "web1.example.com", Some(65535));
         check("[::1]", None, "::1", None);
-        check(
-            "a.b-c_d+e@[2001:db8::1]:2201",
-            Some("a.b-c_d+e"),
-            "2001:db8::1",
-            Some(2201),
-        );
+        check("a.b-c_d+e@[2001:db8::1]:2201", Some("a.b-c_d+e"), "2001:db8::1", Some(2201));
         check("[fe80::1%eth0]:22", None, "fe80::1%eth0", Some(22));
     }
 
@@ -310,14 +277,8 @@ mod tests {
             ("web1:65536", "has a port that is not a number from 1 to 65535"),
             ("web1:ssh", "has a port that is not a number from 1 to 65535"),
             ("::1", "has an IPv6 address without brackets"),
-            (
-                "[::1",
-                "has brackets around something that is not an IPv6 address",
-            ),
-            (
-                "[web1]",
-                "has brackets around something that is not an IPv6 address",
-            ),
+            ("[::1", "has brackets around something that is not an IPv6 address"),
+            ("[web1]", "has brackets around something that is not an IPv6 address"),
             ("[::1]22", "has a port that is not a number from 1 to 65535"),
             ("[fe80::1%a b]", "has ` ` in its zone"),
             (long.as_str(), "is too long in its address"),

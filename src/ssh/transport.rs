@@ -20,9 +20,7 @@ const PER_ADDRESS: Duration = Duration::from_secs(4);
 
 /// Connects to the first address of the host that answers.
 pub(super) async fn dial(target: &Target) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = tokio::net::lookup_host((target.address.as_str(), target.port))
-        .await?
-        .collect();
+    let addresses: Vec<_> = tokio::net::lookup_host((target.address.as_str(), target.port)).await?.collect();
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let alone = addresses.len() == 1;
     for address in addresses {
@@ -56,12 +54,7 @@ pub(super) struct Stalling<S> {
 
 impl<S> Stalling<S> {
     pub(super) fn new(inner: S, limit: Duration) -> Self {
-        Self {
-            inner,
-            limit,
-            timer: Box::pin(tokio::time::sleep(limit)),
-            waiting: false,
-        }
+        Self { inner, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: false }
     }
 
     /// Passes a finished write on; times one that has to wait.
@@ -75,10 +68,7 @@ impl<S> Stalling<S> {
             self.timer.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the host takes no more data",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the host takes no more data")))
     }
 }
 

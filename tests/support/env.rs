@@ -19,10 +19,7 @@ impl TestEnv {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("arcane-test-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let env = Self {
-            root: env::temp_dir().join(name),
-            variables: Vec::new(),
-        };
+        let env = Self { root: env::temp_dir().join(name), variables: Vec::new() };
         for directory in [env.cwd(), env.home().join(".ssh"), env.root.join("tmp")] {
             fs::create_dir_all(directory).expect("the temporary directory is writable");
         }
@@ -54,8 +51,7 @@ impl TestEnv {
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
-        path.strip_prefix("~/")
-            .map_or_else(|| self.cwd().join(path), |rest| self.home().join(rest))
+        path.strip_prefix("~/").map_or_else(|| self.cwd().join(path), |rest| self.home().join(rest))
     }
 
     /// An environment variable for every run.
@@ -103,21 +99,13 @@ impl TestEnv {
             .env("XDG_DATA_HOME", home.join(".local/share"))
             .env("XDG_CACHE_HOME", home.join(".cache"))
             .env("TMPDIR", self.root.join("tmp"))
-            .envs([
-                ("USER", "tester"),
-                ("LANG", "C.UTF-8"),
-                ("TZ", "UTC"),
-                ("TERM", "dumb"),
-            ])
+            .envs([("USER", "tester"), ("LANG", "C.UTF-8"), ("TZ", "UTC"), ("TERM", "dumb")])
             .envs([
                 ("GIT_CONFIG_NOSYSTEM", "1"),
                 ("GIT_AUTHOR_NAME", "tester"),
                 ("GIT_AUTHOR_EMAIL", "tester@example.com"),
             ])
-            .envs([
-                ("GIT_COMMITTER_NAME", "tester"),
-                ("GIT_COMMITTER_EMAIL", "tester@example.com"),
-            ]);
+            .envs([("GIT_COMMITTER_NAME", "tester"), ("GIT_COMMITTER_EMAIL", "tester@example.com")]);
         // How to find programs and this machine's engine belongs to the machine, not to the user.
         for name in ["PATH", "DOCKER_HOST", "LLVM_PROFILE_FILE"] {
             if let Some(value) = env::var_os(name) {

@@ -23,16 +23,10 @@ impl Lab {
 
     /// Several hosts, taken together: two tests that took theirs one by one could wait for each other for ever.
     pub(crate) fn hosts(count: usize) -> Vec<LabHost> {
-        assert!(
-            count <= pool_size(),
-            "{count} hosts wanted of {}: raise ARCANE_LAB_HOSTS",
-            pool_size()
-        );
+        assert!(count <= pool_size(), "{count} hosts wanted of {}: raise ARCANE_LAB_HOSTS", pool_size());
         let locks = take_locks(count);
-        let hosts: Vec<LabHost> = locks
-            .into_iter()
-            .map(|(number, lock)| LabHost { number, _lock: lock })
-            .collect();
+        let hosts: Vec<LabHost> =
+            locks.into_iter().map(|(number, lock)| LabHost { number, _lock: lock }).collect();
         std::thread::scope(|scope| {
             for host in &hosts {
                 scope.spawn(|| host.reset());
@@ -167,10 +161,7 @@ impl LabHost {
     #[track_caller]
     fn lab(&self, command: &str, args: &[&str]) -> Ran {
         let number = self.number.to_string();
-        let words: Vec<&str> = [command, &number]
-            .into_iter()
-            .chain(args.iter().copied())
-            .collect();
+        let words: Vec<&str> = [command, &number].into_iter().chain(args.iter().copied()).collect();
         Ran::of(script(&words).env("ARCANE_LAB_HELD", &number))
     }
 }
@@ -185,10 +176,7 @@ pub(crate) fn image(tag: &str, env: &[(&str, &str)]) {
 /// The same with options of `lab app`: `--size 50M`, `--seed WORD`, `--healthcheck`.
 #[track_caller]
 pub(crate) fn image_with(tag: &str, env: &[(&str, &str)], options: &[&str]) {
-    let env: Vec<String> = env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let env: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let words: Vec<&str> = ["app", tag]
         .into_iter()
         .chain(env.iter().map(String::as_str))
@@ -211,11 +199,7 @@ pub(super) fn script(words: &[impl AsRef<OsStr>]) -> Command {
 
 /// Where the script keeps keys and locks; the same rule as in tests/lab/lib/common.sh.
 pub(super) fn state() -> PathBuf {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("ARCANE_LAB_STATE").unwrap_or_else(|| {
         let home = || set("HOME").unwrap_or_else(|| "/root".into()).join(".cache");
         set("XDG_CACHE_HOME").unwrap_or_else(home).join("arcane-lab")
@@ -227,10 +211,7 @@ fn pool_size() -> usize {
 }
 
 fn port_setting(name: &str, default: u16) -> u16 {
-    env::var(name).map_or(default, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is no port"))
-    })
+    env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no port")))
 }
 
 /// Free hosts, whoever on this machine asks: other tests, other checkouts. The kernel frees what a killed test held.

@@ -25,9 +25,7 @@ impl Probe {
         let mut first_line = String::new();
         // One byte of buffer: nothing after this line may get lost with the reader.
         let stdout = child.stdout.as_mut().expect("it is piped");
-        BufReader::with_capacity(1, stdout)
-            .read_line(&mut first_line)
-            .expect("the prober writes UTF-8");
+        BufReader::with_capacity(1, stdout).read_line(&mut first_line).expect("the prober writes UTF-8");
         Self { child, first_line }
     }
 
@@ -36,16 +34,9 @@ impl Probe {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid is small")).expect("nor is it 0");
         kill_process(pid, Signal::TERM).expect("the prober runs");
         let mut text = std::mem::take(&mut self.first_line);
-        self.child
-            .stdout
-            .take()
-            .expect("it is piped")
-            .read_to_string(&mut text)
-            .expect("it writes UTF-8");
+        self.child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it writes UTF-8");
         self.child.wait().expect("it ends");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("it writes JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("it writes JSON")).collect()
     }
 }
 

@@ -15,9 +15,7 @@ impl Ran {
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {
         let what = format!("{command:?}");
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {what}: {error}"));
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run {what}: {error}"));
         Self {
             what,
             status: output.status,
@@ -36,38 +34,26 @@ impl Ran {
     /// It exited with this code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert!(
-            self.status.code() == Some(code),
-            "this should have exited with {code}:\n{self}"
-        );
+        assert!(self.status.code() == Some(code), "this should have exited with {code}:\n{self}");
         self
     }
 
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(
-            self.stdout.contains(text),
-            "stdout should contain {text:?}:\n{self}"
-        );
+        assert!(self.stdout.contains(text), "stdout should contain {text:?}:\n{self}");
         self
     }
 
     #[track_caller]
     pub(crate) fn complains(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "stderr should contain {text:?}:\n{self}"
-        );
+        assert!(self.stderr.contains(text), "stderr should contain {text:?}:\n{self}");
         self
     }
 
     /// For secrets: on neither stream.
     #[track_caller]
     pub(crate) fn never_says(self, text: &str) -> Self {
-        assert!(
-            !self.stdout.contains(text) && !self.stderr.contains(text),
-            "no output may contain {text:?}"
-        );
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "no output may contain {text:?}");
         self
     }
 
@@ -96,16 +82,8 @@ impl Ran {
 
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            status,
-            stdout,
-            stderr,
-        } = self;
-        write!(
-            f,
-            "$ {what}\n{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
-        )
+        let Self { what, status, stdout, stderr } = self;
+        write!(f, "$ {what}\n{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }
 

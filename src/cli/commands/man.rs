@@ -9,7 +9,8 @@ use crate::cli::ui::Ui;
 
 pub(crate) fn run(ui: &Ui) -> Result<u8, Failure> {
     let mut page = Vec::new();
-    let failed = |error: std::io::Error| Failure::new(exit::BUG, format!("cannot render the manual: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::new(exit::BUG, format!("cannot render the manual: {error}"));
     clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
     for command in Arguments::command().get_subcommands() {
         let man = clap_mangen::Man::new(command.clone().name(format!("arcane {}", command.get_name())));

@@ -18,8 +18,8 @@ pub(super) fn fleet(arguments: &Arguments) -> Result<Fleet, Failure> {
 /// The project file.
 pub(super) fn project(ui: &Ui, arguments: &Arguments) -> Result<Project, Failure> {
     let project = Project::find(&arguments.directory)?;
-    for warning in project.warnings() {
-        ui.tagged(Tag::Warning, warning);
+    for warning in &project.warnings {
+        ui.tagged(Tag::Warning, &warning.to_string());
     }
     Ok(project)
 }
@@ -52,12 +52,18 @@ pub(super) fn targets(fleet: &Fleet, to: Option<&str>, app: &App) -> Result<Vec<
     if !app.to.is_empty() {
         return Ok(fleet.resolve(&app.to)?);
     }
-    match fleet.hosts().collect::<Vec<_>>()[..] {
+    match fleet.hosts.values().collect::<Vec<_>>()[..] {
         [host] => Ok(vec![host.clone()]),
         ref hosts => {
             let names: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
-            Err(Failure::new(exit::USAGE, format!("{} could go to several hosts, and none was named", app.name))
-                .hint(format!("say where with `--to`, or with `to` in arcane.toml; there are {}", names.join(", "))))
+            Err(Failure::new(
+                exit::USAGE,
+                format!("{} could go to several hosts, and none was named", app.name),
+            )
+            .hint(format!(
+                "say where with `--to`, or with `to` in arcane.toml; there are {}",
+                names.join(", ")
+            )))
         }
     }
 }
@@ -66,7 +72,7 @@ pub(super) fn targets(fleet: &Fleet, to: Option<&str>, app: &App) -> Result<Vec<
 pub(super) fn hosts(fleet: &Fleet, to: Option<&str>) -> Result<Vec<Host>, Failure> {
     match to {
         Some(to) => Ok(fleet.select(to)?),
-        None => Ok(fleet.hosts().cloned().collect()),
+        None => Ok(fleet.hosts.values().cloned().collect()),
     }
 }
 
@@ -77,7 +83,10 @@ pub(super) async fn connect(hosts: &[Host]) -> Vec<(Host, Result<Remote, Error>)
 
 /// Who we are, for locks, labels and the journal: `user@machine`.
 pub(super) fn who() -> String {
-    let user = ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned());
+    let user = ["LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".to_owned());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     crate::fleet::text::printable(&format!("{user}@{machine}"), 100)
 }
@@ -86,7 +95,11 @@ pub(super) fn who() -> String {
 pub(super) fn exit_code(failures: &[Failure], hosts: usize) -> u8 {
     match failures {
         [] => exit::DONE,
-        [first, ..] if failures.len() == hosts && failures.iter().all(|other| other.code() == first.code()) => first.code(),
+        [first, ..]
+            if failures.len() == hosts && failures.iter().all(|other| other.code() == first.code()) =>
+        {
+            first.code()
+        }
         _ => exit::SOME_FAILED,
     }
 }

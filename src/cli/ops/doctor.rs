@@ -9,10 +9,11 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::lock::Lock;
+use crate::deploy::transfer::takes_zstd;
 use crate::docker::{Engine, Transport};
 use crate::fleet::text::printable;
 use crate::fleet::{Host, duration};
-use crate::ssh::{Session, Target};
+use crate::ssh::{ChannelFailure, Error, Session, Target};
 
 /// Clocks further apart than this make ages and backoffs wrong.
 const SKEW: std::time::Duration = std::time::Duration::from_secs(5);
@@ -47,7 +48,12 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Doctor) -> Res
         ui.json(&serde_json::json!({ "host": host.name, "ok": code == exit::DONE, "checks": checks }));
     } else {
         for check in &checks {
-            ui.out(&format!("{} {:<10} {}", if check.ok { "ok  " } else { "FAIL" }, check.check, check.found));
+            ui.out(&format!(
+                "{} {:<10} {}",
+                if check.ok { "ok  " } else { "FAIL" },
+                check.check,
+                check.found
+            ));
             if let Some(fix) = &check.fix {
                 ui.out(&format!("                {fix}"));
             }
@@ -104,7 +110,10 @@ fn transport(engine: &Engine) -> Check {
     match engine.transport() {
         Transport::DialStdio { .. } => Check::good(
             "transport",
-            format!("{}; slower, and limited by sshd's MaxSessions. Allow AllowStreamLocalForwarding for the fast way", engine.transport()),
+            format!(
+                "{}; slower, and limited by sshd's MaxSessions. Allow AllowStreamLocalForwarding for the fast way",
+                engine.transport()
+            ),
         ),
         transport => Check::good("transport", transport.to_string()),
     }
@@ -112,14 +121,18 @@ fn transport(engine: &Engine) -> Check {
 
 async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
     let version = engine.version();
-    let takes = if version.takes_zstd() { "takes zstd itself" } else { "needs `zstd -d` on the host" };
+    let takes = if takes_zstd(version) { "takes zstd itself" } else { "needs `zstd -d` on the host" };
     checks.push(Check::good(
         "engine",
-        format!("{} (API {}, {}/{}), {takes}", version.engine, version.api, version.os, version.arch),
+        format!(
+            "{} (API {}, {}/{}), {takes}",
+            version.version, version.negotiated, version.os, version.architecture
+        ),
     ));
     match engine.info().await {
         Ok(info) => {
-            checks.push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root_dir)));
+            checks
+                .push(Check::good("storage", format!("{} in {}", info.storage_driver, info.root.display())));
             let now = crate::clock::now();
             if let Some(theirs) = info.system_time {
                 let skew = now.since(theirs).max(theirs.since(now));
@@ -138,7 +151,7 @@ async fn engine_checks(engine: &Engine, checks: &mut Vec<Check>) {
 /// Health probes go through TCP forwarding. Connecting to sshd itself shows whether it is allowed.
 async fn probes(session: &Session) -> Check {
     match session.open_tcp("127.0.0.1", 22).await {
-        Err(error) if error.is_prohibited() => Check::bad(
+        Err(Error::Channel { failure: ChannelFailure::Prohibited, .. }) => Check::bad(
             "probes",
             "the server forbids TCP forwarding, so http and tcp health checks cannot be asked",
             "set `AllowTcpForwarding yes` for this user, or use docker, command or stays_up health checks",
@@ -157,16 +170,22 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let have = |tool: &str| text.lines().any(|line| line == format!("have {tool}"));
-    let missing: Vec<_> = ["flock", "timeout", "head", "dd", "sed"].into_iter().filter(|tool| !have(tool)).collect();
+    let missing: Vec<_> =
+        ["flock", "timeout", "head", "dd", "sed"].into_iter().filter(|tool| !have(tool)).collect();
     checks.push(if missing.is_empty() {
         Check::good("tools", "everything that the deploy lock needs is there")
     } else {
         Check::bad("tools", format!("missing: {}", missing.join(", ")), "install util-linux and coreutils")
     });
-    if !engine.version().takes_zstd() && !(have("zstd") && have("docker")) {
-        checks.push(Check::bad("transfer", "no zstd there, so images are sent as gzip: larger and slower", "install zstd"));
+    if !takes_zstd(engine.version()) && (!have("zstd") || !have("docker")) {
+        checks.push(Check::bad(
+            "transfer",
+            "no zstd there, so images are sent as gzip: larger and slower",
+            "install zstd",
+        ));
     }
-    let free = text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());
+    let free =
+        text.lines().find_map(|line| line.strip_prefix("free ")).and_then(|free| free.parse::<u64>().ok());
     if let Some(free) = free.map(|kibibytes| kibibytes.saturating_mul(1024)) {
         let found = format!("{} free where images are kept", super::steps::bytes(free));
         checks.push(if free < LOW_SPACE {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::supervise::{self, open_journal};
 use super::context;
+use super::supervise::{self, open_journal};
 use crate::cli::args::{Approve, Arguments, Dismiss, Freeze, Incidents, Thaw};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -30,7 +30,11 @@ pub(super) fn list(ui: &Ui, options: &Incidents) -> Result<u8, Failure> {
     let journal = open_journal()?;
     if let Some(id) = options.id {
         let incident = find(&journal, id)?;
-        if options.json { ui.json(&[&incident]) } else { ui.out(&describe(&incident)) }
+        if options.json {
+            ui.json(&[&incident])
+        } else {
+            ui.out(&describe(&incident))
+        }
         return Ok(exit::DONE);
     }
     let incidents = journal.incidents(!options.all, LISTED).map_err(failed)?;
@@ -55,7 +59,10 @@ pub(super) fn list(ui: &Ui, options: &Incidents) -> Result<u8, Failure> {
         let rows: Vec<_> = incidents.iter().map(row).collect();
         ui.out(&table(&["ID", "HOST", "APP", "CLASS", "STATE", "AGE", "WHAT"], &rows));
         if incidents.iter().any(|incident| incident.state == IncidentState::AwaitingApproval) {
-            ui.tagged(Tag::Hint, "look at one with `arcane incidents ID`, then `arcane approve ID` or `arcane dismiss ID`");
+            ui.tagged(
+                Tag::Hint,
+                "look at one with `arcane incidents ID`, then `arcane approve ID` or `arcane dismiss ID`",
+            );
         }
     }
     Ok(if options.check && open { exit::FOUND } else { exit::DONE })
@@ -63,7 +70,8 @@ pub(super) fn list(ui: &Ui, options: &Incidents) -> Result<u8, Failure> {
 
 fn find(journal: &Journal, id: IncidentId) -> Result<Incident, Failure> {
     journal.incident(id).map_err(failed)?.ok_or_else(|| {
-        Failure::new(exit::USAGE, format!("there is no incident {id}")).hint("`arcane incidents --all` lists them")
+        Failure::new(exit::USAGE, format!("there is no incident {id}"))
+            .hint("`arcane incidents --all` lists them")
     })
 }
 
@@ -79,7 +87,12 @@ fn describe(incident: &Incident) -> String {
         lines.push(format!("  note     {}", printable(note, LINE)));
     }
     lines.push("  evidence".to_owned());
-    lines.extend(incident.evidence.iter().map(|line| format!("    {}  {}", line.at.clock_time(), printable(&line.text, LINE))));
+    lines.extend(
+        incident
+            .evidence
+            .iter()
+            .map(|line| format!("    {}  {}", line.at.clock_time(), printable(&line.text, LINE))),
+    );
     if !incident.proposals.is_empty() {
         lines.push("  proposed".to_owned());
     }
@@ -103,7 +116,7 @@ pub(super) async fn approve(
     options: &Approve,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     let incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
@@ -112,8 +125,11 @@ pub(super) async fn approve(
         && !incident.proposals.iter().any(|proposal| proposal.remedy == remedy)
     {
         let proposed: Vec<_> = incident.proposals.iter().map(|proposal| proposal.remedy.as_str()).collect();
-        return Err(Failure::new(exit::USAGE, format!("{remedy} is not proposed for incident {}", incident.id))
-            .hint(format!("proposed: {}", proposed.join(", "))));
+        return Err(Failure::new(
+            exit::USAGE,
+            format!("{remedy} is not proposed for incident {}", incident.id),
+        )
+        .hint(format!("proposed: {}", proposed.join(", "))));
     }
     let now = crate::clock::now();
     let by = context::who();
@@ -124,7 +140,7 @@ pub(super) async fn approve(
         .into_iter()
         .any(|beat| beat.hosts.contains(&incident.host) && beat.mode >= crate::fleet::Mode::Approve);
     if running {
-        journal.decide(incident.id, &decision, &by, now).map_err(failed)?;
+        journal.decide(incident.id, decision, &by, now).map_err(failed)?;
         return taken_up(ui, &journal, &incident).await;
     }
     // Nobody is there to act on it: do it here, with the same supervisor and the same guards.
@@ -136,9 +152,11 @@ pub(super) async fn approve(
     let deciding = async {
         // The supervisor takes decisions made after it started.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        tokio::task::spawn_blocking(move || open_journal().and_then(|journal| {
-            journal.decide(id, &decision, &by, crate::clock::now()).map_err(failed)
-        }))
+        tokio::task::spawn_blocking(move || {
+            open_journal().and_then(|mut journal| {
+                journal.decide(id, decision, &by, crate::clock::now()).map_err(failed)
+            })
+        })
         .await
     };
     let (supervisor, decided) = tokio::join!(supervise::run_for(ui, &host, id, cancel), deciding);
@@ -156,25 +174,32 @@ async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, F
         tokio::time::sleep(Duration::from_millis(200)).await;
         let incident = find(journal, before.id)?;
         if incident.updated_at != before.updated_at {
-            let note = incident.note.as_deref().map(|note| format!(": {}", printable(note, LINE))).unwrap_or_default();
+            let note = incident
+                .note
+                .as_deref()
+                .map(|note| format!(": {}", printable(note, LINE)))
+                .unwrap_or_default();
             ui.out(&format!("Incident {} is {}{note}", incident.id, incident.state));
             let refused = incident.state == IncidentState::AwaitingApproval;
             return Ok(if refused { exit::REFUSED } else { exit::DONE });
         }
     }
-    Err(Failure::new(exit::FAILED, format!("the running supervisor did not take incident {} up within 5 s", before.id))
-        .hint("the approval stands; look again with `arcane incidents`"))
+    Err(Failure::new(
+        exit::FAILED,
+        format!("the running supervisor did not take incident {} up within 5 s", before.id),
+    )
+    .hint("the approval stands; look again with `arcane incidents`"))
 }
 
 pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     let mut incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
     }
     let now = crate::clock::now();
     let by = context::who();
-    journal.decide(incident.id, &Decision::Dismiss, &by, now).map_err(failed)?;
+    journal.decide(incident.id, Decision::Dismiss, &by, now).map_err(failed)?;
     let running = journal.live_supervisors(now, BEAT_MAX_AGE).map_err(failed)?;
     if !running.iter().any(|beat| beat.hosts.contains(&incident.host)) {
         incident.state = IncidentState::Dismissed;
@@ -187,22 +212,26 @@ pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
 }
 
 pub(super) fn freeze(ui: &Ui, options: &Freeze) -> Result<u8, Failure> {
-    let journal = open_journal()?;
-    journal.freeze(options.app.as_ref(), &context::who(), crate::clock::now(), &options.why).map_err(failed)?;
+    let mut journal = open_journal()?;
+    journal
+        .freeze(options.app.as_ref(), &context::who(), crate::clock::now(), &options.why)
+        .map_err(failed)?;
     let what = options.app.as_ref().map_or_else(|| "everything".to_owned(), ToString::to_string);
-    let thaw = options.app.as_ref().map_or_else(|| "arcane thaw".to_owned(), |app| format!("arcane thaw {app}"));
+    let thaw =
+        options.app.as_ref().map_or_else(|| "arcane thaw".to_owned(), |app| format!("arcane thaw {app}"));
     ui.out(&format!("Froze {what}: no supervisor on this machine starts an action until `{thaw}`"));
     Ok(exit::DONE)
 }
 
 pub(super) fn thaw(ui: &Ui, options: &Thaw) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let mut journal = open_journal()?;
     journal.thaw(options.app.as_ref()).map_err(failed)?;
     let what = options.app.as_ref().map_or_else(|| "everything".to_owned(), ToString::to_string);
     let rest = journal.freezes().map_err(failed)?;
     ui.out(&format!("Thawed {what}"));
     if !rest.is_empty() {
-        let names: Vec<_> = rest.iter().map(|freeze| freeze.app.as_ref().map_or("everything", |app| app.as_str())).collect();
+        let names: Vec<_> =
+            rest.iter().map(|freeze| freeze.app.as_ref().map_or("everything", |app| app.as_str())).collect();
         ui.note(&format!("still frozen: {}", names.join(", ")));
     }
     Ok(exit::DONE)

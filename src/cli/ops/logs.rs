@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context;
 use super::rollback::hosts_of;
-use crate::cli::args::{Arguments, Logs};
+use crate::cli::args::{self, Arguments};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
@@ -20,7 +20,7 @@ const LINE: usize = 16 * 1024;
 pub(super) async fn run(
     ui: &Ui,
     arguments: &Arguments,
-    options: &Logs,
+    options: &args::Logs,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
@@ -29,17 +29,31 @@ pub(super) async fn run(
     let several = hosts.len() > 1;
     let watch = Options::logs_of(app, options.tail, options.follow);
     let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
+    let mut unreachable = false;
     while let Some(observation) = observations.recv().await {
+        unreachable |= matches!(observation.fact, Fact::HostUnreachable { .. });
         show(ui, options, several, &observation);
+        if ui.is_gone() {
+            cancel.cancel();
+        }
     }
     watcher.join().await;
-    Ok(if cancel.is_cancelled() && !options.follow { exit::INTERRUPTED } else { exit::DONE })
+    Ok(match () {
+        () if options.follow => exit::DONE,
+        () if cancel.is_cancelled() => exit::INTERRUPTED,
+        () if unreachable && several => exit::SOME_FAILED,
+        () if unreachable => exit::UNREACHABLE,
+        () => exit::DONE,
+    })
 }
 
-fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
+fn show(ui: &Ui, options: &args::Logs, several: bool, observation: &Observation) {
     let Some(subject) = &observation.subject else {
         if let Fact::HostUnreachable { reason } = &observation.fact {
-            ui.tagged(Tag::Warning, &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)));
+            ui.tagged(
+                Tag::Warning,
+                &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)),
+            );
         }
         return;
     };
@@ -62,7 +76,9 @@ fn show(ui: &Ui, options: &Logs, several: bool, observation: &Observation) {
             line.push_str(&printable(text, LINE));
             ui.out(&line);
         }
-        Fact::Gap { reason } => ui.tagged(Tag::Warning, &format!("lines are missing here: {}", printable(reason, LINE))),
+        Fact::Gap { reason } => {
+            ui.tagged(Tag::Warning, &format!("lines are missing here: {}", printable(reason, LINE)))
+        }
         _ => {}
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn run(ui: &Ui, arguments: &Arguments, command: &Command) -> Result<u
         tokio::spawn(watch_signals(cancel.clone()));
         dispatch(ui, arguments, command, &cancel).await
     });
-    // Whatever still runs on other threads (a compressor, a database call) must not keep the process alive.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    // What still sits on other threads (a compressor, a read of the terminal) must not keep the process alive.
+    runtime.shutdown_background();
     result
 }
 
@@ -71,7 +71,8 @@ async fn dispatch(
 /// then freed by the host, and the next push repairs what is left.
 async fn watch_signals(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };

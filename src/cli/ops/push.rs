@@ -55,12 +55,7 @@ pub(super) async fn run(
 
 fn local_engine(source: crate::docker::Error) -> Failure {
     let hint = source.hint().unwrap_or_else(|| "start Docker on this machine, or set DOCKER_HOST".to_owned());
-    Failure::from_error(exit::FAILED, &Error::Engine {
-        place: "this machine".to_owned(),
-        doing: "reaching the Docker engine".to_owned(),
-        source,
-    })
-    .hint(hint)
+    Failure::from_error(exit::FAILED, &source).hint(hint)
 }
 
 /// Tells two releases of the same second apart; the low digits of the clock are as good as chance for that.
@@ -113,7 +108,9 @@ async fn push_to(
 fn summary(done: &Done) -> String {
     let Done { app, release, host, seconds, gap_seconds, .. } = done;
     match done.outcome {
-        Outcome::Unchanged => format!("{app} on {host} is unchanged: {release} is live. Make it anew with --force."),
+        Outcome::Unchanged => {
+            format!("{app} on {host} is unchanged: {release} is live. Make it anew with --force.")
+        }
         _ => format!(
             "Released {app} {release} on {host} in {seconds:.1} s: sent {} in {}, no answer for {gap_seconds:.1} s.\n\
              Undo with `arcane rollback {app} --to {host}`",
@@ -127,7 +124,9 @@ fn with_rest(failure: Failure, done: usize, untouched: &[Host]) -> Failure {
     let names = |hosts: &[Host]| hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
     match (done, untouched) {
         (0, []) => failure,
-        (_, []) => failure.hint(format!("{} before it in the order has the new release", plural(done, "host"))),
+        (_, []) => {
+            failure.hint(format!("{} before it in the order has the new release", plural(done, "host")))
+        }
         (_, rest) => failure.hint(format!("not tried: {}", names(rest))),
     }
 }
@@ -150,7 +149,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
         spec: spec_digest(order.app, &order.image.id),
         by: order.by.clone(),
         at: order.now,
-        strategy: order.app.strategy.to_string(),
+        strategy: order.app.strategy,
         outcome,
         seconds: took.as_secs_f64(),
         bytes_sent: pushed.as_ref().map_or(0, |done| done.bytes_sent),
@@ -168,16 +167,21 @@ async fn plan(ui: &Ui, app: &App, image: &Image, image_name: &str, hosts: &[Host
     for host in hosts {
         let remote = Remote::connect(host).await?;
         let situation = remote.app(&app.name).await?.situation;
-        let has = remote.engine.image(&image.id).await.map_err(|source| Error::Engine {
-            place: host.name.to_string(),
-            doing: "looking for the image".to_owned(),
-            source,
-        })?;
+        let has = remote.engine.image(&image.id).await.map_err(Error::from)?;
         ui.out(&format!("{} on {}", app.name, host.name));
-        ui.out(&format!("  image    {image_name} ({}, {})", plural(image.layers.len(), "layer"), steps::bytes(image.size)));
-        ui.out(&format!("  sent     {}", if has.is_some() { "nothing, the host has it" } else { "all of it" }));
+        ui.out(&format!(
+            "  image    {image_name} ({}, {})",
+            plural(image.layers.len(), "layer"),
+            steps::bytes(image.size)
+        ));
+        ui.out(&format!(
+            "  sent     {}",
+            if has.is_some() { "nothing, the host has it" } else { "all of it" }
+        ));
         match &situation.live {
-            Some(live) if live.record.spec == spec_digest(app, &image.id) => ui.out("  change   none, it is live already"),
+            Some(live) if live.record.spec == spec_digest(app, &image.id) => {
+                ui.out("  change   none, it is live already")
+            }
             Some(live) => ui.out(&format!("  replaces {} ({})", live.record.release, live.record.image)),
             None => ui.out("  replaces nothing, it is new there"),
         }
@@ -185,7 +189,11 @@ async fn plan(ui: &Ui, app: &App, image: &Image, image_name: &str, hosts: &[Host
             ui.out(&format!("  repairs  {}", super::status::interruption_text(interruption)));
         }
         ui.out(&format!("  health   {}", app.health));
-        ui.out(&format!("  keeps    {} for a rollback, {} proves a release", plural(app.keep, "release"), duration::format(app.prove)));
+        ui.out(&format!(
+            "  keeps    {} for a rollback, {} proves a release",
+            plural(app.keep, "release"),
+            duration::format(app.prove)
+        ));
         let steps: Vec<_> = steps::PLAN.iter().map(|step| step.verb()).collect();
         ui.out(&format!("  steps    {}", steps.join(", ")));
     }

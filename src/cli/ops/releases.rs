@@ -58,7 +58,15 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
             .iter()
             .map(|row| {
                 let ran = row.ran.clone().unwrap_or_else(|| "-".to_owned());
-                vec![row.host.to_string(), row.release.to_string(), row.state.clone(), row.age.clone(), ran, row.by.clone(), row.image.clone()]
+                vec![
+                    row.host.to_string(),
+                    row.release.to_string(),
+                    row.state.clone(),
+                    row.age.clone(),
+                    ran,
+                    row.by.clone(),
+                    row.image.clone(),
+                ]
             })
             .collect();
         ui.out(&table(&["HOST", "RELEASE", "STATE", "AGE", "RAN", "BY", "IMAGE"], &rows));

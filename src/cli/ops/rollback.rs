@@ -97,7 +97,9 @@ fn show(ui: &Ui, json: bool, app: &AppName, host: &Host, changed: &Changed) {
             "Rolled {app} on {} back from {before} to {release} in {took}.\nUndo with `arcane rollback {app} --to {} --release {before}`",
             host.name, host.name
         ),
-        None => format!("Brought {app} {release} on {} back after an interrupted change, in {took}.", host.name),
+        None => {
+            format!("Brought {app} {release} on {} back after an interrupted change, in {took}.", host.name)
+        }
     };
     ui.out(&text);
 }

@@ -24,14 +24,14 @@ pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
 
 /// The built-in rules and those of further files and directories.
 pub(super) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
-    let mut sources = RuleSet::builtin_sources();
+    let mut sources = RuleSet::builtin_files();
     sources.extend(read(paths)?);
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
 /// The rules that a `rules` command is about: those named, or the built-in ones.
 fn named(files: &RuleFiles) -> Result<RuleSet, Failure> {
-    let sources = if files.paths.is_empty() { RuleSet::builtin_sources() } else { read(&files.paths)? };
+    let sources = if files.paths.is_empty() { RuleSet::builtin_files() } else { read(&files.paths)? };
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
@@ -61,7 +61,10 @@ fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
 fn read_one(path: &Path) -> Result<(String, String), Failure> {
     let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
     if size > LIMIT {
-        return Err(Failure::new(exit::USAGE, format!("{} has {size} bytes, {LIMIT} are allowed", path.display())));
+        return Err(Failure::new(
+            exit::USAGE,
+            format!("{} has {size} bytes, {LIMIT} are allowed", path.display()),
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     Ok((path.display().to_string(), text))
@@ -89,22 +92,24 @@ fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
 fn test(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     let report = named(files)?.test();
     if files.json {
-        ui.json(&json!({ "passed": report.passed(), "failed": report.failed() }));
+        ui.json(&json!({ "passed": report.results.len() - report.failures().count(), "failed": report.failures().count() }));
     } else {
         ui.out(&report.to_string());
     }
-    Ok(if report.failed() == 0 { exit::DONE } else { exit::FAILED })
+    Ok(if report.passed() { exit::DONE } else { exit::FAILED })
 }
 
 fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     let rules = named(files)?;
     let row = |rule: &crate::rules::Rule| {
-        let ladder: Vec<_> = rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
+        let ladder: Vec<_> =
+            rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
         vec![rule.name().to_owned(), rule.class().to_string(), ladder.join(", then ")]
     };
     let rows: Vec<_> = rules.rules().iter().map(row).collect();
     if files.json {
-        let list: Vec<_> = rows.iter().map(|row| json!({ "rule": row[0], "class": row[1], "ladder": row[2] })).collect();
+        let list: Vec<_> =
+            rows.iter().map(|row| json!({ "rule": row[0], "class": row[1], "ladder": row[2] })).collect();
         ui.json(&list);
     } else {
         ui.out(&table(&["RULE", "CLASS", "LADDER"], &rows));

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::context;
 use crate::cli::args::{Arguments, Status};
-use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::deploy::lock::Lock;
@@ -82,7 +81,8 @@ async fn look(host: &Host) -> Result<HostReport, Error> {
     let remote = Remote::connect(host).await?;
     let (apps, holder) = tokio::join!(remote.apps(), Lock::holder(&remote.session));
     let holder = holder?;
-    let apps = apps?.into_iter().map(|(app, deployed)| app_report(app, &deployed, host, holder.is_some())).collect();
+    let apps =
+        apps?.into_iter().map(|(app, deployed)| app_report(app, &deployed, host, holder.is_some())).collect();
     Ok(HostReport {
         name: host.name.clone(),
         reachable: true,
@@ -97,12 +97,18 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
     let interruption = deployed.situation.interruption().filter(|_| !locked);
     let next = interruption.map(|interruption| match interruption {
         Interruption::DuringSwitch => format!("arcane rollback {app} --to {}", host.name),
-        Interruption::BeforeSwitch | Interruption::FirstRelease => format!("arcane push {app} --to {}", host.name),
+        Interruption::BeforeSwitch | Interruption::FirstRelease => {
+            format!("arcane push {app} --to {}", host.name)
+        }
     });
     AppReport {
         release: live.map(|live| live.record.release.clone()),
         image: live.map(|live| live.record.image.clone()),
-        state: deployed.live.as_ref().map_or("missing", state).to_owned(),
+        state: deployed
+            .live
+            .as_ref()
+            .map_or("missing", |container| container.state.status.as_str())
+            .to_owned(),
         health: deployed.live.as_ref().map_or("-", health).to_owned(),
         strategy: live.map(|live| live.record.app.strategy.to_string()),
         slot: None,
@@ -114,18 +120,8 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
     }
 }
 
-fn state(container: &Container) -> &'static str {
-    let state = &container.state;
-    match () {
-        () if state.paused => "paused",
-        () if state.restarting => "restarting",
-        () if state.running => "running",
-        () => "stopped",
-    }
-}
-
 fn health(container: &Container) -> &'static str {
-    match container.health.state {
+    match container.health {
         HealthState::None => "-",
         HealthState::Starting => "starting",
         HealthState::Healthy => "healthy",
@@ -137,7 +133,9 @@ fn health(container: &Container) -> &'static str {
 pub(super) const fn interruption_text(interruption: Interruption) -> &'static str {
     match interruption {
         Interruption::BeforeSwitch => "a change was interrupted before it touched the live release",
-        Interruption::DuringSwitch => "a change was interrupted half-way; the release before is stopped, ready to come back",
+        Interruption::DuringSwitch => {
+            "a change was interrupted half-way; the release before is stopped, ready to come back"
+        }
         Interruption::FirstRelease => "the first push was interrupted; nothing is live",
     }
 }

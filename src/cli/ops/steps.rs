@@ -23,7 +23,9 @@ impl<'a> Steps<'a> {
 
     pub(super) fn show(&self, event: &Event) {
         match event {
-            Event::Sent { bytes_sent, bytes_read, bytes_total, .. } => self.progress(*bytes_sent, *bytes_read, *bytes_total),
+            Event::Sent { bytes_sent, bytes_read, bytes_total, .. } => {
+                self.progress(*bytes_sent, *bytes_read, *bytes_total)
+            }
             Event::Done(_) => self.clear(),
             Event::Step { .. } | Event::LockWait { .. } => {
                 self.clear();
@@ -40,7 +42,9 @@ impl<'a> Steps<'a> {
         let at = self.begun.elapsed().as_secs_f64();
         match event {
             Event::Step { host, step, detail, .. } => format!("{at:7.1}s  {host}  {} {detail}", step.verb()),
-            Event::LockWait { host, holder } => format!("{at:7.1}s  {host}  waiting for the lock of {holder}"),
+            Event::LockWait { host, holder } => {
+                format!("{at:7.1}s  {host}  waiting for the lock of {holder}")
+            }
             Event::Sent { .. } | Event::Done(_) => String::new(),
         }
     }
@@ -78,8 +82,8 @@ pub(super) const PLAN: [Step; 9] = [
     Step::Transfer,
     Step::Lock,
     Step::Create,
-    Step::Rename,
     Step::Stop,
+    Step::Rename,
     Step::Start,
     Step::Health,
     Step::Switch,

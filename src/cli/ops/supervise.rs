@@ -13,8 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::remote::Pool;
 use crate::fleet::text::{plural, printable};
-use crate::fleet::{Evidence, Fact, Host, IncidentId, Mode, Observation};
-use crate::heal::{Announcement, Settings, Shell, Supervisor, Told, Until};
+use crate::fleet::{Evidence, Fact, Host, Incident, IncidentId, Mode, Observation};
+use crate::heal::{Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::Journal;
 use crate::rules::Engine;
 use crate::watch::{Options, Watcher};
@@ -60,7 +60,11 @@ async fn supervise(
         Mode::Approve => "healing what is approved with `arcane approve ID`",
         _ => "watching; nothing will be changed",
     };
-    ui.note(&format!("{}: {what}. {} loaded.", plural(hosts.len(), "host"), plural(rules.rules().len(), "rule")));
+    ui.note(&format!(
+        "{}: {what}. {} loaded.",
+        plural(hosts.len(), "host"),
+        plural(rules.rules().len(), "rule")
+    ));
     let show = |told: Told| show(ui, options.json, &told);
     let supervisor = run(&hosts, Engine::new(Arc::new(rules)), ceiling, until, &show, cancel).await?;
     if cancel.is_cancelled() && until.duration.is_none() {
@@ -83,9 +87,10 @@ pub(super) async fn run(
     let pool = Pool::default();
     // The watcher outlives the shell by a moment: an action in flight is waited for.
     let watching = CancellationToken::new();
-    let (watcher, observations) = Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+    let (watcher, observations) =
+        Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
     let shell = Shell {
-        supervisor: Supervisor::new(Settings::new(ceiling, seed())),
+        supervisor: Supervisor::new(Settings { ceiling, seed: seed(), ..Settings::default() }),
         engine,
         journal: Arc::new(Mutex::new(journal)),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
@@ -93,6 +98,7 @@ pub(super) async fn run(
         by: context::who(),
         ceiling,
         until,
+        number: None,
     };
     let ended = shell.run(observations, tell, cancel).await;
     watching.cancel();
@@ -136,21 +142,46 @@ fn show(ui: &Ui, json: bool, told: &Told) {
                 ui.json(&serde_json::json!({ "event": "signal", "signal": signal }));
             }
         }
-        Told::Announced(announcement) => {
+        Told::Announced(announcement, incident) => {
             if json {
-                ui.json(announcement);
+                ui.json(&serde_json::json!({
+                    "event": news(announcement.news), "incident": announcement.incident, "host": announcement.host,
+                    "app": announcement.app, "text": announcement.text,
+                }));
             } else {
-                announced(ui, announcement);
+                announced(ui, announcement, incident.as_deref());
             }
         }
     }
 }
 
-fn announced(ui: &Ui, announcement: &Announcement) {
+fn announced(ui: &Ui, announcement: &Announcement, incident: Option<&Incident>) {
     let now = crate::clock::now().clock_time();
-    ui.out(&format!("{now}  {announcement}"));
-    for Evidence { at, text } in announcement.evidence() {
+    let number = announcement.incident.map(|id| format!("#{id} ")).unwrap_or_default();
+    ui.out(&format!("{now}  {number}{}: {}", news(announcement.news), printable(&announcement.text, 500)));
+    if announcement.news != News::Opened {
+        return;
+    }
+    for Evidence { at, text } in incident.map(|incident| &incident.evidence[..]).unwrap_or_default() {
         ui.out(&format!("              {}  {}", at.clock_time(), printable(text, LINE)));
+    }
+}
+
+const fn news(news: News) -> &'static str {
+    match news {
+        News::Opened => "incident",
+        News::Proposed => "proposed",
+        News::Waiting => "waiting",
+        News::Acting => "acting",
+        News::Verifying => "verifying",
+        News::Healed => "healed",
+        News::NotHealed => "not healed",
+        News::Escalated => "escalated",
+        News::Refused => "refused",
+        News::Closed => "closed",
+        News::Ignored => "ignored",
+        News::Frozen => "frozen",
+        News::Thawed => "thawed",
     }
 }
 
@@ -166,9 +197,10 @@ fn notable(observation: &Observation) -> Option<String> {
         Fact::HostReachable => "reachable".to_owned(),
         _ => return None,
     };
-    let subject = observation.subject.as_ref().map_or_else(String::new, |subject| {
-        format!(" {} {}", subject.app, subject.release)
-    });
+    let subject = observation
+        .subject
+        .as_ref()
+        .map_or_else(String::new, |subject| format!(" {} {}", subject.app, subject.release));
     Some(format!("{}  {}{subject} {what}", observation.at.clock_time(), observation.host))
 }
 
@@ -181,8 +213,8 @@ pub(super) async fn run_for(
 ) -> Result<Supervisor, Failure> {
     let until = Until { incident: Some(incident), ..Until::default() };
     let show = |told: Told| {
-        if let Told::Announced(announcement) = &told {
-            announced(ui, announcement);
+        if let Told::Announced(announcement, incident) = &told {
+            announced(ui, announcement, incident.as_deref());
         }
     };
     let engine = Engine::new(Arc::new(rules::load(&[])?));

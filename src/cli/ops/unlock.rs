@@ -24,11 +24,19 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Unlock) -> Res
     };
     if !options.yes {
         if options.json {
-            ui.json(&json!({ "host": host.name, "locked": true, "owner": holder.owner, "number": holder.number }));
+            ui.json(
+                &json!({ "host": host.name, "locked": true, "owner": holder.owner, "number": holder.number }),
+            );
         } else {
             ui.out(&format!("{} is locked by {holder}", host.name));
         }
-        ui.tagged(Tag::Hint, &format!("the lock frees itself when that arcane ends; take it away with `arcane unlock {} --yes`", host.name));
+        ui.tagged(
+            Tag::Hint,
+            &format!(
+                "the lock frees itself when that arcane ends; take it away with `arcane unlock {} --yes`",
+                host.name
+            ),
+        );
         return Ok(exit::REFUSED);
     }
     Lock::evict(&remote.session, &holder).await?;

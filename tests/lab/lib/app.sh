@@ -8,7 +8,7 @@ app_source=$lab_dir/apps/failing.rs
 app_path() {
     have rustc || die "rustc is missing, the test app cannot be compiled; install Rust: https://rustup.rs"
     local program
-    program=$state/bin/app-$({ cat "$app_source" && rustc --version; } | hash_of)
+    program=$state/bin/app-$({ cat "$lab_dir"/apps/*.rs && rustc --version; } | hash_of)
     [[ -x $program ]] || locked compile compile "$program" >&2
     printf '%s\n' "$program"
 }

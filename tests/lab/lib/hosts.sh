@@ -142,6 +142,11 @@ remove() {
 down() {
     engine_answers || die "no Docker engine answers, so no host runs"
     local n
+    if [[ -n ${1:-} ]]; then
+        host_number "$1"
+        remove "$1"
+        return
+    fi
     for n in $(hosts_made); do free "$n"; done
     for n in $(hosts_made); do remove "$n" & done
     wait

@@ -1,0 +1,182 @@
+//! Boomerang: the way back of a switch that failed, however it failed.
+//!
+//! It is the way back of a crash, too: look at the names, and carry out [`Situation::repairs`]. What is added here is
+//! that we know what was live before, so that we can insist: an engine that is down is waited for, a line that dropped is
+//! made anew, a stop that is still under way is waited out, and in the end we look whether what should run does.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::{Error, RolledBack};
+use super::event::Step;
+use super::lock::Lock;
+use super::remote::Remote;
+use super::situation::{Found, Repair, Situation};
+use super::switch::{Change, Failure, chain, repair};
+use crate::docker::{LogFrame, LogOptions};
+use crate::fleet::text::printable;
+use crate::fleet::{ContainerId, ReleaseId};
+
+/// How many of a failed container's last lines are shown.
+const LAST_LINES: usize = 20;
+/// How long an engine may take to tell them. They are worth less than the time without an answer that they cost.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long is tried to bring the old release back, before a human is told that it could not be done.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The holder that we lost gives the lock up after 20 s.
+const LOCK_WAIT: Duration = Duration::from_secs(25);
+
+/// What undoing came to.
+enum Undone {
+    /// What was live before is live again.
+    Restored,
+    /// The candidate is live after all: the switch had succeeded, and only its answer was lost.
+    Succeeded,
+}
+
+impl Change<'_> {
+    /// Brings back what was live before. `Ok` when it turns out that the switch had succeeded.
+    pub(super) async fn boomerang(
+        &self,
+        before: &Situation,
+        candidate: &ContainerId,
+        failure: Failure,
+    ) -> Result<(), Error> {
+        let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
+        let cause = match &failure {
+            Failure::Unhealthy(why) => why.clone(),
+            Failure::Broken(error) => chain(error),
+        };
+        let last_lines = last_lines(self.remote, candidate).await;
+        let restored = before.live.as_ref().map(|live| live.record.release.clone());
+        self.step(Step::Boomerang, restored.as_ref().map_or("nothing ran before", ReleaseId::as_str));
+        let undone = self.insist(before, candidate).await;
+        let failed = Box::new(RolledBack {
+            host: self.remote.name().clone(),
+            app: self.app.name.clone(),
+            release: self.release.clone(),
+            restored,
+            cause,
+            last_lines,
+            interrupted,
+        });
+        match undone {
+            Ok(Undone::Succeeded) => Ok(()),
+            Ok(Undone::Restored) => Err(Error::RolledBack(failed)),
+            Err(error) => Err(Error::NotRestored { failure: failed, why: chain(&error) }),
+        }
+    }
+
+    /// Tries until it is done, or patience ends. Every failure is tried again: an engine that restarts, a line that drops.
+    async fn insist(&self, before: &Situation, candidate: &ContainerId) -> Result<Undone, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let here = self.lock.check(self.remote.name()).await.is_ok();
+            let undone = if here {
+                undo(self.remote, self.lock, self, before, candidate).await
+            } else {
+                self.undo_anew(before, candidate).await
+            };
+            match undone {
+                Err(error @ (Error::Superseded { .. } | Error::NotDeployed { .. })) => return Err(error),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => sleep(Duration::from_secs(1)).await,
+                Ok(undone) => return Ok(undone),
+            }
+        }
+    }
+
+    /// Through a new connection, and with the lock taken anew before anything is touched.
+    async fn undo_anew(&self, before: &Situation, candidate: &ContainerId) -> Result<Undone, Error> {
+        let remote = Remote::connect(&self.remote.host).await?;
+        let lock = Lock::acquire(&remote.session, self.owner, LOCK_WAIT, &|_| ()).await?;
+        let undone = undo(&remote, &lock, self, before, candidate).await;
+        lock.release().await;
+        undone
+    }
+}
+
+async fn undo(
+    remote: &Remote,
+    lock: &Lock,
+    change: &Change<'_>,
+    before: &Situation,
+    candidate: &ContainerId,
+) -> Result<Undone, Error> {
+    let app = change.app;
+    let now = remote.app(&app.name).await?.situation;
+    if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
+        return Ok(Undone::Succeeded);
+    }
+    let was_running = before.live.as_ref().is_some_and(|live| live.running);
+    if let Some(old) = &before.live {
+        if now.find(&old.id).is_none() {
+            return Err(Error::NotDeployed { app: app.name.clone(), host: remote.name().clone() });
+        }
+        // A stop or a start whose answer was lost may still be under way: stopping once more waits for either.
+        if change.touched.load(Ordering::Relaxed) {
+            lock.check(remote.name()).await?;
+            remote.engine.stop(&candidate.0, app.stop_timeout).await.or_else(gone)?;
+            remote.engine.stop(&old.id.0, old.record.app.stop_timeout).await?;
+        }
+    }
+    let repairs = remote.app(&app.name).await?.situation.repairs();
+    let wanted: Vec<_> =
+        repairs.into_iter().filter(|repair| was_running || !matches!(repair, Repair::Start(_))).collect();
+    repair(remote, lock, app, &wanted).await?;
+    verify(remote, before.live.as_ref(), was_running, change).await
+}
+
+/// A container that does not exist cannot be in the way.
+fn gone(error: crate::docker::Error) -> Result<(), crate::docker::Error> {
+    if error.is_not_found() { Ok(()) } else { Err(error) }
+}
+
+/// Whether what should be live is.
+async fn verify(
+    remote: &Remote,
+    wanted: Option<&Found>,
+    running: bool,
+    change: &Change<'_>,
+) -> Result<Undone, Error> {
+    let app = &change.app.name;
+    let live = remote.app(app).await?.situation.live;
+    match (wanted, live) {
+        (None, None) => Ok(Undone::Restored),
+        (Some(wanted), Some(live)) if live.id == wanted.id && (live.running || !running) => {
+            Ok(Undone::Restored)
+        }
+        (wanted, live) => Err(Error::Superseded {
+            app: app.clone(),
+            host: remote.name().clone(),
+            expected: wanted.map_or_else(|| change.release.clone(), |wanted| wanted.record.release.clone()),
+            live: live.map(|live| live.record.release),
+        }),
+    }
+}
+
+/// The last lines that a container wrote, made safe to show. Best effort: a failure to read them hides no failure.
+async fn last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
+    timeout(LAST_WORDS, read_last_lines(remote, id)).await.unwrap_or_default()
+}
+
+async fn read_last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
+    let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
+    let Ok(mut log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
+    let text = |frame: &LogFrame| {
+        let line = String::from_utf8_lossy(&frame.bytes).into_owned();
+        // Each message begins with its time stamp.
+        let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
+        printable(line.trim_end(), 400)
+    };
+    let mut lines = Vec::new();
+    while let Some(Ok(frame)) = log.next().await
+        && lines.len() < LAST_LINES
+    {
+        lines.push(text(&frame));
+    }
+    lines
+}

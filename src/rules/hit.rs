@@ -1,0 +1,53 @@
+//! One observation that a rule's trigger matched.
+
+use crate::fleet::text::printable;
+use crate::fleet::{Evidence, Timestamp};
+
+/// How much of a line is kept as evidence, in bytes.
+const EVIDENCE_LINE: usize = 1024;
+/// How much of a captured value is kept, in characters.
+const CAPTURED: usize = 200;
+
+/// A match, before anything was counted.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    pub(super) at: Timestamp,
+    /// The line or event, safe to show.
+    pub(super) text: String,
+    pub(super) captures: Vec<(String, String)>,
+    pub(super) live: bool,
+    /// Whether it is a state change that shows a fault.
+    pub(super) fault: bool,
+}
+
+impl Hit {
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence { at: self.at, text: self.text.clone() }
+    }
+
+    /// The value of a capture.
+    pub(super) fn capture(&self, name: &str) -> Option<&str> {
+        self.captures.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A line as evidence: cut, and safe to show.
+pub(super) fn shown_line(line: &str) -> String {
+    let cut = boundary(line, EVIDENCE_LINE);
+    let mut shown = printable(&line[..cut], EVIDENCE_LINE);
+    if cut < line.len() {
+        shown.push_str(&format!("… ({} more bytes)", line.len() - cut));
+    }
+    shown
+}
+
+/// The last character boundary not after `at`.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
+}
+
+/// A captured value: cut, and safe to show.
+pub(super) fn shown_capture(value: &str) -> String {
+    printable(value, CAPTURED)
+}

@@ -1,0 +1,115 @@
+//! What is wrong with a rule that could be read. Some of it is unsafe and refused at loading; the rest is careless
+//! and told by `arcane rules lint`.
+
+use super::event::EventKind;
+use super::log::LogPattern;
+use super::problem::{Problem, Source, nearest};
+use super::rule::{Case, Rule, Trigger};
+use crate::fleet::text::quoted;
+use crate::fleet::{Fact, Mode};
+
+/// What makes a rule unsafe: it would act unattended on text alone, or on an operator's own stop.
+pub(super) fn unsafe_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
+    if !acts_unattended(rule) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    if !rule.has_state_evidence() {
+        let message = format!(
+            "rule `{}` has mode auto, but no state evidence: log text alone can be forged by whoever can make the app log it",
+            rule.id
+        );
+        let hint = "add `confirm` with die, oom or health:unhealthy, or use mode approve";
+        problems.push(at_rule(rule, sources, message, hint));
+    }
+    if let Trigger::Event { on, not_preceded_by } = &rule.trigger
+        && on.kinds.contains(&EventKind::Die)
+        && !not_preceded_by.iter().any(|(kind, _)| *kind == EventKind::Kill)
+    {
+        let message =
+            format!("rule `{}` has mode auto and would take an operator's stop for a crash", rule.id);
+        problems.push(at_rule(rule, sources, message, "add `not_preceded_by = \"kill:15s\"` to `on`"));
+    }
+    problems
+}
+
+/// What makes a rule careless.
+pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !rule.cases.iter().any(|case| case.fires > 0) {
+        let message = format!("rule `{}` has no test in which it fires", rule.id);
+        problems.push(at_rule(rule, sources, message, "add one with `fires = 1`"));
+    }
+    if !rule.cases.iter().any(|case| case.fires == 0) {
+        let message = format!("rule `{}` has no test in which it must not fire", rule.id);
+        problems.push(at_rule(rule, sources, message, "add one with `fires = 0`"));
+    }
+    if acts_unattended(rule) && !rule.cases.iter().any(is_forged_log) {
+        let message =
+            format!("rule `{}` has mode auto, but no test that log text alone does not fire it", rule.id);
+        problems.push(at_rule(rule, sources, message, "add a test with lines, no events, and `fires = 0`"));
+    }
+    if let Trigger::Log(pattern) = &rule.trigger {
+        if pattern.required().is_none() {
+            let message =
+                format!("rule `{}` is tried on every line: no text of 3 letters is in every match", rule.id);
+            problems.push(at_rule(rule, sources, message, "give its patterns some literal text"));
+        }
+        problems.extend(unsampled(rule, pattern, sources));
+    }
+    problems
+}
+
+/// Names in `also` that no rule of the set has: they would allow nothing, and hide a typing error.
+pub(super) fn unknown_companions(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
+    let known: Vec<&str> = rules.iter().flat_map(|rule| [rule.id.as_str(), rule.name()]).collect();
+    let cases = rules.iter().flat_map(|rule| &rule.cases);
+    let named = cases.flat_map(|case| case.also.iter().map(move |also| (case, also.as_str())));
+    named
+        .filter(|(_, also)| !known.contains(also))
+        .map(|(case, also)| {
+            let message = format!("`also` names {}, which is no rule of this set", quoted(also));
+            let mut problem = sources[case.place.source].problem(&case.place.span, message);
+            problem.hint =
+                nearest(also, known.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+            problem
+        })
+        .collect()
+}
+
+/// Whether some rung changes a server without asking.
+fn acts_unattended(rule: &Rule) -> bool {
+    rule.heal.iter().any(|rung| rung.mode == Mode::Auto && rung.remedy.changes_server())
+}
+
+/// Whether nothing but lines is played, and the rule must not fire.
+fn is_forged_log(case: &Case) -> bool {
+    let mut facts = case.scripts.iter().flatten().map(|step| &step.fact);
+    case.fires == 0 && facts.all(|fact| matches!(fact, Fact::Line { .. }))
+}
+
+/// Patterns of `any` that no line of the rule's own tests matches: nobody has seen them work.
+fn unsampled(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Problem> {
+    let firing = rule.cases.iter().filter(|case| case.fires > 0);
+    let lines: Vec<&str> = firing
+        .flat_map(|case| case.scripts.iter().flatten())
+        .filter_map(|step| match &step.fact {
+            Fact::Line { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    let unmatched = pattern.any.patterns().iter().filter(|one| !lines.iter().any(|line| one.is_match(line)));
+    unmatched
+        .map(|one| {
+            let message =
+                format!("rule `{}`: no test shows a line for the pattern `{}`", rule.id, one.source());
+            at_rule(rule, sources, message, "add the line to a test that fires")
+        })
+        .collect()
+}
+
+fn at_rule(rule: &Rule, sources: &[Source], message: String, hint: &str) -> Problem {
+    let mut problem = sources[rule.place.source].problem(&rule.place.span, message);
+    problem.hint = Some(hint.to_owned());
+    problem
+}

@@ -1,0 +1,179 @@
+//! A set of rules: everything that was loaded, compiled together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::index::{Index, Scratch};
+use super::problem::{Error, Problem, Source};
+use super::read::{self, Sink};
+use super::report::TestReport;
+use super::rule::{Rule, Trigger};
+use super::{ansi, lint, trial};
+
+/// The built-in rule files.
+const BUILTIN: [(&str, &str); 6] = [
+    ("core.toml", include_str!("../../rules/core.toml")),
+    ("runtime.toml", include_str!("../../rules/runtime.toml")),
+    ("system.toml", include_str!("../../rules/system.toml")),
+    ("network.toml", include_str!("../../rules/network.toml")),
+    ("config.toml", include_str!("../../rules/config.toml")),
+    ("data.toml", include_str!("../../rules/data.toml")),
+];
+
+/// Rules that were read, found sound, and compiled.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    sources: Vec<Source>,
+    index: Index,
+    event_rules: Vec<usize>,
+}
+
+/// A rule whose `log` trigger a line matches, whatever else the rule asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineMatch {
+    /// The rule, as an index into [`RuleSet::rules`].
+    pub rule: usize,
+    /// What its patterns captured.
+    pub captures: Vec<(String, String)>,
+    /// Which pattern of its `any` list matched.
+    pub alternative: Option<usize>,
+}
+
+impl RuleSet {
+    /// Reads rule files, each a name for messages and a text.
+    ///
+    /// # Errors
+    /// When anything in any file is not understood, could never work, or would be unsafe; the error lists all of it.
+    pub fn load(files: &[(String, String)]) -> Result<Self, Error> {
+        let sources: Vec<Source> =
+            files.iter().map(|(file, text)| Source { file: file.clone(), text: text.clone() }).collect();
+        let mut problems = Vec::new();
+        let mut rules = Vec::new();
+        for (index, source) in sources.iter().enumerate() {
+            let sink = Sink::new(source);
+            rules.extend(read::read(source, index, &sink));
+            problems.extend(sink.into_problems());
+        }
+        problems.extend(duplicates(&rules, &sources));
+        problems.extend(rules.iter().flat_map(|rule| lint::unsafe_parts(rule, &sources)));
+        if problems.is_empty() {
+            Self::compile(rules, sources)
+        } else {
+            problems.sort_by_key(|problem| (place_of(&sources, problem), problem.line, problem.column));
+            Err(Error(problems))
+        }
+    }
+
+    fn compile(rules: Vec<Rule>, sources: Vec<Source>) -> Result<Self, Error> {
+        let log_rules = rules.iter().enumerate().filter_map(|(number, rule)| match &rule.trigger {
+            Trigger::Log(pattern) => Some((number, pattern.required())),
+            Trigger::Event { .. } => None,
+        });
+        let index = Index::new(rules.len(), log_rules).map_err(|message| {
+            let problem = sources.first().map(|source| source.problem(&(0..0), message));
+            Error(problem.into_iter().collect())
+        })?;
+        let is_event = |rule: &Rule| matches!(rule.trigger, Trigger::Event { .. });
+        let event_rules = (0..rules.len()).filter(|&number| is_event(&rules[number])).collect();
+        Ok(Self { rules, sources, index, event_rules })
+    }
+
+    /// The rules that come with Arcane.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::load(&Self::builtin_files()).expect("the built-in rules are sound: a test loads them")
+    }
+
+    /// The built-in rule files, for loading them together with a user's own.
+    #[must_use]
+    pub fn builtin_files() -> Vec<(String, String)> {
+        BUILTIN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
+    }
+
+    /// The rules, in the order of their files.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What a careful author would still change: rules without tests, alternatives without a sample, rules that are
+    /// tried on every line.
+    #[must_use]
+    pub fn lint(&self) -> Vec<Problem> {
+        let careless = self.rules.iter().flat_map(|rule| lint::careless_parts(rule, &self.sources));
+        careless.chain(lint::unknown_companions(&self.rules, &self.sources)).collect()
+    }
+
+    /// Plays the tests of every rule against the whole set.
+    #[must_use]
+    pub fn test(&self) -> TestReport {
+        trial::run(self)
+    }
+
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The rules that events make fire.
+    pub(super) fn event_rules(&self) -> &[usize] {
+        &self.event_rules
+    }
+
+    /// The rules whose `log` trigger matches, in order.
+    pub(super) fn match_line(&self, line: &str, scratch: &mut Scratch) -> Vec<LineMatch> {
+        let line = ansi::strip(line);
+        self.index.candidates(&line, scratch);
+        let matches = scratch.found.iter().filter_map(|&rule| match &self.rules[rule].trigger {
+            Trigger::Log(pattern) => {
+                let found = pattern.matches(&line)?;
+                Some(LineMatch { rule, captures: found.captures, alternative: found.alternative })
+            }
+            Trigger::Event { .. } => None,
+        });
+        matches.collect()
+    }
+}
+
+/// Matches single lines against a set: what `rules explain` shows, what `rules bench` measures.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    rules: Arc<RuleSet>,
+    scratch: Scratch,
+}
+
+impl Scanner {
+    /// A scanner over these rules.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>) -> Self {
+        Self { rules, scratch: Scratch::default() }
+    }
+
+    /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
+    pub fn matches(&mut self, line: &str) -> Vec<LineMatch> {
+        self.rules.match_line(line, &mut self.scratch)
+    }
+}
+
+fn duplicates(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
+    let mut first: BTreeMap<&str, &Rule> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for rule in rules {
+        match first.get(rule.name()) {
+            Some(other) => {
+                let there = sources[other.place.source].problem(&other.place.span, "");
+                let message =
+                    format!("rule `{}` is there already, at {}:{}", rule.name(), there.file, there.line);
+                problems.push(sources[rule.place.source].problem(&rule.place.span, message));
+            }
+            None => {
+                first.insert(rule.name(), rule);
+            }
+        }
+    }
+    problems
+}
+
+fn place_of(sources: &[Source], problem: &Problem) -> usize {
+    sources.iter().position(|source| source.file == problem.file).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,105 @@
+//! Fields of structured lines: JSON objects and logfmt. A rule that names a field sees that field only, so that text
+//! a stranger got into another one (a request path, a user name) cannot fire it.
+
+use serde_json::Value;
+
+/// The members of a line that is one JSON object.
+pub(super) fn json(line: &str) -> Option<Value> {
+    let line = line.trim();
+    if !(line.starts_with('{') && line.ends_with('}')) {
+        return None;
+    }
+    serde_json::from_str(line).ok().filter(Value::is_object)
+}
+
+/// A member as text; `path` is a name, or names joined by dots for a member of a member.
+pub(super) fn member(object: &Value, path: &str) -> Option<String> {
+    let value =
+        object.get(path).or_else(|| path.split('.').try_fold(object, |value, name| value.get(name)))?;
+    Some(match value {
+        Value::String(text) => text.clone(),
+        Value::Null => return None,
+        other => other.to_string(),
+    })
+}
+
+/// The fields of a logfmt line: `level=error msg="could not start"`. A line counts as logfmt only when it begins with
+/// a field; of two fields with one name the first counts, since a program writes its own before a stranger's text.
+pub(super) fn logfmt(line: &str) -> Option<Vec<(&str, String)>> {
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let name_end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(name_end);
+        match after.strip_prefix('=') {
+            Some(value) if !name.is_empty() => {
+                let (value, remaining) = logfmt_value(value);
+                if fields.iter().all(|(known, _)| *known != name) {
+                    fields.push((name, value));
+                }
+                rest = remaining.trim_start();
+            }
+            _ if fields.is_empty() => return None,
+            _ => rest = after.find(' ').map_or("", |space| after[space..].trim_start()),
+        }
+    }
+    (!fields.is_empty()).then_some(fields)
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@')
+}
+
+/// A value and what follows it: quoted with backslash escapes, or up to the next space.
+fn logfmt_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(' ').unwrap_or(text.len());
+        return (text[..end].to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((index, c)) = characters.next() {
+        match c {
+            '"' => return (value, &quoted[index + 1..]),
+            '\\' => match characters.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, escaped)) => value.push(escaped),
+                None => {}
+            },
+            other => value.push(other),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logfmt_lines() {
+        let field = |line: &str, name: &str| {
+            logfmt(line)?.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        let line = r#"time=2026-11-25T10:00:00Z level=error msg="bad \"thing\" level=fatal" err=EOF"#;
+        assert_eq!(field(line, "level").as_deref(), Some("error"));
+        assert_eq!(field(line, "msg").as_deref(), Some(r#"bad "thing" level=fatal"#));
+        assert_eq!(field(line, "err").as_deref(), Some("EOF"));
+        assert_eq!(field("level=info path=/?level=fatal level=fatal", "level").as_deref(), Some("info"));
+        assert_eq!(field("GET /?level=fatal level=fatal", "level"), None);
+        assert_eq!(field("", "level"), None);
+        assert_eq!(field("level=\"open", "level").as_deref(), Some("open"));
+        assert_eq!(field("level= free text x=1", "x").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn json_members() {
+        let object = json(r#" {"level":"fatal","err":{"code":5,"a.b":null},"a.b":"dot"} "#).unwrap();
+        assert_eq!(member(&object, "level").as_deref(), Some("fatal"));
+        assert_eq!(member(&object, "err.code").as_deref(), Some("5"));
+        assert_eq!(member(&object, "a.b").as_deref(), Some("dot"));
+        assert_eq!(member(&object, "err.missing"), None);
+        assert!(json("[1]").is_none() && json("{not json}").is_none() && json(r#"x {"a":1}"#).is_none());
+    }
+}

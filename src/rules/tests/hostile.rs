@@ -1,0 +1,156 @@
+//! Whatever comes in: no panic, no growth, the same answer each time, and the index never changes what matches.
+
+use std::sync::{Arc, LazyLock};
+
+use proptest::prelude::*;
+
+use super::super::index::Scratch;
+use super::super::log::LogPattern;
+use super::super::rule::Trigger;
+use super::super::{Engine, RuleSet, Scanner, ansi};
+use super::world::{at, subject};
+use crate::fleet::{Fact, Freshness, HealthState, Observation, Role, Stream};
+
+static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin()));
+
+/// Every sample line of the built-in rules.
+static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let steps =
+        BUILTIN.rules().iter().flat_map(|rule| &rule.cases).flat_map(|case| case.scripts.iter().flatten());
+    let mut lines: Vec<String> = steps
+        .filter_map(|step| match &step.fact {
+            Fact::Line { text, .. } => Some(text.clone()),
+            _ => None,
+        })
+        .collect();
+    lines.dedup();
+    lines
+});
+
+fn any_line() -> impl Strategy<Value = String> {
+    let sample = prop::sample::select(SAMPLES.clone());
+    let mangled = (sample.clone(), any::<String>(), 0..80_usize).prop_map(|(sample, other, cut)| {
+        let cut = (0..=cut.min(sample.len())).rev().find(|&at| sample.is_char_boundary(at)).unwrap_or(0);
+        format!("{}{other}{}", &sample[..cut], &sample[cut..])
+    });
+    prop_oneof![sample, mangled, any::<String>(), "\\PC*"]
+}
+
+fn any_fact() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        4 => any_line().prop_map(|text| Fact::Line { stream: Stream::Stdout, text }),
+        2 => prop::sample::select(vec![0_i64, 1, 126, 127, 137, 139, 143, -1, i64::MAX])
+            .prop_map(|exit_code| Fact::Died { exit_code }),
+        1 => Just(Fact::OutOfMemory),
+        1 => Just(Fact::Started),
+        1 => any::<u8>().prop_map(|signal| Fact::Killed { signal }),
+        1 => Just(Fact::Destroyed),
+        1 => Just(Fact::Health { state: HealthState::Unhealthy }),
+        1 => Just(Fact::HostUnreachable { reason: String::new() }),
+    ]
+}
+
+prop_compose! {
+    fn any_observation()(
+        seconds in prop_oneof![0..100_u64, any::<u64>()],
+        app in prop::sample::select(vec!["shop", "blog"]),
+        role in prop::sample::select(vec![Role::Live, Role::Live, Role::Candidate]),
+        freshness in prop::sample::select(vec![Freshness::Live, Freshness::Live, Freshness::Backlog]),
+        whose in any::<bool>(),
+        fact in any_fact(),
+    ) -> Observation {
+        let mut container = subject(app, 0);
+        container.role = role;
+        let mut observation = at(seconds, &container, fact);
+        observation.freshness = freshness;
+        if !whose {
+            observation.subject = None;
+        }
+        observation
+    }
+}
+
+/// The rules whose trigger matches, found without the index.
+fn match_one_by_one(line: &str) -> Vec<usize> {
+    let line = ansi::strip(line);
+    let matches = |pattern: &LogPattern| pattern.matches(&line).is_some();
+    let rules = BUILTIN.rules().iter().enumerate();
+    rules
+        .filter(|(_, rule)| matches!(&rule.trigger, Trigger::Log(pattern) if matches(pattern)))
+        .map(|(number, _)| number)
+        .collect()
+}
+
+#[test]
+fn every_sample_is_found_through_the_index() {
+    let mut scratch = Scratch::default();
+    for sample in SAMPLES.iter() {
+        let found: Vec<usize> =
+            BUILTIN.match_line(sample, &mut scratch).iter().map(|found| found.rule).collect();
+        assert_eq!(found, match_one_by_one(sample), "{sample}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn the_index_never_changes_what_matches(line in any_line()) {
+        let mut scanner = Scanner::new(Arc::clone(&BUILTIN));
+        let found: Vec<usize> = scanner.matches(&line).iter().map(|found| found.rule).collect();
+        prop_assert_eq!(found, match_one_by_one(&line));
+    }
+
+    #[test]
+    fn a_replay_decides_what_live_decided(observations in prop::collection::vec(any_observation(), 0..60)) {
+        let mut first = Engine::new(Arc::clone(&BUILTIN));
+        let mut second = Engine::traced(Arc::clone(&BUILTIN));
+        for observation in &observations {
+            let signals = first.observe(observation);
+            second.advance(observation.at);
+            prop_assert_eq!(&signals, &second.observe(observation));
+            for signal in signals {
+                let observed = observation.subject.as_ref();
+                prop_assert!(observed.is_some_and(|subject| subject.role == Role::Live));
+                prop_assert!(!signal.evidence.is_empty() && signal.evidence.len() <= 20);
+                prop_assert!(signal.live <= (observation.freshness == Freshness::Live));
+                prop_assert!(signal.say.chars().all(|c| !c.is_control()), "{:?}", signal.say);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_alone_are_never_state_evidence(lines in prop::collection::vec(any_line(), 0..60)) {
+        let mut engine = Engine::new(Arc::clone(&BUILTIN));
+        for text in lines {
+            let fact = Fact::Line { stream: Stream::Stdout, text };
+            let signals = engine.observe(&at(0, &subject("shop", 0), fact));
+            prop_assert!(signals.iter().all(|signal| !signal.state_evidence));
+        }
+    }
+
+    #[test]
+    fn any_file_is_read_or_refused(text in "\\PC*", head in any::<bool>()) {
+        let text = if head { format!("pack = \"t\"\nschema = 1\n{text}") } else { text };
+        let result = RuleSet::load(&[("t.toml".to_owned(), text)]);
+        if let Err(error) = result {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    /// Built-in files with a stretch cut out, doubled or replaced: mostly TOML, mostly wrong.
+    #[test]
+    fn damaged_files_are_read_or_refused(
+        file in 0..6_usize, start in any::<prop::sample::Index>(), length in 0..200_usize, other in "[\\PC\n]{0,9}",
+    ) {
+        let (name, text) = RuleSet::builtin_files().swap_remove(file);
+        let boundary = |at: usize| (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let start = boundary(start.index(text.len()));
+        let end = boundary(start + length);
+        let damaged = format!("{}{other}{}", &text[..start], &text[end..]);
+        match RuleSet::load(&[(name, damaged)]) {
+            Ok(rules) => prop_assert!(rules.lint().iter().all(|problem| problem.line >= 1)),
+            Err(error) => prop_assert!(error.0.iter().all(|problem| problem.column >= 1 && problem.to_string().len() < 4000)),
+        }
+    }
+}

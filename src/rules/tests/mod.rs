@@ -1,0 +1,7 @@
+//! Tests of the room as a whole.
+
+mod behaviour;
+mod builtin;
+mod hostile;
+mod messages;
+mod world;
