@@ -1,8 +1,9 @@
 //! One task per container: everything about it goes through here, in order.
 //!
 //! Two sources meet: what the engine tells of the container, and the container's log. They come over different
-//! connections, so when a container dies, the news of it may overtake its last words. Therefore the log is given
-//! [`GRACE`] to end before the death is told. For the time being nothing else about the container is told either.
+//! connections, so when a container dies, the news of it overtakes its last words. Therefore the death is held back
+//! until the log ends, or goes on with a line that is younger than the death, or is silent for [`GRACE`]; but never
+//! longer than [`PATIENCE`]. What is told of the container meanwhile waits as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,10 @@ use super::watcher::Logs;
 use crate::docker::{self, Engine};
 use crate::fleet::{Fact, Subject, Timestamp};
 
-/// How long a death is held back for the log to end.
+/// How long the log must be silent for a death to be told that was held back for last words …
 const GRACE: Duration = Duration::from_millis(300);
+/// … and how long it is held back at most.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// News for a container's task.
 #[derive(Debug)]
@@ -55,8 +58,31 @@ pub(super) struct Follow {
     backoff: Backoff,
     /// Whether it was begun and has not ended: then it is read to its end, whatever becomes of the container.
     is_owed: bool,
-    /// News that waits for the log to end, and until when.
-    held: Option<(Instant, Timestamp, Fact)>,
+    /// The news of a death that waits for last words.
+    held: Option<Held>,
+}
+
+/// A death that is held back.
+#[derive(Debug)]
+struct Held {
+    message: Message,
+    /// When it happened.
+    at: Timestamp,
+    /// When to tell it if nothing more is logged.
+    until: Instant,
+    /// When to tell it in any case.
+    limit: Instant,
+}
+
+impl Held {
+    fn new(message: Message, at: Timestamp) -> Self {
+        let now = Instant::now();
+        Self { message, at, until: now + GRACE, limit: now + PATIENCE }
+    }
+
+    fn prolong(&mut self) {
+        self.until = (Instant::now() + GRACE).min(self.limit);
+    }
 }
 
 impl Follow {
@@ -92,24 +118,25 @@ impl Follower {
                     self.open_now();
                 }
             }
-            Message::Missed(at, fact) => self.outlet.recall(&self.subject, at, fact).await?,
             Message::State(fact) => {
                 if matches!(fact, Fact::State { running: true, .. }) && !self.log.tail.is_open() {
                     self.open_now();
                 }
                 self.outlet.tell_now(Some(&self.subject), fact).await?;
             }
+            Message::Event(at, Fact::Died { .. } | Fact::Destroyed)
+            | Message::Missed(at, Fact::Died { .. } | Fact::Destroyed)
+                if self.log.tail.is_open() =>
+            {
+                self.log.held = Some(Held::new(message, at));
+            }
             Message::Event(at, fact) => {
-                let ends = matches!(fact, Fact::Died { .. } | Fact::Destroyed);
-                if ends && self.log.tail.is_open() {
-                    self.log.held = Some((Instant::now() + GRACE, at, fact));
-                    return Ok(());
-                }
                 if fact == Fact::Started && !self.log.tail.is_open() {
                     self.open_now();
                 }
                 self.outlet.tell(&self.subject, at, fact).await?;
             }
+            Message::Missed(at, fact) => self.outlet.recall(&self.subject, at, fact).await?,
         }
         Ok(())
     }
@@ -145,6 +172,7 @@ impl Follower {
         for item in self.log.tail.take() {
             match item {
                 Item::Line(Line { at, stream, text }) => {
+                    self.release_before(at).await?;
                     self.outlet.tell(&self.subject, at, Fact::Line { stream, text }).await?;
                 }
                 Item::History(Line { at, stream, text }) => {
@@ -153,14 +181,31 @@ impl Follower {
                 Item::Gap(reason) => self.gap(reason).await?,
             }
         }
+        if let Some(held) = &mut self.log.held {
+            held.prolong();
+        }
+        Ok(())
+    }
+
+    /// Tells of deaths before that time, and of what came after them.
+    async fn release_before(&mut self, at: Timestamp) -> Result<(), Closed> {
+        while self.log.held.as_ref().is_some_and(|held| held.at < at) {
+            self.release().await?;
+            while self.log.held.is_none()
+                && let Ok(message) = self.inbox.try_recv()
+            {
+                self.hear(message).await?;
+            }
+        }
         Ok(())
     }
 
     /// Tells what was held back.
     async fn release(&mut self) -> Result<(), Closed> {
-        match self.log.held.take() {
-            Some((_, at, fact)) => self.outlet.tell(&self.subject, at, fact).await,
-            None => Ok(()),
+        match self.log.held.take().map(|held| held.message) {
+            Some(Message::Event(at, fact)) => self.outlet.tell(&self.subject, at, fact).await,
+            Some(Message::Missed(at, fact)) => self.outlet.recall(&self.subject, at, fact).await,
+            _ => Ok(()),
         }
     }
 
@@ -229,7 +274,7 @@ impl Follower {
     }
 
     fn alarm(&self) -> Option<Instant> {
-        let held = self.log.held.as_ref().map(|(until, ..)| *until);
+        let held = self.log.held.as_ref().map(|held| held.until);
         let can_open = self.is_admitted() && self.engine.borrow().is_some();
         let due = self.log.due.filter(|_| can_open);
         [held, due, self.log.tail.alarm()].into_iter().flatten().min()
@@ -237,7 +282,7 @@ impl Follower {
 
     async fn wake(&mut self) -> Result<(), Closed> {
         let now = Instant::now();
-        if self.log.held.as_ref().is_some_and(|(until, ..)| *until <= now) {
+        if self.log.held.as_ref().is_some_and(|held| held.until <= now) {
             self.release().await?;
         }
         let woken = self.log.tail.wake().await;

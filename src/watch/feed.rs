@@ -8,7 +8,8 @@ use super::entry::{Entry, Piece, Splitter};
 use crate::docker::{self, Container, Engine, LogFrame, LogOptions, LogStream, Source};
 use crate::fleet::{ContainerId, Stream, Timestamp};
 
-/// Entries of history that are read without being given out, so that the cursor has something to go by.
+/// Entries of history that are read beyond those asked for: the first lines may be long and in fragments, and the
+/// cursor needs something to go by.
 const LEAD: usize = 64;
 
 /// A container's log, and the engine that has it.
@@ -40,14 +41,15 @@ impl Log {
         Ok(Feed { stream, splitter: self.splitter(), sieve })
     }
 
-    /// Reads its end, moves a new cursor there, and returns its last `count` entries. Nothing changes when it fails.
+    /// Reads its end, moves a new cursor there, and returns what makes at least the last `count` lines, unless they
+    /// are very long. Nothing changes when it fails.
     pub(super) async fn history(
         &self,
         cursor: &mut Cursor,
         count: usize,
     ) -> Result<Vec<Entry>, docker::Error> {
         let asked = count + LEAD;
-        let mut entries = self.end(asked).await?;
+        let entries = self.end(asked).await?;
         for entry in &entries {
             let mark = cursor.mark(entry);
             cursor.advance(entry, mark);
@@ -55,7 +57,6 @@ impl Log {
         if entries.len() >= asked {
             cursor.started_late();
         }
-        entries.drain(..entries.len().saturating_sub(count));
         Ok(entries)
     }
 

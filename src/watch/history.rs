@@ -27,12 +27,7 @@ pub(super) async fn tell(engine: &Engine, options: &Options, outlet: &Outlet) ->
                 continue;
             }
         };
-        let mut joiner = Joiner::default();
-        let mut lines: Vec<Line> = Vec::new();
-        for entry in &entries {
-            joiner.push(entry, &mut lines);
-        }
-        joiner.end(&mut lines);
+        let lines = Joiner::default().last_lines(&entries, options.tail);
         for Line { at, stream, text } in lines {
             outlet.recall(&subject, at, Fact::Line { stream, text }).await?;
         }

@@ -60,6 +60,16 @@ impl Joiner {
         open.give(stream, &bytes, End::Newline, lines);
     }
 
+    /// Adds entries and returns the last lines that they complete, at most `count`.
+    pub(super) fn last_lines(&mut self, entries: &[Entry], count: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for entry in entries {
+            self.push(entry, &mut lines);
+        }
+        lines.drain(..lines.len().saturating_sub(count));
+        lines
+    }
+
     /// Whether a line is unfinished.
     pub(super) fn is_open(&self) -> bool {
         !self.stdout.bytes.is_empty() || !self.stderr.bytes.is_empty()

@@ -65,8 +65,9 @@ impl Known {
         Some(fact)
     }
 
-    /// Compares with what the engine says now. Returns what must have happened since, oldest first.
-    pub(super) fn catch_up(&mut self, container: &Container) -> Vec<(Timestamp, Fact)> {
+    /// Compares with what the engine says now. Returns what must have happened up to `until`, oldest first; of what is
+    /// younger an event may still be on its way.
+    pub(super) fn catch_up(&mut self, container: &Container, until: Timestamp) -> Vec<(Timestamp, Fact)> {
         let state = &container.state;
         let (started, finished) = (state.started_at, state.finished_at.unwrap_or_default());
         let restarted = started > self.started_at;
@@ -86,6 +87,9 @@ impl Known {
                 facts.push((finished, Fact::OutOfMemory));
             }
             facts.push((finished, Fact::Died { exit_code: state.exit_code }));
+        }
+        if facts.iter().any(|(at, _)| *at > until) {
+            return Vec::new();
         }
         if let Some((last, _)) = facts.last() {
             self.inferred = Some(*last + LAG);
@@ -136,6 +140,8 @@ mod tests {
     use super::*;
     use crate::docker::{State, Status};
     use crate::fleet::ContainerId;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(seconds)
@@ -218,14 +224,17 @@ mod tests {
             ),
         ] {
             let mut known = Known::from_container(&running);
-            let facts = known.catch_up(&now);
+            let facts = known.catch_up(&now, NOW);
             let expected: Vec<_> = expected.into_iter().map(|(seconds, fact)| (at(seconds), fact)).collect();
             assert_eq!(facts, expected, "{:?}", now.state);
-            assert_eq!(known.catch_up(&now), [], "once is enough");
+            assert_eq!(known.catch_up(&now, NOW), [], "once is enough");
             assert_eq!(known.is_running(), now.state.is_running());
         }
         let mut stopped = Known::from_container(&container(Status::Exited, 1, 100, 150));
-        assert_eq!(stopped.catch_up(&container(Status::Running, 0, 200, 150)), [(at(200), Fact::Started)]);
+        assert_eq!(
+            stopped.catch_up(&container(Status::Running, 0, 200, 150), NOW),
+            [(at(200), Fact::Started)]
+        );
     }
 
     #[test]
@@ -233,19 +242,28 @@ mod tests {
         let mut known = Known::from_container(&container(Status::Running, 0, 100, 0));
         assert!(known.hear(&event(150, "die", &[("exitCode", "1")])).is_some());
         assert!(known.hear(&event(201, "start", &[])).is_some());
-        assert_eq!(known.catch_up(&container(Status::Running, 0, 200, 150)), []);
+        assert_eq!(known.catch_up(&container(Status::Running, 0, 200, 150), NOW), []);
 
         let mut known = Known::from_container(&container(Status::Running, 0, 100, 0));
-        assert_eq!(known.catch_up(&container(Status::Exited, 1, 100, 150)).len(), 1);
+        assert_eq!(known.catch_up(&container(Status::Exited, 1, 100, 150), NOW).len(), 1);
         assert_eq!(known.hear(&event(150, "die", &[("exitCode", "1")])), None);
         assert!(known.hear(&event(160, "start", &[])).is_some());
+    }
+
+    #[test]
+    fn what_is_young_is_left_to_events() {
+        let mut known = Known::from_container(&container(Status::Running, 0, 100, 0));
+        let now = container(Status::Exited, 1, 100, 150);
+        assert_eq!(known.catch_up(&now, at(149)), []);
+        assert!(known.is_running());
+        assert_eq!(known.catch_up(&now, at(150)).len(), 1);
     }
 
     #[test]
     fn an_old_reading_undoes_no_event() {
         let mut known = Known::from_container(&container(Status::Exited, 1, 100, 150));
         known.hear(&event(200, "start", &[]));
-        assert_eq!(known.catch_up(&container(Status::Exited, 1, 100, 150)), []);
+        assert_eq!(known.catch_up(&container(Status::Exited, 1, 100, 150), NOW), []);
         assert!(known.is_running() && known.is_newer_than(at(199)));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,6 +20,9 @@ use crate::fleet::{AppName, ContainerId, Deployment, Fact, Role, Subject, Timest
 
 /// News that may wait for a container's task.
 const INBOX: usize = 64;
+
+/// An event that has not come after this will not come.
+const LATE: Duration = Duration::from_secs(5);
 
 /// The containers of a host.
 #[derive(Debug)]
@@ -202,7 +206,11 @@ impl Roster {
                 self.add(subject, Known::from_container(container), read_at, begin);
             }
             Some(watched) => {
-                let missed = watched.known.catch_up(container);
+                let until = match occasion {
+                    Occasion::Connected => Timestamp::from_nanos(i64::MAX),
+                    Occasion::Review => read_at - LATE,
+                };
+                let missed = watched.known.catch_up(container, until);
                 tell = (tell || !missed.is_empty()) && !watched.known.is_newer_than(read_at);
                 if watched.subject != subject {
                     self.change(Arc::unwrap_or_clone(subject)).await;

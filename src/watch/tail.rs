@@ -107,10 +107,7 @@ impl Tail {
         if let Begin::Tail(count) = self.begin {
             let entries = log.history(&mut self.cursor, count).await?;
             self.begin = Begin::First;
-            let mut lines = Vec::new();
-            for entry in &entries {
-                self.joiner.push(entry, &mut lines);
-            }
+            let lines = self.joiner.last_lines(&entries, count);
             self.items.extend(lines.into_iter().map(Item::History));
         }
         let feed = log.follow(&self.cursor, Reach::Near, now).await?;
