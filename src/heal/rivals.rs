@@ -63,7 +63,11 @@ mod tests {
     fn one_writer_per_host() {
         let web1 = HostName::parse("web1").unwrap();
         let check = |other: SupervisorBeat, expected: bool| {
-            assert_eq!(writes(&[other.clone()], "b", Mode::Suggest, &web1), expected, "{other:?}");
+            assert_eq!(
+                writes(std::slice::from_ref(&other), "b", Mode::Suggest, &web1),
+                expected,
+                "{other:?}"
+            );
         };
         check(beat("c", Mode::Approve, &["web1"]), true);
         check(beat("c", Mode::Approve, &["web2"]), false);
