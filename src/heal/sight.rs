@@ -281,18 +281,29 @@ impl Supervisor {
         };
         self.record_end(action, outcome, detail);
         if outcome == ActionOutcome::Done {
-            self.begin_proof(id);
-            let now = self.time.now();
-            let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
-            if let Some(started_at) = seen {
-                if let Some(case) = self.cases.get_mut(&id) {
-                    case.revived_at = started_at;
-                }
-                self.restart_quiet(id, Some(now));
-            }
+            self.prove_what_runs(id);
+        } else if remedy == Remedy::Rollback {
+            // A change that stopped half-way may have left nothing running, and nothing more would be heard of it.
+            self.escalate(
+                id,
+                &format!("the rollback was {detail}; `arcane status` says what is left and what ends it"),
+            );
         } else {
             self.pause_before_next(id, remedy);
             self.decide(id);
+        }
+    }
+
+    /// Begins to watch whether what already runs is well.
+    pub(super) fn prove_what_runs(&mut self, id: IncidentId) {
+        self.begin_proof(id);
+        let now = self.time.now();
+        let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
+        if let Some(started_at) = seen {
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.revived_at = started_at;
+            }
+            self.restart_quiet(id, Some(now));
         }
     }
 

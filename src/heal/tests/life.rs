@@ -317,3 +317,30 @@ fn a_crash_of_ours_forgets_no_budget() {
     stage.pass(700).deployed("web1", deployment("shop", 2, at)).started("web1", "shop", 2).pass(1);
     stage.fails(vec![restart_auto(9)]).expect_acts(1).expect(2, AwaitingApproval, "guard `budget-app`");
 }
+
+#[test]
+fn the_engine_restarted_it_already() {
+    let mut stage = Stage::auto();
+    stage.dies(vec![restart_auto(2), escalate()], 0).expect_acts(0);
+    stage.expect(1, IncidentState::Waiting, "guard `engine`");
+    stage.pass(1).started("web1", "shop", 2).pass(2).expect_acts(0).expect(1, IncidentState::Verifying, "");
+    let record = stage.incident(1).actions[0].clone();
+    assert_eq!((record.by.as_str(), record.outcome), ("engine", ActionOutcome::Done));
+    // It counts as a try: the second one that does not help is the last.
+    stage.pass(5).died().pass(1).started("web1", "shop", 2).pass(400).expect(1, IncidentState::Healed, "");
+    assert_eq!(stage.incident(1).actions[0].outcome, ActionOutcome::NotHealed);
+}
+
+#[test]
+fn what_the_engine_does_not_restart_is_restarted() {
+    let mut stage = Stage::auto();
+    stage.dies(vec![restart_auto(1)], 0).expect_acts(0).pass(3).expect_acts(1);
+}
+
+#[test]
+fn a_start_before_the_signal_is_no_cure() {
+    let mut stage = Stage::auto();
+    stage.died().pass(1).started("web1", "shop", 2).pass(5);
+    let signal = stage.crash(vec![restart_auto(1)]);
+    stage.signal(signal).expect_acts(1);
+}
