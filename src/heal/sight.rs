@@ -149,6 +149,7 @@ impl Supervisor {
         let Some(release) = place.release().cloned() else {
             return;
         };
+        self.renew_proofs(host, &deployment.app);
         for id in self.open_at(host, &deployment.app) {
             let phase = self.cases.get(&id).map(|case| &case.phase);
             match phase {
@@ -160,6 +161,16 @@ impl Supervisor {
         }
         if news {
             self.look_again_at(host, &deployment.app);
+        }
+    }
+
+    /// The policy that was deployed with an app is known now: what a restored case counts as proof follows it.
+    fn renew_proofs(&mut self, host: &HostName, app: &AppName) {
+        let verify = super::policy::verify(self.policy(host, app), None);
+        for id in self.open_at(host, app) {
+            if let Some(case) = self.cases.get_mut(&id).filter(|case| case.restored) {
+                case.verify = verify.clone();
+            }
         }
     }
 
@@ -270,18 +281,29 @@ impl Supervisor {
         };
         self.record_end(action, outcome, detail);
         if outcome == ActionOutcome::Done {
-            self.begin_proof(id);
-            let now = self.time.now();
-            let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
-            if let Some(started_at) = seen {
-                if let Some(case) = self.cases.get_mut(&id) {
-                    case.revived_at = started_at;
-                }
-                self.restart_quiet(id, Some(now));
-            }
+            self.prove_what_runs(id);
+        } else if remedy == Remedy::Rollback {
+            // A change that stopped half-way may have left nothing running, and nothing more would be heard of it.
+            self.escalate(
+                id,
+                &format!("the rollback was {detail}; `arcane status` says what is left and what ends it"),
+            );
         } else {
             self.pause_before_next(id, remedy);
             self.decide(id);
+        }
+    }
+
+    /// Begins to watch whether what already runs is well.
+    pub(super) fn prove_what_runs(&mut self, id: IncidentId) {
+        self.begin_proof(id);
+        let now = self.time.now();
+        let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
+        if let Some(started_at) = seen {
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.revived_at = started_at;
+            }
+            self.restart_quiet(id, Some(now));
         }
     }
 
