@@ -7,6 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::ui::Ui;
 use crate::deploy::{Event, Step};
+use crate::fleet::text::printable;
+
+/// How much of a step's detail is shown, in characters.
+const DETAIL: usize = 200;
 
 /// Where events are shown.
 pub(super) struct Steps<'a> {
@@ -41,7 +45,9 @@ impl<'a> Steps<'a> {
     fn line(&self, event: &Event) -> String {
         let at = self.begun.elapsed().as_secs_f64();
         match event {
-            Event::Step { host, step, detail, .. } => format!("{at:7.1}s  {host}  {} {detail}", step.verb()),
+            Event::Step { host, step, detail, .. } => {
+                format!("{at:7.1}s  {host}  {} {}", step.verb(), printable(detail, DETAIL))
+            }
             Event::LockWait { host, holder } => {
                 format!("{at:7.1}s  {host}  waiting for the lock of {holder}")
             }
