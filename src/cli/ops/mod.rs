@@ -69,17 +69,32 @@ async fn dispatch(
 
 /// Turns the first Ctrl-C or SIGTERM into a cancellation. The second one ends the process at once; the deploy lock is
 /// then freed by the host, and the next push repairs what is left.
+///
+/// A terminal that is closed (SIGHUP) cancels too, however often it says so: a shell and the kernel both do. A process
+/// that was told to outlive its terminal, as `nohup` tells it, does.
 async fn watch_signals(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
+    let outlives_terminal = std::fs::read_to_string("/proc/self/status").is_ok_and(|it| ignores_hangup(&it));
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
+    let mut hangup = if outlives_terminal { None } else { signal(SignalKind::hangup()).ok() };
     loop {
+        let gone = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = gone => {
+                cancel.cancel();
+                continue;
+            }
         }
         if cancel.is_cancelled() {
             abort();
@@ -88,7 +103,32 @@ async fn watch_signals(cancel: CancellationToken) {
     }
 }
 
+/// Whether a process ignores SIGHUP, by its `/proc/self/status`. To be asked before a handler is installed.
+fn ignores_hangup(status: &str) -> bool {
+    const SIGHUP: u64 = 1;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SIGHUP != 0)
+}
+
 #[expect(clippy::exit, reason = "the operator asked twice")]
 fn abort() {
     std::process::exit(i32::from(exit::INTERRUPTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_under_nohup_is_known_by_its_mask() {
+        for (status, ignores) in [
+            ("Name:\tarcane\nSigIgn:\t0000000000000001\n", true),
+            ("SigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n", true),
+            ("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", false),
+            ("SigIgn:\tnonsense\n", false),
+            ("", false),
+        ] {
+            assert_eq!(ignores_hangup(status), ignores, "{status:?}");
+        }
+    }
 }
