@@ -47,12 +47,13 @@ async fn dispatch(
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
-        Command::Releases(options) => releases::run(ui, arguments, options).await,
-        Command::Status(options) => status::run(ui, arguments, options).await,
+        Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
+        Command::Status(options) => unless(cancel, status::run(ui, arguments, options)).await,
         Command::Logs(options) => logs::run(ui, arguments, options, cancel).await,
-        Command::Exec(options) => exec::run(arguments, options).await,
-        Command::Unlock(options) => unlock::run(ui, arguments, options).await,
-        Command::Doctor(options) => doctor::run(ui, arguments, options).await,
+        // In a terminal, a typed Ctrl-C goes to the command there, and this sees none of it.
+        Command::Exec(options) => unless(cancel, exec::run(ui, arguments, options)).await,
+        Command::Unlock(options) => unless(cancel, unlock::run(ui, arguments, options)).await,
+        Command::Doctor(options) => unless(cancel, doctor::run(ui, arguments, options)).await,
         Command::Watch(options) => supervise::watch(ui, arguments, options, cancel).await,
         Command::Heal(options) => supervise::heal(ui, arguments, options, cancel).await,
         Command::Incidents(options) => incidents::list(ui, options),
@@ -64,6 +65,18 @@ async fn dispatch(
         Command::Config(_) | Command::Completions { .. } | Command::Man => {
             Err(Failure::new(exit::BUG, "this command needs no server and was dispatched as if it did"))
         }
+    }
+}
+
+/// Work that leaves nothing half-done when it is dropped: given up as soon as the operator interrupts.
+async fn unless<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = cancel.cancelled() => Err(Failure::new(exit::INTERRUPTED, "interrupted")),
     }
 }
 
@@ -118,6 +131,15 @@ fn abort() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_only_looks_ends_at_the_first_interruption() {
+        let cancel = CancellationToken::new();
+        assert_eq!(unless(&cancel, async { Ok(3) }).await.unwrap(), 3);
+        cancel.cancel();
+        let ended = unless(&cancel, std::future::pending::<Result<u8, Failure>>()).await;
+        assert_eq!(ended.unwrap_err().code(), exit::INTERRUPTED);
+    }
 
     #[test]
     fn a_process_under_nohup_is_known_by_its_mask() {
