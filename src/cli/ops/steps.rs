@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::ui::Ui;
-use crate::deploy::{Event, Step};
+use crate::deploy::Event;
 use crate::fleet::text::printable;
 
 /// How much of a step's detail is shown, in characters.
@@ -70,7 +70,8 @@ impl<'a> Steps<'a> {
         bar.set_message(format!("{} sent", bytes(sent)));
     }
 
-    fn clear(&self) {
+    /// Takes the progress bar away.
+    pub(super) fn clear(&self) {
         if let Some(bar) = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }
@@ -81,16 +82,3 @@ impl<'a> Steps<'a> {
 pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
-
-/// The steps of a push, for `--plan`.
-pub(super) const PLAN: [Step; 9] = [
-    Step::Look,
-    Step::Transfer,
-    Step::Lock,
-    Step::Create,
-    Step::Stop,
-    Step::Rename,
-    Step::Start,
-    Step::Health,
-    Step::Switch,
-];
