@@ -56,11 +56,7 @@ async fn lives_and_dies(engine: &Engine) {
     let spec = ContainerSpec {
         labels: BTreeMap::from([("arcane.app".to_owned(), "shop".to_owned())]),
         env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
-        publish: vec![Publish {
-            host_ip: None,
-            host_port: 8001,
-            container_port: 80,
-        }],
+        publish: vec![Publish { host_ip: None, host_port: 8001, container_port: 80 }],
         memory: Some(MemoryLimit(32 << 20)),
         ..shell("echo $GREETING; echo bad >&2; trap 'exit 3' TERM; while :; do sleep 0.1; done")
     };
@@ -137,27 +133,12 @@ async fn logs_of_shop(engine: &Engine) {
 }
 
 async fn logs_of_a_terminal(engine: &Engine) {
-    let spec = ContainerSpec {
-        tty: true,
-        ..shell("echo one; echo two >&2")
-    };
+    let spec = ContainerSpec { tty: true, ..shell("echo one; echo two >&2") };
     engine.create_container("tty", &spec).await.unwrap();
     engine.start("tty").await.unwrap();
-    let follow = LogOptions {
-        follow: true,
-        ..LogOptions::default()
-    };
-    let frames: Vec<_> = engine
-        .logs("tty", &follow)
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
-    let lines: Vec<_> = frames
-        .iter()
-        .map(|frame| String::from_utf8_lossy(&frame.bytes))
-        .collect();
+    let follow = LogOptions { follow: true, ..LogOptions::default() };
+    let frames: Vec<_> = engine.logs("tty", &follow).await.unwrap().try_collect().await.unwrap();
+    let lines: Vec<_> = frames.iter().map(|frame| String::from_utf8_lossy(&frame.bytes)).collect();
     let texts: Vec<_> = lines.iter().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(texts, ["one\r\n", "two\r\n"]);
     engine.remove("tty", true).await.unwrap();

@@ -29,36 +29,20 @@ fn commands_run_and_end_as_they_do_on_the_host() {
             ("exit 7", ExitStatus::Code(7)),
             ("kill -KILL $$", ExitStatus::Signal("KILL".to_owned())),
         ] {
-            assert_eq!(
-                session.run(command, b"").await.unwrap().status,
-                status,
-                "{command}"
-            );
+            assert_eq!(session.run(command, b"").await.unwrap().status, status, "{command}");
         }
         let hostile = "a'b $(id) `id` \\ \"\n;";
-        let echoed = session
-            .run(&format!("printf %s {}", quote(hostile)), b"")
-            .await
-            .unwrap();
+        let echoed = session.run(&format!("printf %s {}", quote(hostile)), b"").await.unwrap();
         assert_eq!(String::from_utf8(echoed.stdout).unwrap(), hostile);
         let sorted = session.run("sort; echo done >&2", b"b\na\n").await.unwrap();
-        assert_eq!(
-            (sorted.text().as_str(), sorted.complaint().as_str()),
-            ("a\nb", "done")
-        );
+        assert_eq!((sorted.text().as_str(), sorted.complaint().as_str()), ("a\nb", "done"));
         let flood = session.run("head -c 3000000 /dev/zero", b"").await.unwrap_err();
         assert!(matches!(flood, Error::TooLong { .. }), "{flood}");
-        let slow = session
-            .run_within("sleep 60", b"", Duration::from_secs(1))
-            .await
-            .unwrap_err();
+        let slow = session.run_within("sleep 60", b"", Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(slow.to_string(), "web1: a command took longer than 1s");
 
         // A dropped command is hung up on: a lock that it holds is free again.
-        let mut lock = session
-            .exec("flock /run/test.lock sh -c 'echo held; cat'")
-            .await
-            .unwrap();
+        let mut lock = session.exec("flock /run/test.lock sh -c 'echo held; cat'").await.unwrap();
         let mut word = [0; 5];
         lock.stdout.read_exact(&mut word).await.unwrap();
         let taken = session.run("flock -n /run/test.lock true", b"").await.unwrap();
@@ -84,10 +68,7 @@ fn commands_run_and_end_as_they_do_on_the_host() {
         assert!(!session.is_closed());
         session.disconnect().await;
         let error = session.run("true", b"").await.unwrap_err();
-        assert!(
-            error.is_unreachable() && matches!(error, Error::Lost { .. }),
-            "{error}"
-        );
+        assert!(error.is_unreachable() && matches!(error, Error::Lost { .. }), "{error}");
     });
 }
 
@@ -98,13 +79,7 @@ fn sockets_and_ports_of_the_host_can_be_reached_or_say_why_not() {
     run(async {
         let session = connect(&env, &host.target()).await.unwrap();
         let mut banner = [0; 4];
-        session
-            .open_tcp("127.0.0.1", 22)
-            .await
-            .unwrap()
-            .read_exact(&mut banner)
-            .await
-            .unwrap();
+        session.open_tcp("127.0.0.1", 22).await.unwrap().read_exact(&mut banner).await.unwrap();
         assert_eq!(&banner, b"SSH-");
         let failure = |error: Error| match error {
             Error::Channel { failure, .. } => failure,
@@ -134,10 +109,7 @@ fn only_known_host_keys_are_trusted() {
     let name = format!("[127.0.0.1]:{}", host.port());
     let lines = fs::read_to_string(&file).unwrap();
     let of = |algorithm: &str| -> String {
-        let line = lines
-            .lines()
-            .find(|line| line.starts_with(&name) && line.contains(algorithm))
-            .unwrap();
+        let line = lines.lines().find(|line| line.starts_with(&name) && line.contains(algorithm)).unwrap();
         format!("{line}\n")
     };
     let (ed25519, ecdsa) = (of("ssh-ed25519"), of("ecdsa-sha2"));
@@ -162,16 +134,11 @@ fn only_known_host_keys_are_trusted() {
         "127.0.0.1",
     ]));
     fs::write(env.path("key.pub"), keys.stdout.split_once(' ').unwrap().1).unwrap();
-    let shown = Ran::of(
-        std::process::Command::new("ssh-keygen")
-            .arg("-lf")
-            .arg(env.path("key.pub")),
-    );
+    let shown = Ran::of(std::process::Command::new("ssh-keygen").arg("-lf").arg(env.path("key.pub")));
     assert!(shown.stdout.contains(&error.fingerprint), "{error} / {shown}");
-    assert!(error.hint().contains(&format!(
-        "`ssh-keyscan -p {} 127.0.0.1 >> ~/.ssh/known_hosts`",
-        host.port()
-    )));
+    assert!(
+        error.hint().contains(&format!("`ssh-keyscan -p {} 127.0.0.1 >> ~/.ssh/known_hosts`", host.port()))
+    );
 
     fs::write(&file, &ed25519).unwrap();
     Ran::of(std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file)).succeeds();
@@ -180,31 +147,18 @@ fn only_known_host_keys_are_trusted() {
     with(&hashed).expect("hashed names are understood");
 
     let other = ed25519.replacen(&name, "other.example.com", 1);
-    assert_eq!(
-        problem(with(&other).unwrap_err()).problem,
-        HostKeyProblem::Unknown
-    );
+    assert_eq!(problem(with(&other).unwrap_err()).problem, HostKeyProblem::Unknown);
     let key = Ran::of(
-        std::process::Command::new("ssh-keygen")
-            .args(["-qt", "ed25519", "-N", "", "-f"])
-            .arg(env.path("k")),
+        std::process::Command::new("ssh-keygen").args(["-qt", "ed25519", "-N", "", "-f"]).arg(env.path("k")),
     );
     key.succeeds();
-    let forged = format!(
-        "# a comment\n{name} {}",
-        fs::read_to_string(env.path("k.pub")).unwrap()
-    );
+    let forged = format!("# a comment\n{name} {}", fs::read_to_string(env.path("k.pub")).unwrap());
     let error = problem(with(&forged).unwrap_err());
-    let HostKeyProblem::Changed(recorded) = &error.problem else {
-        panic!("{error}")
-    };
+    let HostKeyProblem::Changed(recorded) = &error.problem else { panic!("{error}") };
     assert_eq!((recorded[0].line, recorded.len()), (2, 1));
     assert!(error.to_string().contains("HAS CHANGED"), "{error}");
     let revoked = format!("{ed25519}@revoked {ed25519}");
-    assert!(matches!(
-        problem(with(&revoked).unwrap_err()).problem,
-        HostKeyProblem::Revoked(_)
-    ));
+    assert!(matches!(problem(with(&revoked).unwrap_err()).problem, HostKeyProblem::Revoked(_)));
 }
 
 #[test]
@@ -218,50 +172,28 @@ fn a_login_that_fails_names_what_was_tried() {
         let error = connect(&env, &at("nobody")).await.unwrap_err();
         assert!(error.is_unreachable());
         assert!(
-            error.to_string().starts_with(&format!(
-                "web1: {} was not let in: refused ssh-ed25519 SHA256:",
-                at("nobody")
-            )),
+            error
+                .to_string()
+                .starts_with(&format!("web1: {} was not let in: refused ssh-ed25519 SHA256:", at("nobody"))),
             "{error}"
         );
-        assert!(
-            error.to_string().ends_with(&format!("({})", key.display())),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with(&format!("({})", key.display())), "{error}");
 
         let plain = fs::read_to_string(&key).unwrap();
         let keygen = |args: &[&str]| {
-            Ran::of(
-                std::process::Command::new("ssh-keygen")
-                    .args(args)
-                    .arg("-f")
-                    .arg(&key),
-            )
-            .succeeds();
+            Ran::of(std::process::Command::new("ssh-keygen").args(args).arg("-f").arg(&key)).succeeds();
         };
         keygen(&["-qp", "-P", "", "-N", "correct horse"]);
         let error = connect(&env, &at("root")).await.unwrap_err();
-        assert!(
-            error.to_string().contains("has a passphrase and is in no agent"),
-            "{error}"
-        );
-        assert_eq!(
-            error.hint().unwrap(),
-            format!("add the key to an agent: `ssh-add {}`", key.display())
-        );
+        assert!(error.to_string().contains("has a passphrase and is in no agent"), "{error}");
+        assert_eq!(error.hint().unwrap(), format!("add the key to an agent: `ssh-add {}`", key.display()));
 
         let agent = AgentGuard::start(&env);
         fs::write(env.path("plain"), &plain).unwrap();
         fs::set_permissions(env.path("plain"), fs::Permissions::from_mode(0o600)).unwrap();
         agent.add(&env.path("plain"));
-        let host_entry = Host {
-            name: HostName::parse("web1").unwrap(),
-            ssh: at("root"),
-        };
-        let with_agent = Environment {
-            agent: Some(agent.socket.clone()),
-            ..environment(&env)
-        };
+        let host_entry = Host { name: HostName::parse("web1").unwrap(), ssh: at("root") };
+        let with_agent = Environment { agent: Some(agent.socket.clone()), ..environment(&env) };
         let target = Target::resolve_in(&host_entry, &with_agent).await.unwrap();
         Session::connect(&target).await.expect("the agent has the key");
 
@@ -290,33 +222,18 @@ fn every_kind_of_key_opens_the_door() {
     for (number, kind) in kinds.into_iter().enumerate() {
         let key = env.path(&format!("~/.ssh/key{number}"));
         let mut keygen = std::process::Command::new("ssh-keygen");
-        Ran::of(
-            keygen
-                .args(["-q", "-N", "", "-C", ""])
-                .args(kind)
-                .arg("-f")
-                .arg(&key),
-        )
-        .succeeds();
+        Ran::of(keygen.args(["-q", "-N", "", "-C", ""]).args(kind).arg("-f").arg(&key)).succeeds();
         let public = fs::read_to_string(key.with_extension("pub")).unwrap();
-        host.ssh(&format!(
-            "echo {} > /home/guest/.ssh/authorized_keys",
-            quote(public.trim())
-        ))
-        .succeeds();
+        host.ssh(&format!("echo {} > /home/guest/.ssh/authorized_keys", quote(public.trim()))).succeeds();
         agent.add(&key);
         run(async {
             let mut target = target(&env, &format!("guest@127.0.0.1:{}", host.port())).await;
             target.identities = vec![key.clone()];
-            Session::connect(&target)
-                .await
-                .unwrap_or_else(|error| panic!("{kind:?} from a file: {error}"));
+            Session::connect(&target).await.unwrap_or_else(|error| panic!("{kind:?} from a file: {error}"));
             target.identities = vec![key.with_extension("pub")];
             target.agent = Agent::Socket(agent.socket.clone());
             target.identities_only = true;
-            Session::connect(&target)
-                .await
-                .unwrap_or_else(|error| panic!("{kind:?} from an agent: {error}"));
+            Session::connect(&target).await.unwrap_or_else(|error| panic!("{kind:?} from an agent: {error}"));
         });
     }
     // The server hangs up after six keys: what was tried is still told.
@@ -331,15 +248,9 @@ fn every_kind_of_key_opens_the_door() {
         let mut target = target(&env, &format!("guest@127.0.0.1:{}", host.port())).await;
         target.agent = Agent::Socket(agent.socket.clone());
         let error = Session::connect(&target).await.unwrap_err();
-        let Error::Auth { offered, .. } = &error else {
-            panic!("{error}")
-        };
+        let Error::Auth { offered, .. } = &error else { panic!("{error}") };
         assert_eq!(offered.len(), 6, "{error}");
-        assert!(
-            error.hint().unwrap().contains("IdentitiesOnly"),
-            "{:?}",
-            error.hint()
-        );
+        assert!(error.hint().unwrap().contains("IdentitiesOnly"), "{:?}", error.hint());
     });
 }
 
@@ -351,15 +262,8 @@ struct AgentGuard {
 impl AgentGuard {
     fn start(env: &TestEnv) -> Self {
         let socket = env.path("agent.sock");
-        let child = std::process::Command::new("ssh-agent")
-            .arg("-D")
-            .arg("-a")
-            .arg(&socket)
-            .spawn()
-            .unwrap();
-        support::eventually("the agent listens", Duration::from_secs(5), || {
-            socket.exists().then_some(())
-        });
+        let child = std::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).spawn().unwrap();
+        support::eventually("the agent listens", Duration::from_secs(5), || socket.exists().then_some(()));
         Self { socket, child }
     }
 
@@ -392,23 +296,10 @@ fn the_operators_ssh_configuration_holds() {
         assert!(output.text().starts_with("deploy\n127.0.0.1 "), "{output:?}");
         session.disconnect().await;
         let explicit = target(&env, &format!("root@door:{port}")).await;
-        assert_eq!(
-            (explicit.user.as_str(), explicit.address.as_str()),
-            ("root", "127.0.0.1")
-        );
-        let host_entry = Host {
-            name: HostName::parse("web1").unwrap(),
-            ssh: "tunnel".to_owned(),
-        };
-        let error = Target::resolve_in(&host_entry, &environment(&env))
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("ProxyCommand `nc %h %p`, which is not supported"),
-            "{error}"
-        );
+        assert_eq!((explicit.user.as_str(), explicit.address.as_str()), ("root", "127.0.0.1"));
+        let host_entry = Host { name: HostName::parse("web1").unwrap(), ssh: "tunnel".to_owned() };
+        let error = Target::resolve_in(&host_entry, &environment(&env)).await.unwrap_err();
+        assert!(error.to_string().contains("ProxyCommand `nc %h %p`, which is not supported"), "{error}");
     });
 }
 
@@ -421,10 +312,7 @@ fn a_reader_that_stalls_does_not_hold_the_others_up_for_ever() {
         let mut stalled = session.exec("cat /dev/zero").await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         let began = Instant::now();
-        session
-            .run("true", b"")
-            .await
-            .expect("others get through when the stalled one is cut off");
+        session.run("true", b"").await.expect("others get through when the stalled one is cut off");
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         let mut rest = Vec::new();
         let error = stalled.stdout.read_to_end(&mut rest).await.unwrap_err();

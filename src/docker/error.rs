@@ -223,16 +223,9 @@ impl Error {
 
     /// A socket that does not let us in, here or through SSH.
     fn known_cause(host: &str, cause: &(dyn StdError + 'static)) -> Option<Self> {
-        let none = |detail: String| {
-            Some(Self::NoEngine {
-                host: host.to_owned(),
-                detail,
-            })
-        };
-        if let Some(ssh::Error::Channel {
-            failure: ssh::ChannelFailure::ConnectFailed,
-            ..
-        }) = cause.downcast_ref()
+        let none = |detail: String| Some(Self::NoEngine { host: host.to_owned(), detail });
+        if let Some(ssh::Error::Channel { failure: ssh::ChannelFailure::ConnectFailed, .. }) =
+            cause.downcast_ref()
         {
             return none(String::new());
         }
@@ -240,9 +233,7 @@ impl Error {
         match io.kind() {
             io::ErrorKind::PermissionDenied => Some(Self::PermissionDenied {
                 host: host.to_owned(),
-                user: ssh::Environment::current()
-                    .user
-                    .unwrap_or_else(|| "this user".to_owned()),
+                user: ssh::Environment::current().user.unwrap_or_else(|| "this user".to_owned()),
             }),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => none(io.to_string()),
             _ => None,

@@ -87,10 +87,9 @@ async fn serve(stream: UnixStream, log: &Mutex<Vec<String>>, answers: &Answers) 
                 ),
                 body,
             ),
-            Answer::Broken(kind, body) => (
-                format!("HTTP/1.1 200 X\r\nContent-Type: {kind}\r\nContent-Length: 1000000\r\n\r\n"),
-                body,
-            ),
+            Answer::Broken(kind, body) => {
+                (format!("HTTP/1.1 200 X\r\nContent-Type: {kind}\r\nContent-Length: 1000000\r\n\r\n"), body)
+            }
         };
         let broken = head.contains("1000000");
         let _ = stream.write_all(head.as_bytes()).await;
@@ -113,11 +112,8 @@ async fn request(stream: &mut BufReader<UnixStream>) -> Option<String> {
             line => lines.push(line.to_owned()),
         }
     }
-    let header = |name: &str| {
-        lines
-            .iter()
-            .find_map(|line| line.to_lowercase().strip_prefix(name).map(str::to_owned))
-    };
+    let header =
+        |name: &str| lines.iter().find_map(|line| line.to_lowercase().strip_prefix(name).map(str::to_owned));
     if header("transfer-encoding: chunked").is_some() {
         while let Some(size @ 1..) = chunk(stream).await {
             stream.read_exact(&mut vec![0; size + 2]).await.ok()?;
@@ -141,10 +137,7 @@ async fn chunk(stream: &mut BufReader<UnixStream>) -> Option<usize> {
 
 fn unversioned(question: &str) -> String {
     let (method, path) = question.split_once(' ').unwrap_or((question, ""));
-    let path = match path
-        .strip_prefix("/v1.")
-        .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
-    {
+    let path = match path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| &rest[at..])) {
         Some(rest) => rest,
         None => path,
     };

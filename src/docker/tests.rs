@@ -25,41 +25,27 @@ async fn local(fake: &FakeEngine) -> Engine {
 #[tokio::test]
 async fn the_socket_is_reached_through_ssh() {
     let fake = engine_that(|_| json(200, OK));
-    let host = FakeHost {
-        engine: Some(fake.socket.clone()),
-        ..FakeHost::default()
-    };
+    let host = FakeHost { engine: Some(fake.socket.clone()), ..FakeHost::default() };
     let (_wire, session) = host.connect().await;
     let engine = Engine::over_ssh(&session).await.unwrap();
     assert_eq!(engine.transport(), &Transport::Streamlocal);
     assert_eq!(engine.host(), "web1");
     engine.ping().await.unwrap();
     engine.ping().await.unwrap();
-    assert_eq!(
-        fake.asked(),
-        ["GET /version", "GET /v1.41/_ping", "GET /v1.41/_ping"]
-    );
+    assert_eq!(fake.asked(), ["GET /version", "GET /v1.41/_ping", "GET /v1.41/_ping"]);
 }
 
 #[tokio::test]
 async fn where_sockets_are_not_forwarded_the_docker_command_is_used() {
     let fake = engine_that(|_| json(200, OK));
-    let host = FakeHost {
-        engine: Some(fake.socket.clone()),
-        forwarding: false,
-        ..FakeHost::default()
-    };
+    let host = FakeHost { engine: Some(fake.socket.clone()), forwarding: false, ..FakeHost::default() };
     let (_wire, session) = host.connect().await;
     let engine = Engine::over_ssh(&session).await.unwrap();
     let because =
         "sshd does not forward /var/run/docker.sock: the server's configuration forbids it".to_owned();
     assert_eq!(engine.transport(), &Transport::DialStdio { because });
     let pings = (0..40).map(|_| engine.ping());
-    let answered = futures_util::future::join_all(pings)
-        .await
-        .into_iter()
-        .filter(Result::is_ok)
-        .count();
+    let answered = futures_util::future::join_all(pings).await.into_iter().filter(Result::is_ok).count();
     assert_eq!(answered, 40, "sshd would refuse the eleventh session");
 }
 
@@ -77,10 +63,7 @@ async fn an_engine_that_cannot_be_used_says_why() {
             "web1: no Docker engine answers: bash: docker: command not found",
         ),
     ] {
-        let host = FakeHost {
-            dial_complaint: Some(complaint),
-            ..FakeHost::default()
-        };
+        let host = FakeHost { dial_complaint: Some(complaint), ..FakeHost::default() };
         let (_wire, session) = host.connect().await;
         let error = Engine::over_ssh(&session).await.unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (kind, expected));
@@ -106,21 +89,15 @@ async fn a_version_is_agreed_on() {
     let fake = FakeEngine::start("1.12", "1.39", |_| json(200, OK));
     let error = Engine::at(&fake.socket).await.unwrap_err();
     assert_eq!(error.kind(), Kind::OldEngine);
-    assert!(
-        error
-            .to_string()
-            .contains("speaks API 1.39, at least 1.40 is needed"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("speaks API 1.39, at least 1.40 is needed"), "{error}");
 }
 
 #[tokio::test]
 async fn answers_are_sorted_by_what_they_mean() {
     let fake = engine_that(|question| match question {
-        "POST /containers/shop/start" => json(
-            500,
-            r#"{"message":"Bind for 0.0.0.0:80: port is already allocated"}"#,
-        ),
+        "POST /containers/shop/start" => {
+            json(500, r#"{"message":"Bind for 0.0.0.0:80: port is already allocated"}"#)
+        }
         "POST /containers/idle/start" | "POST /containers/shop/stop?t=10" => json(304, ""),
         "GET /containers/nobody/json" => json(404, r#"{"message":"No such container: nobody"}"#),
         "GET /containers/odd/json" => json(200, "[1]"),
@@ -141,12 +118,7 @@ async fn answers_are_sorted_by_what_they_mean() {
     let error = engine.inspect("odd").await.unwrap_err();
     assert!(matches!(error, Error::Malformed { .. }), "{error}");
     let error = engine.rename("../x?y", "z").await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("POST /containers/..%2Fx%3Fy/rename?name=z"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("POST /containers/..%2Fx%3Fy/rename?name=z"), "{error}");
 }
 
 #[tokio::test]
@@ -155,10 +127,7 @@ async fn an_engine_that_says_nothing_runs_into_the_deadline() {
     let engine = local(&fake).await;
     tokio::time::pause();
     let error = engine.ping().await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "local: cannot ping the engine: no answer within 10s"
-    );
+    assert_eq!(error.to_string(), "local: cannot ping the engine: no answer within 10s");
     assert_eq!(error.kind(), Kind::Deadline);
 }
 
@@ -176,20 +145,11 @@ async fn a_container_is_described() {
     }"#;
     let fake = engine_that(move |_| json(200, body));
     let shop = local(&fake).await.inspect("shop").await.unwrap().unwrap();
-    assert_eq!(
-        (shop.name.as_str(), shop.image.as_str(), shop.restart_count),
-        ("shop", "shop:1.4", 2)
-    );
+    assert_eq!((shop.name.as_str(), shop.image.as_str(), shop.restart_count), ("shop", "shop:1.4", 2));
     assert!(shop.state.is_running() && shop.restarts);
-    assert_eq!(
-        shop.state.started_at,
-        Timestamp::parse("2026-11-25T18:42:04Z").ok()
-    );
+    assert_eq!(shop.state.started_at, Timestamp::parse("2026-11-25T18:42:04Z").ok());
     assert_eq!(shop.state.finished_at, None, "the year 1 means never");
-    assert_eq!(
-        (shop.health, shop.health_output.as_deref()),
-        (HealthState::Unhealthy, Some("last"))
-    );
+    assert_eq!((shop.health, shop.health_output.as_deref()), (HealthState::Unhealthy, Some("last")));
     assert_eq!(shop.ports.len(), 1);
     assert_eq!(shop.addresses.keys().collect::<Vec<_>>(), ["bridge"]);
     assert_eq!(shop.memory_limit, Some(1024));
@@ -201,11 +161,7 @@ fn frame(kind: u8, text: &str) -> Vec<u8> {
 }
 
 async fn frames_of(fake: &FakeEngine) -> Vec<Result<LogFrame, Error>> {
-    let logs = local(fake)
-        .await
-        .logs("shop", &LogOptions::default())
-        .await
-        .unwrap();
+    let logs = local(fake).await.logs("shop", &LogOptions::default()).await.unwrap();
     logs.collect().await
 }
 
@@ -213,42 +169,13 @@ async fn frames_of(fake: &FakeEngine) -> Vec<Result<LogFrame, Error>> {
 async fn a_log_is_framed_whatever_the_engine_calls_it() {
     const RAW: &str = "application/vnd.docker.raw-stream";
     const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
-    let framed = [
-        frame(1, "t1 a\n"),
-        frame(3, "Error grabbing logs"),
-        frame(2, "t2 b\n"),
-    ]
-    .concat();
+    let framed = [frame(1, "t1 a\n"), frame(3, "Error grabbing logs"), frame(2, "t2 b\n")].concat();
     // Before API 1.42 a terminal's log is called the same; from then on nothing need be asked.
     for (newest, kind, tty, body, sources) in [
-        (
-            "1.41",
-            RAW,
-            false,
-            framed.clone(),
-            vec![Source::Stdout, Source::Engine, Source::Stderr],
-        ),
-        (
-            "1.43",
-            MULTIPLEXED,
-            false,
-            framed,
-            vec![Source::Stdout, Source::Engine, Source::Stderr],
-        ),
-        (
-            "1.41",
-            RAW,
-            true,
-            b"t1 a\r\nt2 b".to_vec(),
-            vec![Source::Stdout; 2],
-        ),
-        (
-            "1.43",
-            RAW,
-            true,
-            b"t1 a\r\nt2 b".to_vec(),
-            vec![Source::Stdout; 2],
-        ),
+        ("1.41", RAW, false, framed.clone(), vec![Source::Stdout, Source::Engine, Source::Stderr]),
+        ("1.43", MULTIPLEXED, false, framed, vec![Source::Stdout, Source::Engine, Source::Stderr]),
+        ("1.41", RAW, true, b"t1 a\r\nt2 b".to_vec(), vec![Source::Stdout; 2]),
+        ("1.43", RAW, true, b"t1 a\r\nt2 b".to_vec(), vec![Source::Stdout; 2]),
     ] {
         let fake = FakeEngine::start("1.12", newest, move |question| {
             if question.starts_with("GET /containers/shop/logs?timestamps=1") {
@@ -259,11 +186,7 @@ async fn a_log_is_framed_whatever_the_engine_calls_it() {
                 &format!(r#"{{"Id":"2a","Name":"/shop","Image":"","State":{{}},"Config":{{"Tty":{tty}}}}}"#),
             )
         });
-        let got: Vec<_> = frames_of(&fake)
-            .await
-            .into_iter()
-            .map(|frame| frame.unwrap().source)
-            .collect();
+        let got: Vec<_> = frames_of(&fake).await.into_iter().map(|frame| frame.unwrap().source).collect();
         assert_eq!(got, sources, "API {newest}, {kind}, terminal: {tty}");
         assert_eq!(fake.asked().len(), if newest == "1.41" { 2 } else { 1 });
     }
@@ -278,10 +201,7 @@ async fn a_log_that_breaks_off_is_no_log_that_ends() {
     assert!(frames[0].is_ok());
     let error = frames[1].as_ref().unwrap_err();
     assert!(error.is_unreachable(), "{error}");
-    assert_eq!(
-        error.to_string(),
-        "local: cannot read the log of container shop: the engine does not answer"
-    );
+    assert_eq!(error.to_string(), "local: cannot read the log of container shop: the engine does not answer");
 }
 
 #[tokio::test]
@@ -296,30 +216,15 @@ async fn events_are_asked_for_and_understood() {
     let fake = engine_that(move |_| json(200, lines));
     let engine = local(&fake).await;
     let since = Timestamp::from_nanos(1_500_000_000);
-    let events: Vec<_> = engine
-        .events(Some(since))
-        .await
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
-    assert_eq!(
-        (
-            events[0].action.as_str(),
-            events[0].attributes["exitCode"].as_str()
-        ),
-        ("die", "137")
-    );
+    let events: Vec<_> = engine.events(Some(since)).await.unwrap().try_collect().await.unwrap();
+    assert_eq!((events[0].action.as_str(), events[0].attributes["exitCode"].as_str()), ("die", "137"));
     assert_eq!(events[0].at.as_nanos(), 1_764_096_123_120_000_001);
     assert_eq!(
         (events[1].action.as_str(), events[1].at),
         ("health_status: unhealthy", Timestamp::from_seconds(7))
     );
     let asked = fake.asked().remove(0);
-    assert!(
-        asked.ends_with("&since=1.500000000") && asked.contains("health_status"),
-        "{asked}"
-    );
+    assert!(asked.ends_with("&since=1.500000000") && asked.contains("health_status"), "{asked}");
 }
 
 #[tokio::test]
@@ -339,10 +244,7 @@ async fn a_load_fails_by_what_it_reports() {
     );
     let error =
         load("{\"errorDetail\":{\"message\":\"open x/layer.tar: no such file\"},\"error\":\"open\"}").await;
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "local: cannot load an image: open x/layer.tar: no such file"
-    );
+    assert_eq!(error.unwrap_err().to_string(), "local: cannot load an image: open x/layer.tar: no such file");
 }
 
 #[tokio::test]
@@ -351,12 +253,6 @@ async fn a_sample_leaves_the_page_cache_out() {
         "memory_stats":{"usage":100,"limit":9223372036854771712,"stats":{"inactive_file":30}}}"#;
     let fake = engine_that(move |_| json(200, body));
     let stats = local(&fake).await.stats_once("shop").await.unwrap();
-    assert_eq!(
-        (stats.memory, stats.memory_limit, stats.cpu_nanos, stats.pids),
-        (70, None, 5, 3)
-    );
-    assert_eq!(
-        fake.asked(),
-        ["GET /v1.41/containers/shop/stats?stream=0&one-shot=1"]
-    );
+    assert_eq!((stats.memory, stats.memory_limit, stats.cpu_nanos, stats.pids), (70, None, 5, 3));
+    assert_eq!(fake.asked(), ["GET /v1.41/containers/shop/stats?stream=0&one-shot=1"]);
 }

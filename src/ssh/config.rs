@@ -277,10 +277,7 @@ mod tests {
 
     fn lookup<T>(environment: &Environment, question: impl FnOnce(&Lookup<'_>) -> T) -> T {
         let host = HostName::parse("web1").unwrap();
-        question(&Lookup {
-            host: &host,
-            environment,
-        })
+        question(&Lookup { host: &host, environment })
     }
 
     #[tokio::test]
@@ -293,10 +290,7 @@ mod tests {
         assert_eq!(target.identities[0], Path::new("/home/test/.ssh/id_ed25519"));
         assert_eq!(target.agent, Agent::Socket("/run/agent".into()));
         assert!(target.jumps.is_empty());
-        let nobody = Environment {
-            user: None,
-            ..environment()
-        };
+        let nobody = Environment { user: None, ..environment() };
         let error = resolve(&host, &address, &nobody).await.unwrap_err();
         assert!(error.to_string().contains("write user@address"), "{error}");
     }
@@ -321,26 +315,13 @@ mod tests {
              userknownhostsfile \"/home/real/.ssh/known hosts\" /dev/null\nglobalknownhostsfile none\n\
              identityagent none\nnonsense\n",
         );
-        assert_eq!(
-            (report.get("user"), report.get("hostname")),
-            (Some("deploy"), Some("203.0.113.10"))
-        );
+        assert_eq!((report.get("user"), report.get("hostname")), (Some("deploy"), Some("203.0.113.10")));
         assert_eq!(report.get("proxyjump"), None);
-        let paths = |paths: Vec<PathBuf>| {
-            paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect::<Vec<_>>()
-        };
+        let paths =
+            |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
         lookup(&environment(), |lookup| {
-            assert_eq!(
-                paths(lookup.identities(&report)),
-                ["/home/test/.ssh/a", "/home/test/.ssh/b"]
-            );
-            assert_eq!(
-                paths(lookup.known_hosts(&report)),
-                ["/home/test/.ssh/known hosts", "/dev/null"]
-            );
+            assert_eq!(paths(lookup.identities(&report)), ["/home/test/.ssh/a", "/home/test/.ssh/b"]);
+            assert_eq!(paths(lookup.known_hosts(&report)), ["/home/test/.ssh/known hosts", "/dev/null"]);
             assert_eq!(lookup.agent(&report), Agent::None);
         });
     }

@@ -226,12 +226,7 @@ impl Error {
                 Some("write it as [user@]address[:port], an IPv6 address in brackets".to_owned())
             }
             Self::HostKey(error) => Some(error.hint()),
-            Self::Auth {
-                locked,
-                login,
-                host,
-                offered,
-            } => Some(match locked.first() {
+            Self::Auth { locked, login, host, offered } => Some(match locked.first() {
                 Some(path) => format!("add the key to an agent: `ssh-add {}`", path.display()),
                 None if offered.len() > MANY_OFFERS => format!(
                     "sshd hangs up after a few wrong keys: name the right one for {host} in ~/.ssh/config, with \

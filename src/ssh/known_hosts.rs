@@ -243,20 +243,14 @@ mod tests {
             ("a*b*c", "axxbyy", false),
         ] {
             let expected = if known { Verdict::Known } else { Verdict::Unknown };
-            assert_eq!(
-                judge(name, &line(names, &key), &key),
-                expected,
-                "{names} for {name}"
-            );
+            assert_eq!(judge(name, &line(names, &key), &key), expected, "{names} for {name}");
         }
     }
 
     #[test]
     fn names_match_that_ssh_keygen_hashed() {
         let key = PublicKey::from_openssh(&format!("ssh-ed25519 {KEYGEN_KEY}")).unwrap();
-        let text = KEYGEN_NAMES
-            .map(|name| format!("{name} ssh-ed25519 {KEYGEN_KEY}\n"))
-            .concat();
+        let text = KEYGEN_NAMES.map(|name| format!("{name} ssh-ed25519 {KEYGEN_KEY}\n")).concat();
         for (name, known) in [
             ("web1.example.com", true),
             ("[web1.example.com]:2201", true),
@@ -272,19 +266,10 @@ mod tests {
     fn lines_that_make_no_sense_are_passed_over() {
         let key = key();
         let good = line("web1", &key);
-        for noise in [
-            "",
-            "# web1 a comment",
-            "web1",
-            "web1 ssh-ed25519 notbase64",
-            "@nonsense web1 x y",
-            "\0\u{202e}",
-        ] {
-            assert_eq!(
-                judge("web1", &format!("{noise}\n{good}\n"), &key),
-                Verdict::Known,
-                "{noise:?}"
-            );
+        for noise in
+            ["", "# web1 a comment", "web1", "web1 ssh-ed25519 notbase64", "@nonsense web1 x y", "\0\u{202e}"]
+        {
+            assert_eq!(judge("web1", &format!("{noise}\n{good}\n"), &key), Verdict::Known, "{noise:?}");
         }
         assert_eq!(
             judge("web1", &good.replace(' ', " \t "), &key),
@@ -293,11 +278,7 @@ mod tests {
         );
         assert_eq!(judge("web1", &format!("#{good}"), &key), Verdict::Unknown);
         let authority = format!("@cert-authority {}", line("*", &key));
-        assert_eq!(
-            judge("web1", &authority, &key),
-            Verdict::Unknown,
-            "an authority's key is no host's key"
-        );
+        assert_eq!(judge("web1", &authority, &key), Verdict::Unknown, "an authority's key is no host's key");
     }
 
     #[test]
@@ -306,19 +287,12 @@ mod tests {
         let text = format!("{}\n\n{}\n", line("web1", &first), line("web1,web2", &second));
         assert_eq!(judge("web1", &text, &first), Verdict::Known);
         assert_eq!(judge("web1", &text, &second), Verdict::Known);
-        let Verdict::Changed(recorded) = judge("web1", &text, &other) else {
-            panic!("it changed")
-        };
-        let lines: Vec<_> = recorded
-            .iter()
-            .map(|key| (key.line, key.fingerprint.clone()))
-            .collect();
+        let Verdict::Changed(recorded) = judge("web1", &text, &other) else { panic!("it changed") };
+        let lines: Vec<_> = recorded.iter().map(|key| (key.line, key.fingerprint.clone())).collect();
         assert_eq!(lines, [(1, fingerprint(&first)), (3, fingerprint(&second))]);
 
         let text = format!("{text}@revoked {}\n", line("*", &first));
-        let Verdict::Revoked(recorded) = judge("web1", &text, &first) else {
-            panic!("it is revoked")
-        };
+        let Verdict::Revoked(recorded) = judge("web1", &text, &first) else { panic!("it is revoked") };
         assert_eq!(recorded.line, 4);
         assert_eq!(judge("web1", &text, &second), Verdict::Known);
         let only_revoked = format!("@revoked {}\n", line("*", &first));
@@ -330,21 +304,9 @@ mod tests {
         let all = russh::Preferred::DEFAULT.key;
         let mut known = KnownKeys::default();
         assert_eq!(known.prefer(&all), all.to_vec());
-        known.add(
-            "web1",
-            Path::new("known_hosts"),
-            &format!("web1 ssh-rsa {RSA_KEY}"),
-        );
+        known.add("web1", Path::new("known_hosts"), &format!("web1 ssh-rsa {RSA_KEY}"));
         let preferred = known.prefer(&all);
-        assert!(
-            matches!(
-                preferred[0],
-                Algorithm::Rsa {
-                    hash: Some(HashAlg::Sha512)
-                }
-            ),
-            "{preferred:?}"
-        );
+        assert!(matches!(preferred[0], Algorithm::Rsa { hash: Some(HashAlg::Sha512) }), "{preferred:?}");
         assert_eq!(preferred.len(), all.len());
     }
 }

@@ -78,10 +78,7 @@ async fn a_login_that_fails_names_what_was_tried() {
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_named() {
     let mut wire = FakeHost::default().start();
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     (wire.target.address, wire.target.port) = ("127.0.0.1".to_owned(), free.port());
     let error = Session::connect(&wire.target).await.unwrap_err();
     assert_eq!(error.to_string(), format!("web1: cannot connect to {free}"));
