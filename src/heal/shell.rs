@@ -14,6 +14,7 @@ use super::carry_out::{Ended, carry_out};
 use super::effect::{Action, Announcement, Effect};
 use super::input::Input;
 use super::inspect::inspect;
+use super::rivals;
 use super::supervisor::Supervisor;
 use crate::deploy::remote::Pool;
 use crate::fleet::{AppName, Host, HostName, Incident, IncidentId, Mode, Observation, Signal, Timestamp};
@@ -51,6 +52,8 @@ pub struct Shell {
     pub until: Until,
     /// The number reserved for the next incident.
     pub number: Option<IncidentId>,
+    /// Tells our signs of life from those of others; given by the journal when it runs.
+    pub id: String,
 }
 
 /// When the shell stops by itself.
@@ -84,24 +87,36 @@ pub enum Error {
     /// The journal cannot be used; without it nothing may be done, since nothing could be written down.
     #[error("the journal cannot be used")]
     Journal(#[from] journal::Error),
+    /// Another supervisor of this machine heals one of the hosts.
+    #[error("another supervisor (process {pid}) already heals {}", names(hosts))]
+    Rival {
+        /// Its process.
+        pid: u32,
+        /// The hosts that it heals.
+        hosts: Vec<HostName>,
+    },
+}
+
+fn names(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl Shell {
     /// Runs until it is told to stop, or [`Until`] says so. An action in flight is waited for.
     ///
     /// # Errors
-    /// When the journal cannot be written.
+    /// When the journal cannot be written, or another supervisor heals one of the hosts.
     pub async fn run(
         mut self,
         mut observations: mpsc::Receiver<Observation>,
         tell: Tell<'_>,
         cancel: &CancellationToken,
     ) -> Result<Supervisor, Error> {
-        let beat_id = self.with_journal(|journal| journal.new_supervisor_id()).await?;
+        self.claim().await?;
         let mut tasks = JoinSet::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (begun, mut last_beat, mut last_signal) = (Instant::now(), None::<Instant>, Instant::now());
+        let (begun, mut last_beat, mut last_signal) = (Instant::now(), Instant::now(), Instant::now());
         let mut decided = self.with_journal(|journal| journal.last_decision_seq()).await?;
         let mut frozen = Vec::new();
         self.remember(&mut tasks, tell).await?;
@@ -123,9 +138,9 @@ impl Shell {
                     let late = self.engine.advance(now);
                     effects.extend(self.signals(now, late, &mut last_signal, tell));
                     effects.extend(self.supervisor.step(now, Input::Tick));
-                    if last_beat.is_none_or(|beat| beat.elapsed() >= BEAT) {
-                        last_beat = Some(Instant::now());
-                        self.beat(&beat_id, now).await?;
+                    if last_beat.elapsed() >= BEAT {
+                        last_beat = Instant::now();
+                        self.beat(now).await?;
                     }
                     stopping = self.is_over(begun, last_signal);
                 }
@@ -134,8 +149,32 @@ impl Shell {
             self.apply(effects, &mut tasks, tell).await?;
         }
         self.finish(&mut tasks, tell).await?;
-        self.with_journal(move |journal| journal.retire(&beat_id)).await?;
+        self.retire().await?;
         Ok(self.supervisor)
+    }
+
+    /// Gives the first sign of life, and steps back when somebody else heals one of our hosts already. The sign comes
+    /// first: of two that start at once both may step back, but never none.
+    async fn claim(&mut self) -> Result<(), Error> {
+        self.id = self.with_journal(|journal| journal.new_supervisor_id()).await?;
+        let now = crate::clock::now();
+        self.beat(now).await?;
+        if self.ceiling < Mode::Approve {
+            return Ok(());
+        }
+        let others = self.with_journal(move |journal| rivals::running(journal, now)).await?;
+        match rivals::healer(&others, &self.sign_of_life(now)) {
+            None => Ok(()),
+            Some(SupervisorBeat { pid, hosts, .. }) => {
+                self.retire().await?;
+                Err(Error::Rival { pid, hosts })
+            }
+        }
+    }
+
+    async fn retire(&self) -> Result<(), Error> {
+        let id = self.id.clone();
+        self.with_journal(move |journal| journal.retire(&id)).await
     }
 
     /// Takes up what an earlier supervisor left, and a number for the next incident.
@@ -199,9 +238,7 @@ impl Shell {
     ) -> Result<(), Error> {
         for effect in effects {
             match effect {
-                Effect::Save(incident) => {
-                    self.with_journal(move |journal| journal.save_incident(&incident)).await?
-                }
+                Effect::Save(incident) => self.save(incident).await?,
                 Effect::Act(action) => self.start(action, tasks),
                 Effect::Inspect { host, app } => self.look(&host, app, tasks),
                 Effect::Announce(announcement) => {
@@ -214,6 +251,22 @@ impl Shell {
             self.take_number().await?;
         }
         Ok(())
+    }
+
+    /// Writes an incident down. A watcher leaves that to a supervisor that may do more: one problem, one incident.
+    async fn save(&self, incident: Incident) -> Result<(), Error> {
+        let (id, ceiling) = (self.id.clone(), self.ceiling);
+        self.with_journal(move |journal| {
+            let others = match ceiling {
+                Mode::Off | Mode::Suggest => rivals::running(journal, crate::clock::now())?,
+                Mode::Approve | Mode::Auto => Vec::new(),
+            };
+            match rivals::writes(&others, &id, ceiling, &incident.host) {
+                true => Ok(()),
+                false => journal.save_incident(&incident),
+            }
+        })
+        .await
     }
 
     fn look(&self, host: &HostName, app: AppName, tasks: &mut JoinSet<Ended>) {
@@ -259,14 +312,18 @@ impl Shell {
         Ok(inputs)
     }
 
-    async fn beat(&self, id: &str, at: Timestamp) -> Result<(), Error> {
-        let beat = SupervisorBeat {
-            id: id.to_owned(),
+    fn sign_of_life(&self, at: Timestamp) -> SupervisorBeat {
+        SupervisorBeat {
+            id: self.id.clone(),
             pid: std::process::id(),
             hosts: self.hosts.keys().cloned().collect(),
             mode: self.ceiling,
             at,
-        };
+        }
+    }
+
+    async fn beat(&self, at: Timestamp) -> Result<(), Error> {
+        let beat = self.sign_of_life(at);
         self.with_journal(move |journal| journal.heartbeat(&beat)).await
     }
 

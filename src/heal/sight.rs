@@ -149,6 +149,7 @@ impl Supervisor {
         let Some(release) = place.release().cloned() else {
             return;
         };
+        self.renew_proofs(host, &deployment.app);
         for id in self.open_at(host, &deployment.app) {
             let phase = self.cases.get(&id).map(|case| &case.phase);
             match phase {
@@ -160,6 +161,16 @@ impl Supervisor {
         }
         if news {
             self.look_again_at(host, &deployment.app);
+        }
+    }
+
+    /// The policy that was deployed with an app is known now: what a restored case counts as proof follows it.
+    fn renew_proofs(&mut self, host: &HostName, app: &AppName) {
+        let verify = super::policy::verify(self.policy(host, app), None);
+        for id in self.open_at(host, app) {
+            if let Some(case) = self.cases.get_mut(&id).filter(|case| case.restored) {
+                case.verify = verify.clone();
+            }
         }
     }
 

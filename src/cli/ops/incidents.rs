@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::text::printable;
 use crate::fleet::{Incident, IncidentId, IncidentState, duration};
-use crate::heal::BEAT_MAX_AGE;
+use crate::heal;
 use crate::journal::{Decision, Error, Journal};
 
 /// How many incidents are listed.
@@ -134,8 +134,7 @@ pub(super) async fn approve(
     let now = crate::clock::now();
     let by = context::who();
     let decision = Decision::Approve { remedy: options.remedy };
-    let running = journal
-        .live_supervisors(now, BEAT_MAX_AGE)
+    let running = heal::running(&journal, now)
         .map_err(failed)?
         .into_iter()
         .any(|beat| beat.hosts.contains(&incident.host) && beat.mode >= crate::fleet::Mode::Approve);
@@ -200,7 +199,7 @@ pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
     let now = crate::clock::now();
     let by = context::who();
     journal.decide(incident.id, Decision::Dismiss, &by, now).map_err(failed)?;
-    let running = journal.live_supervisors(now, BEAT_MAX_AGE).map_err(failed)?;
+    let running = heal::running(&journal, now).map_err(failed)?;
     if !running.iter().any(|beat| beat.hosts.contains(&incident.host)) {
         incident.state = IncidentState::Dismissed;
         incident.updated_at = now;

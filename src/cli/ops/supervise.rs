@@ -14,7 +14,7 @@ use crate::cli::ui::Ui;
 use crate::deploy::remote::Pool;
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{Evidence, Fact, Host, Incident, IncidentId, Mode, Observation};
-use crate::heal::{Announcement, News, Settings, Shell, Supervisor, Told, Until};
+use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::Journal;
 use crate::rules::Engine;
 use crate::watch::{Options, Watcher};
@@ -99,11 +99,16 @@ pub(super) async fn run(
         ceiling,
         until,
         number: None,
+        id: String::new(),
     };
     let ended = shell.run(observations, tell, cancel).await;
     watching.cancel();
     watcher.join().await;
-    ended.map_err(|error| Failure::from_error(exit::FAILED, &error))
+    ended.map_err(|error| match error {
+        heal::Error::Rival { .. } => Failure::from_error(exit::REFUSED, &error)
+            .hint("stop that one first, or name other hosts with `--to`; `arcane watch` may run beside it"),
+        heal::Error::Journal(_) => Failure::from_error(exit::FAILED, &error),
+    })
 }
 
 fn seed() -> u64 {
