@@ -122,6 +122,12 @@ impl Error {
         }
     }
 
+    /// Whether the same may succeed a little later: a lock is let go, a disk gets room.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Failed { .. })
+    }
+
     /// Sorts what SQLite says by what a person can do about it.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

@@ -24,6 +24,7 @@ pub use audit::AuditEntry;
 pub use decisions::{Decision, DecisionRecord};
 pub use error::{Error, Result};
 pub use freezes::Freeze;
+pub use incidents::Saved;
 pub use releases::{Outcome, ReleaseRecord};
 pub use store::Journal;
 pub use supervisors::SupervisorBeat;

@@ -145,25 +145,15 @@ pub(super) async fn approve(
     // Nobody is there to act on it: do it here, with the same supervisor and the same guards.
     let fleet = context::fleet(arguments)?;
     let host = fleet.host(incident.host.as_str())?.clone();
+    let approval = journal.decide(incident.id, decision, &by, now).map_err(failed)?;
     drop(journal);
     ui.note("no supervisor is running for this host, so this command carries it out and watches what becomes of it");
-    let id = incident.id;
-    let deciding = async {
-        // The supervisor takes decisions made after it started.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        tokio::task::spawn_blocking(move || {
-            open_journal().and_then(|mut journal| {
-                journal.decide(id, decision, &by, crate::clock::now()).map_err(failed)
-            })
-        })
-        .await
-    };
-    let (supervisor, decided) = tokio::join!(supervise::run_for(ui, &host, id, cancel), deciding);
-    if let Ok(Err(failure)) = decided {
-        return Err(failure);
-    }
-    let ended = supervisor?.incidents().find(|incident| incident.id == id).map(|incident| incident.state);
-    Ok(if ended == Some(IncidentState::Healed) { exit::DONE } else { exit::FAILED })
+    let supervisor = supervise::run_for(ui, arguments, &host, approval, cancel).await?;
+    Ok(match supervisor.incident(incident.id).map(|incident| incident.state) {
+        Some(IncidentState::Healed) => exit::DONE,
+        _ if cancel.is_cancelled() => exit::INTERRUPTED,
+        _ => exit::FAILED,
+    })
 }
 
 /// Waits until the running supervisor has taken the decision up, and says what it made of it.

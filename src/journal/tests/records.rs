@@ -46,6 +46,33 @@ fn incidents_are_updated_and_listed_newest_first() {
 }
 
 #[test]
+fn of_two_supervisors_the_one_that_has_not_read_the_others_word_writes_nothing() {
+    let directory = Directory::new("two-writers");
+    let (mut heal, mut watch) = (directory.open(), directory.open());
+    let odd = Timestamp::from_nanos(2_000_000_000_123_456_789);
+    let as_it = |state, updated_at| Incident { updated_at, ..incident(1, state) };
+    let opened = as_it(IncidentState::AwaitingApproval, odd);
+    assert_eq!(heal.save_incident_if(&opened, None).unwrap(), Saved::Written);
+
+    // A watcher that says what is there already, later, leaves no trace; the healer goes on undisturbed.
+    let repeated = as_it(IncidentState::AwaitingApproval, at(2_000_000_005));
+    assert_eq!(watch.save_incident_if(&repeated, Some(odd)).unwrap(), Saved::Same);
+    let acting = as_it(IncidentState::Acting, at(2_000_000_010));
+    assert_eq!(heal.save_incident_if(&acting, Some(odd)).unwrap(), Saved::Written);
+
+    // What the watcher loaded before is old by now; so is what it never saw, and a clock that is ahead changes nothing.
+    let stale = as_it(IncidentState::Open, at(3_000_000_000));
+    for seen in [Some(odd), None] {
+        let refused = watch.save_incident_if(&stale, seen).unwrap();
+        assert_eq!(refused, Saved::Changed(Box::new(acting.clone())), "{seen:?}");
+    }
+    assert_eq!(heal.incident(IncidentId(1)).unwrap(), Some(acting.clone()));
+    // Once it has read it, it may.
+    assert_eq!(watch.save_incident_if(&stale, Some(acting.updated_at)).unwrap(), Saved::Written);
+    assert_eq!(heal.incident(IncidentId(1)).unwrap(), Some(stale));
+}
+
+#[test]
 fn actions_are_found_by_time_across_incidents() {
     let directory = Directory::new("actions");
     let mut journal = directory.open();
