@@ -228,14 +228,6 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     }
 }
 
-/// What can be found wrong before anything is sent or changed, for `--plan`.
-///
-/// # Errors
-/// [`Error::Preflight`] when the host cannot take the release.
-pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
-    preflight(remote, order).await
-}
-
 /// What can be found wrong before anything is sent or changed.
 ///
 /// # Errors

@@ -196,7 +196,7 @@ fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
     let mut kept: Vec<_> = older.into_iter().chain(back).chain(&situation.kept).cloned().collect();
     kept.sort_by(|a, b| b.record.release.cmp(&a.record.release));
     let after = Situation { old: before.cloned(), kept, ..Situation::default() };
-    after.surplus(app.keep).iter().map(|found| found.record.release.clone()).collect()
+    after.surplus(crate::clock::now()).iter().map(|found| found.record.release.clone()).collect()
 }
 
 impl Plan {
