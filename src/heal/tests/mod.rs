@@ -3,6 +3,7 @@
 mod guards;
 mod life;
 mod people;
+mod shell;
 mod simulation;
 
 use std::collections::BTreeMap;
