@@ -208,7 +208,7 @@ fn who_approves_is_asked_first_and_obeyed() {
     env.run(&["approve", "1", "--remedy", "redeploy"]).exits(2).complains("proposed: rollback");
     assert_eq!(incident_is(&env, "awaiting_approval")["actions"], Value::Array(vec![]));
 
-    env.run(&["approve", "1"]).succeeds().says("Incident 1 is acting");
+    env.run(&["approve", "1"]).succeeds();
     let healed = incident_is(&env, "healed");
     let [action] = &healed["actions"].as_array().unwrap()[..] else { panic!("{healed}") };
     assert!(action["by"].as_str().unwrap().starts_with("tester@"), "{action}");
@@ -271,8 +271,7 @@ fn a_freeze_holds_everything_back_until_the_thaw() {
     let held = incident_is(&env, "waiting");
     assert_eq!(actions(&held).len(), 0);
     // An approval is no thaw.
-    let refused = env.run(&["approve", "1"]);
-    assert!(!refused.status.success(), "{refused}");
+    env.run(&["approve", "1"]).exits(7).says("frozen by tester@");
     assert_eq!(actions(&incident_is(&env, "waiting")).len(), 0);
     env.run(&["thaw"]).succeeds();
     let healed = incident_is(&env, "healed");
@@ -340,7 +339,7 @@ fn a_supervisor_killed_in_the_act_is_reconciled_by_the_next() {
         heal.child.kill().unwrap();
         heal.child.wait().unwrap();
         let _heal = Running::start(&env, &["heal", "--auto"]);
-        let after = eventually("it comes to an end", SOON, || {
+        let after = eventually("it comes to an end", 2 * SOON, || {
             let [one] = &incidents(&env)[..] else { panic!("{:?}", incidents(&env)) };
             ["healed", "escalated"].contains(&one["state"].as_str().unwrap()).then(|| one.clone())
         });

@@ -299,8 +299,9 @@ impl Supervisor {
             && case.incident.state == IncidentState::AwaitingApproval
         {
             case.incident.note = Some(refusal.to_string());
-            self.save(id);
         }
+        // Saved in any state: whoever approved waits for a sign that it was taken up.
+        self.save(id);
         self.announce(id, News::Refused, &note);
     }
 

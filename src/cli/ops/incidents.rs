@@ -11,7 +11,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::text::printable;
-use crate::fleet::{Incident, IncidentId, IncidentState, duration};
+use crate::fleet::{Incident, IncidentId, IncidentState, Remedy, duration};
 use crate::heal;
 use crate::journal::{Decision, Error, Journal};
 
@@ -19,6 +19,8 @@ use crate::journal::{Decision, Error, Journal};
 const LISTED: usize = 100;
 /// How long `approve` waits for a running supervisor to take a decision up.
 const TAKEN_UP: Duration = Duration::from_secs(5);
+/// A running supervisor has looked for decisions within this time.
+const LOOKS: Duration = Duration::from_millis(600);
 /// How much of a line is shown.
 const LINE: usize = 300;
 
@@ -140,7 +142,7 @@ pub(super) async fn approve(
         .any(|beat| beat.hosts.contains(&incident.host) && beat.mode >= crate::fleet::Mode::Approve);
     if running {
         journal.decide(incident.id, decision, &by, now).map_err(failed)?;
-        return taken_up(ui, &journal, &incident).await;
+        return taken_up(ui, &journal, &incident, options.remedy).await;
     }
     // Nobody is there to act on it: do it here, with the same supervisor and the same guards.
     let fleet = context::fleet(arguments)?;
@@ -157,8 +159,15 @@ pub(super) async fn approve(
 }
 
 /// Waits until the running supervisor has taken the decision up, and says what it made of it.
-async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, Failure> {
+async fn taken_up(
+    ui: &Ui,
+    journal: &Journal,
+    before: &Incident,
+    remedy: Option<Remedy>,
+) -> Result<u8, Failure> {
     let deadline = tokio::time::Instant::now() + TAKEN_UP;
+    // What is written down before it can have looked is about something else.
+    tokio::time::sleep(LOOKS).await;
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let incident = find(journal, before.id)?;
@@ -169,7 +178,9 @@ async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, F
                 .map(|note| format!(": {}", printable(note, LINE)))
                 .unwrap_or_default();
             ui.out(&format!("Incident {} is {}{note}", incident.id, incident.state));
-            let refused = incident.state == IncidentState::AwaitingApproval;
+            let begun = incident.actions.len() > before.actions.len();
+            let asks = matches!(remedy, Some(Remedy::Wait | Remedy::Escalate));
+            let refused = !begun && !asks && !incident.state.is_over();
             return Ok(if refused { exit::REFUSED } else { exit::DONE });
         }
     }

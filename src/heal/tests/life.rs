@@ -344,3 +344,10 @@ fn a_start_before_the_signal_is_no_cure() {
     let signal = stage.crash(vec![restart_auto(1)]);
     stage.signal(signal).expect_acts(1);
 }
+
+#[test]
+fn time_spent_down_is_no_quiet() {
+    let mut stage = Stage::auto();
+    stage.freeze(None).fails(vec![restart_auto(1)]).pass(50).started("web1", "shop", 2).pass(20).thaw(None);
+    stage.expect_acts(0).expect(1, IncidentState::Verifying, "");
+}
