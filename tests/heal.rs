@@ -29,7 +29,7 @@ fn shop(image: &str, policy: &str) -> String {
     format!(
         "[app.shop]\nimage = \"{image}\"\nports = [8000]\nport = 8080\nstop_timeout = \"2s\"\nprove = \"1s\"\n\
          memory = \"32m\"\nhealth = {{ http = \"/healthz\", within = \"15s\" }}\n\n\
-         [app.shop.heal]\nverify = \"2s\"\n{policy}\n"
+         [app.shop.heal]\nverify = \"5s\"\n{policy}\n"
     )
 }
 
