@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 4] = [
+const PARTS: [(&str, fn(&LabHost)); 5] = [
     ("talk", talking::measure),
-    ("push", pushing::measure),
+    ("push", pushing::small),
+    ("large", pushing::large),
     ("heal", healing::measure),
     ("watch", watching::measure),
 ];

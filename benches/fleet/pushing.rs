@@ -11,17 +11,10 @@ const ROUNDS: usize = 5;
 const RATE: u32 = 100;
 const LARGE: &str = "300M";
 
-pub(crate) fn measure(host: &LabHost) {
-    small(host);
-    host.reset();
-    large(host);
-}
-
-fn small(host: &LabHost) {
-    let env = TestEnv::new().fleet(&[host]);
+pub(crate) fn small(host: &LabHost) {
     let [mut unchanged, mut push, mut script] = [const { Vec::new() }; 3];
     let [mut told, mut ours, mut theirs] = [const { Vec::new() }; 3];
-    let mut env = Some(env);
+    let mut env = Some(TestEnv::new().fleet(&[host]));
     for round in 0..=ROUNDS {
         let [tag, other] = ["a", "b"].map(|side| format!("bench-push-{side}:{round}"));
         image(&tag, &[("VERSION", &tag)]);
@@ -66,7 +59,7 @@ fn small(host: &LabHost) {
     super::row::alone("gap of a swap, as told (stop to healthy)", &told, "s");
 }
 
-fn large(host: &LabHost) {
+pub(crate) fn large(host: &LabHost) {
     image_with("bench-large:1", &[("VERSION", "one")], &["--size", LARGE]);
     let env = TestEnv::new().fleet(&[host]).write("arcane.toml", &app("shop", "bench-large:1", 8000, ""));
     let [mut ours, mut theirs, mut bytes] = [const { Vec::new() }; 3];

@@ -46,9 +46,16 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// Ours beside theirs. The ratio is theirs by ours: above 1 is in our favour where less is better.
+/// Ours beside theirs, where less is better. The ratio is theirs by ours: above 1 is in our favour.
 pub(crate) fn versus(what: &str, ours: &Sample, against: &str, theirs: &Sample, unit: &str) {
     let ratio = theirs.median() / ours.median();
+    let against = format!("{against}: {}", theirs.text(unit));
+    print(what, &against, &ours.text(unit), &format!("{ratio:.2}"), ours.len());
+}
+
+/// The same for a rate, where more is better: the ratio is ours by theirs.
+pub(crate) fn versus_rate(what: &str, ours: &Sample, against: &str, theirs: &Sample, unit: &str) {
+    let ratio = ours.median() / theirs.median();
     let against = format!("{against}: {}", theirs.text(unit));
     print(what, &against, &ours.text(unit), &format!("{ratio:.2}"), ours.len());
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::row::{Sample, print, versus};
+use super::row::{Sample, print, versus_rate};
 use super::support::{LabHost, TestEnv, eventually, image};
 use super::{app, pause, ssh};
 
@@ -37,8 +37,8 @@ fn follow(host: &LabHost) {
         theirs.push(rate(ssh(&env, host).arg("docker logs -f shop")));
     }
     let (ours, theirs) = (Sample::from(ours), Sample::from(theirs));
-    versus(
-        "`arcane logs -f`, a backlog of 200,000 lines (more is better)",
+    versus_rate(
+        "`arcane logs -f`, a backlog of 200,000 lines",
         &ours,
         "`ssh host docker logs -f`",
         &theirs,
