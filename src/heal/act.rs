@@ -295,12 +295,12 @@ impl Supervisor {
 
     fn refuse_request(&mut self, id: IncidentId, remedy: Remedy, refusal: &Refusal) {
         let note = format!("{remedy} was approved, but {refusal}");
-        if let Some(case) = self.cases.get_mut(&id)
-            && case.incident.state == IncidentState::AwaitingApproval
-        {
-            case.incident.note = Some(refusal.to_string());
+        if let Some(case) = self.cases.get_mut(&id) {
+            // With the time, so that it differs from what was there: whoever approved waits for a sign that it was taken
+            // up, and may approve again.
+            let at = self.time.to_wall(self.time.now()).clock_time();
+            case.incident.note = Some(format!("{remedy} was approved at {at}, but {refusal}"));
         }
-        // Saved in any state: whoever approved waits for a sign that it was taken up.
         self.save(id);
         self.announce(id, News::Refused, &note);
     }
