@@ -19,8 +19,9 @@ use super::watcher::Logs;
 use crate::docker::{self, Engine};
 use crate::fleet::{Fact, Subject, Timestamp};
 
-/// How long the log must be silent for a death to be told that was held back for last words …
-const GRACE: Duration = Duration::from_millis(300);
+/// How long the log must be silent for a death to be told that was held back for last words. The engine ends the log
+/// of a container that died within some 20 ms; only a busy host comes near to this …
+const GRACE: Duration = Duration::from_secs(1);
 /// … and how long it is held back at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
