@@ -94,19 +94,6 @@ impl Journal {
         })
     }
 
-    /// The newest incident of an app on a host to which something can still happen.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
-    pub fn open_incident_for(&self, host: &HostName, app: &AppName) -> Result<Option<Incident>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT body FROM incidents WHERE is_open AND host = ?1 AND app = ?2 ORDER BY opened_at DESC, id DESC LIMIT 1",
-            )?;
-            statement.query_row((host.as_str(), app.as_str()), body).optional()
-        })
-    }
-
     /// Every action that began at `since` or later, oldest first; of one host or app, or of all. Refused and failed
     /// ones are among them: which of them count against a budget is for the supervisor to say.
     ///
