@@ -10,7 +10,7 @@ use crate::cli::ui::Ui;
 use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
 use crate::deploy::push::check;
-use crate::deploy::situation::{Situation, back_name};
+use crate::deploy::situation::{Found, Situation, back_name};
 use crate::deploy::{Error, Remote, Step, build};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
@@ -195,8 +195,13 @@ fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
     let back = situation.candidate.as_ref().filter(|candidate| candidate.name == back_name(&app.name));
     let mut kept: Vec<_> = older.into_iter().chain(back).chain(&situation.kept).cloned().collect();
     kept.sort_by(|a, b| b.record.release.cmp(&a.record.release));
-    let after = Situation { old: before.cloned(), kept, ..Situation::default() };
-    after.surplus(crate::clock::now()).iter().map(|found| found.record.release.clone()).collect()
+    // The release that would come, as far as what is kept depends on it: it has not run yet.
+    let Some(coming) = before.cloned() else { return Vec::new() };
+    let now = crate::clock::now();
+    let mut live = Found { running: true, started_at: Some(now), ..coming };
+    live.record.app = app.clone();
+    let after = Situation { live: Some(live), old: before.cloned(), kept, ..Situation::default() };
+    after.surplus(now).iter().map(|found| found.record.release.clone()).collect()
 }
 
 impl Plan {
@@ -327,7 +332,8 @@ mod tests {
             (&[("shop_old", 3, false), ("shop_new", 4, true), kept], 1, &[1]),
         ];
         for (containers, keep, expected) in cases {
-            let app = App { keep: *keep, ..app("shop") };
+            // Nothing is proved, so nothing is kept beyond `keep`.
+            let app = App { keep: *keep, prove: std::time::Duration::MAX, ..app("shop") };
             let expected: Vec<_> = expected.iter().map(|release| id(*release)).collect();
             assert_eq!(removed(&app, &situation(containers)), expected, "{containers:?}");
         }
