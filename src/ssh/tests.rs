@@ -131,11 +131,14 @@ async fn a_lost_connection_breaks_what_is_open() {
 async fn a_reader_that_stalls_is_cut_off_and_the_others_go_on() {
     let (_wire, session) = FakeHost::default().connect().await;
     let mut stalled = session.exec("flood").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Long enough to fill what is kept for a reader, also on a busy machine, and for the patience with it to end. A reader
+    // that began sooner would not be behind, and the flood has no end.
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let output = session.run("cat", b"me too").await.unwrap();
     assert_eq!(output.text(), "me too");
     let mut rest = Vec::new();
-    let error = stalled.stdout.read_to_end(&mut rest).await.unwrap_err();
+    let reading = tokio::time::timeout(Duration::from_secs(60), stalled.stdout.read_to_end(&mut rest));
+    let error = reading.await.expect("it was cut off").unwrap_err();
     assert_eq!(error.to_string(), "the reader fell behind");
     assert!(rest.len() >= 1 << 20, "what was taken in before is not lost");
 }
