@@ -305,3 +305,33 @@ fn a_new_release_takes_over() {
     let all: BTreeSet<_> = lines["out"].iter().collect();
     assert_eq!(lines["out"].iter().filter(|line| *line == "5").count(), 2, "{all:?}");
 }
+
+#[test]
+fn any_kind_of_log_is_followed_or_said_to_be_unreadable() {
+    let host = Lab::host();
+    shell_image(&host);
+    let watching = Watching::start(&host);
+    watching.sees("the host", |seen| seen.fact == Fact::HostReachable);
+    std::thread::sleep(Duration::from_secs(2));
+    // A terminal: one raw stream, lines with \r\n, and one that the engine keeps in three pieces.
+    let script = "
+        long=x; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do long=$long$long; done
+        echo first; echo $long$long; busybox sleep 2; echo \"größe $(busybox tty)\"; exec busybox sleep 100";
+    run(&host, "shop", FIRST, &["-t"], script);
+    let is_long = |seen: &Observation| matches!(&seen.fact, Fact::Line { text, .. } if text.len() > 60_000);
+    watching.sees("the long line", is_long);
+    host.ssh("pkill -f 'ssh[d]: root'");
+    let says = |words: &'static str| move |seen: &Observation| matches!(&seen.fact, Fact::Line { text, .. } if text.starts_with(words));
+    watching.sees("the last line", says("größe /dev/pts/"));
+    let lengths: Vec<_> = watching.lines()["out"].iter().take(3).map(String::len).collect();
+    assert_eq!(lengths[0], "first".len());
+    assert_eq!(lengths[1] + lengths[2], (64 << 10) + 2 * "…".len(), "the long line, cut in two");
+    assert_eq!(watching.count(|fact| matches!(fact, Fact::Gap { .. })), 0);
+
+    host.docker(&["rm", "-f", "shop"]).succeeds();
+    watching.sees("its removal", |seen| seen.fact == Fact::Destroyed);
+    run(&host, "shop", SECOND, &["--log-driver", "none"], "busybox sleep 2; exit 4");
+    watching.sees("that its log cannot be read", |seen| matches!(seen.fact, Fact::Gap { .. }));
+    watching.sees("its death", |seen| seen.fact == Fact::Died { exit_code: 4 });
+    assert_eq!(watching.count(|fact| matches!(fact, Fact::Gap { .. })), 1);
+}
