@@ -27,7 +27,8 @@ lint: ## format and clippy, nothing left to fix
 	cargo clippy --all-targets -- -D warnings
 
 bench: ## the figures of BENCHMARKS.md
-	cargo bench
+	@$(LAB) setup
+	cargo bench --bench rules --bench fleet
 
 lab: ## two hosts to play with; see: tests/lab/lab help
 	@$(LAB) up 2

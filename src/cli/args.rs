@@ -11,7 +11,7 @@ use crate::fleet::{AppName, EnvironmentName, HostName, IncidentId, ReleaseId, Re
 ///
 /// Nothing is installed on the servers. Apps are described in arcane.toml beside their code, hosts in fleet.toml.
 #[derive(Debug, Parser)]
-#[command(name = "arcane", version, max_term_width = 100, arg_required_else_help = false, after_help = EXIT_CODES)]
+#[command(name = "arcane", version, max_term_width = 100, arg_required_else_help = false, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// Read hosts and groups from this file instead of looking for fleet.toml.
     #[arg(long, global = true, env = "ARCANE_FLEET", value_name = "FILE")]
@@ -23,9 +23,12 @@ pub struct Arguments {
     pub(super) command: Option<Command>,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 some hosts failed, 4 failed and \
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 some hosts failed, 4 failed and \
 rolled back, 5 found an open incident, 6 unreachable or not let in, 7 refused by a guard or a held lock, 70 bug, \
-130 interrupted";
+130 interrupted
+
+Environment: ARCANE_LOG=off|error|warn|info|debug|trace says how much arcane tells on standard error of its own work; \
+warn when it is not set";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

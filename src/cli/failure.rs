@@ -46,6 +46,12 @@ impl Failure {
         self
     }
 
+    #[must_use]
+    pub(crate) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     pub(crate) const fn code(&self) -> u8 {
         self.code
     }

@@ -7,6 +7,7 @@ pub mod args;
 mod commands;
 pub mod exit;
 mod failure;
+mod log;
 #[cfg(feature = "ops")]
 mod ops;
 mod ui;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         }
     };
     let ui = Ui::new();
+    log::install(&ui);
     match run(&ui, &arguments) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -3,7 +3,13 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where a command prints.
+use crate::fleet::text::{printable, printable_lines};
+
+/// How much of one cell of a listing is shown, in characters.
+const CELL: usize = 200;
+
+/// Where a command prints. Whatever it prints may hold words of a server or an app, so control characters are made
+/// visible here, once, on their way to the terminal.
 #[derive(Debug)]
 pub(crate) struct Ui {
     colour: bool,
@@ -21,6 +27,10 @@ impl Ui {
     /// A result. A reader that has gone away is no failure, and no reason to leave a change half-way: from then on
     /// nothing is printed, and a command that only prints ends when it sees [`Self::is_gone`].
     pub(crate) fn out(&self, text: &str) {
+        self.write(&printable_lines(text));
+    }
+
+    fn write(&self, text: &str) {
         if self.is_gone() {
             return;
         }
@@ -36,14 +46,16 @@ impl Ui {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// A result as one line of JSON.
+    /// A result as one line of JSON, which has escapes of its own.
     pub(crate) fn json(&self, value: &impl serde::Serialize) {
-        self.out(&serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+        self.write(
+            &serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")),
+        );
     }
 
     /// Something worth knowing that is not the result.
     pub(crate) fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
     }
 
     /// A line that begins with a coloured word.
@@ -55,7 +67,8 @@ impl Ui {
             Tag::Hint => ("hint:", "36"),
         };
         if self.colour {
-            self.note(&format!("\x1b[{code}m{word}\x1b[0m {text}"));
+            let text = printable_lines(text);
+            let _ = writeln!(std::io::stderr().lock(), "\x1b[{code}m{word}\x1b[0m {text}");
         } else {
             self.note(&format!("{word} {text}"));
         }
@@ -71,10 +84,12 @@ pub(crate) enum Tag {
     Hint,
 }
 
-/// Rows in aligned columns, the way every listing of ours looks.
+/// Rows in aligned columns, the way every listing of ours looks. No cell can begin a row of its own.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell, CELL)).collect()).collect();
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -86,4 +101,23 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut lines = vec![line(&mut header.iter().copied())];
     lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_forge_a_row_or_break_the_columns() {
+        let rows = [
+            vec!["shop".to_owned(), "shop:1\nbank   healthy".to_owned(), "up".to_owned()],
+            vec!["till".to_owned(), "\x1b[31mred".to_owned(), "up".to_owned()],
+        ];
+        let expected = [
+            r"APP   IMAGE                   STATE",
+            r"shop  shop:1\nbank   healthy  up",
+            r"till  \u{1b}[31mred           up",
+        ];
+        assert_eq!(table(&["APP", "IMAGE", "STATE"], &rows), expected.join("\n"));
+    }
 }

@@ -15,15 +15,21 @@ use crate::fleet::{App, Source};
 /// # Errors
 /// [`Error::Build`] when the build fails, [`Error::NoImage`] when there is no such image.
 pub async fn image(local: &Engine, app: &App, cancel: &CancellationToken) -> Result<(Image, String), Error> {
-    let name = match &app.source {
-        Source::Image(image) => image.to_string(),
-        Source::Build(_) => format!("arcane/{}:latest", app.name),
-    };
+    let name = name(app);
     if let Source::Build(directory) = &app.source {
         build(app, directory, &name, cancel).await?;
     }
     let image = local.image(&name).await?;
     image.map(|image| (image, name.clone())).ok_or(Error::NoImage { image: name })
+}
+
+/// The name of an app's image on this machine.
+#[must_use]
+pub fn name(app: &App) -> String {
+    match &app.source {
+        Source::Image(image) => image.to_string(),
+        Source::Build(_) => format!("arcane/{}:latest", app.name),
+    }
 }
 
 async fn build(

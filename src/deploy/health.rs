@@ -51,7 +51,7 @@ pub(super) async fn wait(remote: &Remote, id: &ContainerId, app: &App) -> Result
         } else {
             // A command is run once at a time, and may take all the time there is.
             let limit = match check.probe {
-                Probe::Command(_) => check.within.saturating_sub(begun.elapsed()).max(INTERVAL),
+                Probe::Command(_) => check.within.saturating_sub(begun.elapsed()).max(PROBE),
                 _ => PROBE,
             };
             let last = match timeout(limit, probe(remote, &container, app)).await {

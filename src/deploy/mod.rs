@@ -23,4 +23,4 @@ pub use event::{Done, Event, Outcome, Report, Step};
 pub use remote::Remote;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

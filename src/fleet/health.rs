@@ -5,6 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use super::text::printable;
+
+/// How much of a path or a command is shown, in characters.
+const SHOWN: usize = 200;
 
 /// How a new release proves that it works, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +59,29 @@ impl std::fmt::Display for HealthCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let within = duration::format(self.within);
         match &self.probe {
-            Probe::Http(path) => write!(f, "http {path} within {within}"),
+            Probe::Http(path) => write!(f, "http {} within {within}", printable(path, SHOWN)),
             Probe::Tcp => write!(f, "tcp within {within}"),
             Probe::Docker => write!(f, "docker HEALTHCHECK within {within}"),
-            Probe::Command(command) => write!(f, "command {} within {within}", command.join(" ")),
+            Probe::Command(command) => {
+                write!(f, "command {} within {within}", printable(&command.join(" "), SHOWN))
+            }
             Probe::StaysUp(window) => write!(f, "stays up {}", duration::format(*window)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_declares_cannot_move_the_cursor() {
+        for (probe, shown) in [
+            (Probe::Http("/\x1b[2J".to_owned()), r"http /\u{1b}[2J within 5s"),
+            (Probe::Command(vec!["true".to_owned(), "a\nb".to_owned()]), r"command true a\nb within 5s"),
+            (Probe::Tcp, "tcp within 5s"),
+        ] {
+            assert_eq!(HealthCheck { probe, within: Duration::from_secs(5) }.to_string(), shown);
         }
     }
 }

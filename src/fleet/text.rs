@@ -46,6 +46,21 @@ pub fn printable(line: &str, limit: usize) -> String {
     out
 }
 
+/// A whole text made safe for a terminal: what [`printable`] makes visible becomes visible here too, but lines stay
+/// lines, tabs stay tabs, and nothing is cut.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\n' | '\t') || !(c.is_control() || is_bidirectional_control(c)) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    out
+}
+
 /// The characters of "Trojan Source" (CVE-2021-42574): they reorder what a person reads.
 fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -67,5 +82,20 @@ mod tests {
         assert_eq!(printable("user\u{202e}gnp.exe", 80), r"user\u{202e}gnp.exe");
         assert_eq!(printable("größe\tok", 80), "größe ok");
         assert_eq!(printable("abcdef", 3), "abc… (3 more characters)");
+    }
+
+    #[test]
+    fn a_text_keeps_its_lines_and_nothing_else_that_moves_the_cursor() {
+        for (text, shown) in [
+            ("größe\n\tok\n", "größe\n\tok\n"),
+            ("\x1b]0;title\x07", r"\u{1b}]0;title\u{7}"),
+            ("50 %\r99 %", r"50 %\r99 %"),
+            ("del\x7f csi\u{9b}2J", r"del\u{7f} csi\u{9b}2J"),
+            ("user\u{202e}gnp.exe", r"user\u{202e}gnp.exe"),
+        ] {
+            assert_eq!(printable_lines(text), shown);
+        }
+        let long = "x".repeat(100_000);
+        assert_eq!(printable_lines(&long), long);
     }
 }

@@ -15,6 +15,9 @@ use super::supervisor::Supervisor;
 /// The pause before the same remedy is tried again, when the rung does not say.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 
+/// Who restarted what its restart policy restarted.
+const ENGINE: &str = "engine";
+
 /// The longest pause for a held lock.
 const LOCK_PAUSE: Duration = Duration::from_secs(300);
 
@@ -67,6 +70,35 @@ impl Supervisor {
         };
         self.out.push(Effect::Act(action));
         self.announce(id, News::Acting, &text);
+    }
+
+    /// The engine's restart policy was quicker: its restart is this try of the rung, and must prove itself like ours.
+    pub(super) fn credit_engine(&mut self, id: IncidentId) {
+        let (now, wall) = (self.time.now(), self.time.wall());
+        let Some(case) = self.cases.get_mut(&id) else {
+            return;
+        };
+        let incident = &mut case.incident;
+        self.ledger.enter(Entry {
+            action: ActionId { incident: id, index: incident.actions.len() },
+            at: now,
+            host: incident.host.clone(),
+            app: incident.app.clone(),
+            release: incident.release.clone(),
+            remedy: Remedy::Restart,
+            outcome: ActionOutcome::Done,
+        });
+        incident.actions.push(ActionRecord {
+            remedy: Remedy::Restart,
+            by: ENGINE.to_owned(),
+            at: wall,
+            ended_at: Some(wall),
+            outcome: ActionOutcome::Done,
+            detail: "the engine's restart policy restarted it".to_owned(),
+        });
+        case.held_since = None;
+        self.prove_what_runs(id);
+        self.announce(id, News::Verifying, "the engine has restarted it by itself; it must now prove itself");
     }
 
     /// An action has ended, as far as carrying it out goes.
@@ -263,12 +295,13 @@ impl Supervisor {
 
     fn refuse_request(&mut self, id: IncidentId, remedy: Remedy, refusal: &Refusal) {
         let note = format!("{remedy} was approved, but {refusal}");
-        if let Some(case) = self.cases.get_mut(&id)
-            && case.incident.state == IncidentState::AwaitingApproval
-        {
-            case.incident.note = Some(refusal.to_string());
-            self.save(id);
+        if let Some(case) = self.cases.get_mut(&id) {
+            // With the time, so that it differs from what was there: whoever approved waits for a sign that it was taken
+            // up, and may approve again.
+            let at = self.time.to_wall(self.time.now()).clock_time();
+            case.incident.note = Some(format!("{remedy} was approved at {at}, but {refusal}"));
         }
+        self.save(id);
         self.announce(id, News::Refused, &note);
     }
 
@@ -313,10 +346,10 @@ impl Supervisor {
     }
 }
 
-/// The name of who approved. `auto` is nobody's.
+/// The name of who approved. `auto` and `engine` are nobody's.
 fn approver(by: &str, limit: usize) -> String {
     match printable(by.trim(), limit) {
-        by if by.is_empty() || by == "auto" => format!("someone called {}", quoted(&by)),
+        by if by.is_empty() || by == "auto" || by == ENGINE => format!("someone called {}", quoted(&by)),
         by => by,
     }
 }

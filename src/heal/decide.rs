@@ -167,8 +167,14 @@ impl Supervisor {
             return;
         };
         let remedy = rung.remedy;
+        let place = self.world.place(&case.incident.host, &case.incident.app);
+        let revived = place.is_some_and(|place| place.was_revived_since(case.newest_signal));
         self.refresh_proposals(id);
-        self.begin(id, remedy, "auto");
+        if remedy == Remedy::Restart && revived {
+            self.credit_engine(id);
+        } else {
+            self.begin(id, remedy, "auto");
+        }
     }
 
     /// Writes down which remedies are still ahead, for people and for a restart of ours.

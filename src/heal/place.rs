@@ -89,6 +89,19 @@ impl Place {
         !matches!(self.health, Some(HealthState::Starting | HealthState::Unhealthy))
     }
 
+    /// Whether it is down because its process ended, and nobody stopped it.
+    pub(super) fn died_alone(&self) -> bool {
+        self.running == Some(false) && self.halt.is_none() && self.died_at > self.started_at
+    }
+
+    /// Whether it died and was started again after this moment of the host's clock.
+    pub(super) fn was_revived_since(&self, at: Timestamp) -> bool {
+        self.running == Some(true)
+            && self.halt.is_none()
+            && self.died_at.is_some_and(|died| self.started_at.is_some_and(|start| start >= died))
+            && self.started_at > Some(at)
+    }
+
     /// Forgets whether it runs: the host was out of sight.
     pub(super) fn lose_sight(&mut self) {
         self.running = None;

@@ -8,7 +8,7 @@ use super::effect::{ActionId, Effect};
 use super::ladder::Ladder;
 use super::ledger::Entry;
 use super::policy;
-use super::supervisor::{SETTLE, Supervisor};
+use super::supervisor::{RECONCILE, SETTLE, Supervisor};
 
 impl Supervisor {
     /// Takes the journal's incidents in: open ones, and those over recently enough for budgets and relapses (a day is
@@ -83,9 +83,7 @@ impl Supervisor {
         case.newest_signal = newest_signal.unwrap_or(case.newest_signal);
         case.trust.doubt = Some("this supervisor was restarted since the evidence was seen".to_owned());
         case.phase = match state {
-            IncidentState::Acting if !begun.is_empty() => {
-                Phase::Reconciling(now + self.settings.action_deadline)
-            }
+            IncidentState::Acting if !begun.is_empty() => Phase::Reconciling(now + RECONCILE),
             IncidentState::Verifying => Phase::Verifying(Watch {
                 quiet_since: None,
                 ran: false,

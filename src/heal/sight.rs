@@ -10,7 +10,7 @@ use crate::fleet::{
 use super::case::{Case, Phase};
 use super::effect::{ActionId, Effect};
 use super::place::Change;
-use super::supervisor::Supervisor;
+use super::supervisor::{RECONCILE, Supervisor};
 
 impl Supervisor {
     pub(super) fn on_observation(&mut self, observation: &Observation) {
@@ -36,7 +36,13 @@ impl Supervisor {
         };
         for id in self.open_at(&observation.host, &subject.app) {
             match &change {
-                Change::Running => self.seen_running(id),
+                Change::Running => {
+                    if let (Fact::Started, Some(case)) = (&observation.fact, self.cases.get_mut(&id)) {
+                        // The time that it was down is no quiet.
+                        case.noise_at = now;
+                    }
+                    self.seen_running(id);
+                }
                 Change::Down => self.seen_down(id),
                 Change::Trouble(what, at) => self.seen_trouble(id, what, *at, observation.freshness),
                 Change::Gap => self.seen_gap(id),
@@ -121,7 +127,7 @@ impl Supervisor {
     fn find_host(&mut self, host: &HostName) {
         let now = self.time.now();
         self.world.find(host);
-        let until = now + self.settings.action_deadline;
+        let until = now + RECONCILE;
         for case in self.cases.values_mut() {
             if case.is_over() || case.incident.host != *host {
                 continue;
@@ -149,6 +155,7 @@ impl Supervisor {
         let Some(release) = place.release().cloned() else {
             return;
         };
+        self.renew_proofs(host, &deployment.app);
         for id in self.open_at(host, &deployment.app) {
             let phase = self.cases.get(&id).map(|case| &case.phase);
             match phase {
@@ -160,6 +167,16 @@ impl Supervisor {
         }
         if news {
             self.look_again_at(host, &deployment.app);
+        }
+    }
+
+    /// The policy that was deployed with an app is known now: what a restored case counts as proof follows it.
+    fn renew_proofs(&mut self, host: &HostName, app: &AppName) {
+        let verify = super::policy::verify(self.policy(host, app), None);
+        for id in self.open_at(host, app) {
+            if let Some(case) = self.cases.get_mut(&id).filter(|case| case.restored) {
+                case.verify = verify.clone();
+            }
         }
     }
 
@@ -240,7 +257,7 @@ impl Supervisor {
 
     /// The host has not shown it in time.
     pub(super) fn give_up_reconciling(&mut self, id: IncidentId) {
-        let until = self.time.now() + self.settings.action_deadline;
+        let until = self.time.now() + RECONCILE;
         let hidden =
             self.cases.get(&id).is_some_and(|case| self.world.unreachable(&case.incident.host).is_some());
         if hidden {
@@ -252,7 +269,7 @@ impl Supervisor {
         if let Some((action, _)) = self.interrupted(id) {
             let detail = "interrupted, and the host has not shown what became of it";
             self.record_end(action, ActionOutcome::Failed, detail);
-            self.escalate(id, detail);
+            self.escalate(id, &format!("{detail}; `arcane status` says what is left and what ends it"));
         }
     }
 
@@ -270,18 +287,29 @@ impl Supervisor {
         };
         self.record_end(action, outcome, detail);
         if outcome == ActionOutcome::Done {
-            self.begin_proof(id);
-            let now = self.time.now();
-            let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
-            if let Some(started_at) = seen {
-                if let Some(case) = self.cases.get_mut(&id) {
-                    case.revived_at = started_at;
-                }
-                self.restart_quiet(id, Some(now));
-            }
+            self.prove_what_runs(id);
+        } else if remedy == Remedy::Rollback {
+            // A change that stopped half-way may have left nothing running, and nothing more would be heard of it.
+            self.escalate(
+                id,
+                &format!("the rollback was {detail}; `arcane status` says what is left and what ends it"),
+            );
         } else {
             self.pause_before_next(id, remedy);
             self.decide(id);
+        }
+    }
+
+    /// Begins to watch whether what already runs is well.
+    pub(super) fn prove_what_runs(&mut self, id: IncidentId) {
+        self.begin_proof(id);
+        let now = self.time.now();
+        let seen = self.cases.get(&id).and_then(|case| self.runs_since(case));
+        if let Some(started_at) = seen {
+            if let Some(case) = self.cases.get_mut(&id) {
+                case.revived_at = started_at;
+            }
+            self.restart_quiet(id, Some(now));
         }
     }
 

@@ -53,6 +53,10 @@ use super::world::World;
 /// anybody's, is a stop and a start.
 pub(super) const SETTLE: Duration = Duration::from_secs(10);
 
+/// How long a host that can be reached may take to show what became of an action that a crash of ours interrupted. The
+/// lock of a dead deployer is gone by then; a host that still shows no live release was left half-way.
+pub(super) const RECONCILE: Duration = Duration::from_secs(20);
+
 /// Woken up this much too late, we were not running: the machine slept, or its clock was stepped.
 const OVERSLEPT: Duration = Duration::from_secs(30);
 
@@ -169,9 +173,8 @@ impl Supervisor {
                     watch.quiet_since = watch.quiet_since.map(|_| now);
                     watch.deadline = watch.deadline.map(|_| now + case.verify.deadline);
                 }
-                Phase::Acting(_, until) | Phase::Reconciling(until) => {
-                    *until = now + self.settings.action_deadline;
-                }
+                Phase::Acting(_, until) => *until = now + self.settings.action_deadline,
+                Phase::Reconciling(until) => *until = now + RECONCILE,
                 Phase::Idle | Phase::Due(..) => {}
             }
         }

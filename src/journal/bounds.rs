@@ -14,12 +14,6 @@ pub(super) const INCIDENTS: i64 = 10_000;
 pub(super) const RELEASES: i64 = 10_000;
 /// Decisions; the newest.
 pub(super) const DECISIONS: i64 = 10_000;
-/// Audit entries; the newest.
-pub(super) const AUDIT: i64 = 100_000;
-/// Log cursors of one host; the ones last saved.
-pub(super) const CURSORS: i64 = 1000;
-/// One log cursor, in bytes.
-pub(super) const CURSOR: usize = 64 * 1024;
 /// Hosts of one supervisor.
 pub(super) const HOSTS: usize = 10_000;
 /// Rows that one question is answered with, however many are asked for.

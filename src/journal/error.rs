@@ -86,14 +86,6 @@ pub enum Error {
         /// How it ended.
         state: IncidentState,
     },
-    /// A log cursor of a size that no cursor has. It is refused because a shortened one would be wrong.
-    #[error("a log cursor has {bytes} bytes; {limit} are allowed")]
-    CursorTooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The most that is kept.
-        limit: usize,
-    },
 }
 
 impl Error {
@@ -115,11 +107,14 @@ impl Error {
                 Some("try again; if it stays locked, `fuser` on the file says by whom".to_owned())
             }
             Self::NoIncident { .. } | Self::Over { .. } => Some("`arcane incidents` lists them".to_owned()),
-            Self::Unmakeable { .. }
-            | Self::Failed { .. }
-            | Self::Unwritable { .. }
-            | Self::CursorTooLarge { .. } => None,
+            Self::Unmakeable { .. } | Self::Failed { .. } | Self::Unwritable { .. } => None,
         }
+    }
+
+    /// Whether the same may succeed a little later: a lock is let go, a disk gets room.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Failed { .. })
     }
 
     /// Sorts what SQLite says by what a person can do about it.

@@ -1,12 +1,23 @@
 //! Incidents and what was done about them.
 
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
 
 use super::bounds::{self, clip};
 use super::error::{Error, Result};
 use super::row::{count, json, number, to_json};
 use super::store::Journal;
 use crate::fleet::{ActionRecord, AppName, HostName, Incident, IncidentId, Timestamp};
+
+/// What became of an incident that was to be saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saved {
+    /// It is on disk.
+    Written,
+    /// It was there already, word for word; its `updated_at` stays as it was.
+    Same,
+    /// Another process has changed it meanwhile: it says this now, and nothing was written.
+    Changed(Box<Incident>),
+}
 
 impl Journal {
     /// A number that no incident has had before.
@@ -30,16 +41,35 @@ impl Journal {
     /// When the journal cannot be written.
     pub fn save_incident(&mut self, incident: &Incident) -> Result<()> {
         let incident = bounded(incident);
-        let body = serde_json::to_string(&incident)
-            .map_err(|source| Error::Unwritable { id: incident.id, source })?;
+        let body = written(&incident)?;
+        self.write(|transaction| put(transaction, &incident, &body))
+    }
+
+    /// The same, unless another process has written it since: `seen` is the [`Incident::updated_at`] that the caller
+    /// last read or wrote, `None` when it has done neither. An incident that says the same as what is stored is left
+    /// as it is.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn save_incident_if(&mut self, incident: &Incident, seen: Option<Timestamp>) -> Result<Saved> {
+        let mut incident = bounded(incident);
+        let body = written(&incident)?;
         self.write(|transaction| {
-            upsert(transaction, &incident, &body)?;
-            save_actions(transaction, &incident)?;
-            transaction.execute(
-                "DELETE FROM incidents WHERE NOT is_open AND id <= (SELECT max(id) FROM incidents) - ?1",
-                [bounds::INCIDENTS],
-            )?;
-            Ok(())
+            match stored(transaction, incident.id)? {
+                Some(stored) if Some(stored.updated_at) != seen => {
+                    return Ok(Saved::Changed(Box::new(stored)));
+                }
+                Some(stored) => {
+                    let changed_at = std::mem::replace(&mut incident.updated_at, stored.updated_at);
+                    if incident == stored {
+                        return Ok(Saved::Same);
+                    }
+                    incident.updated_at = changed_at;
+                }
+                None => {}
+            }
+            put(transaction, &incident, &body)?;
+            Ok(Saved::Written)
         })
     }
 
@@ -48,10 +78,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub fn incident(&self, id: IncidentId) -> Result<Option<Incident>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT body FROM incidents WHERE id = ?1")?;
-            statement.query_row([number(id.0)], body).optional()
-        })
+        self.read(|connection| stored(connection, id))
     }
 
     /// The newest incidents first; all, or only those to which something can still happen.
@@ -64,19 +91,6 @@ impl Journal {
                 "SELECT body FROM incidents WHERE is_open >= ?1 ORDER BY opened_at DESC, id DESC LIMIT ?2",
             )?;
             statement.query_map((open_only, bounds::rows(limit)), body)?.collect()
-        })
-    }
-
-    /// The newest incident of an app on a host to which something can still happen.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
-    pub fn open_incident_for(&self, host: &HostName, app: &AppName) -> Result<Option<Incident>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT body FROM incidents WHERE is_open AND host = ?1 AND app = ?2 ORDER BY opened_at DESC, id DESC LIMIT 1",
-            )?;
-            statement.query_row((host.as_str(), app.as_str()), body).optional()
         })
     }
 
@@ -110,6 +124,25 @@ impl Journal {
 
 fn body(row: &Row<'_>) -> rusqlite::Result<Incident> {
     json(row, 0)
+}
+
+fn stored(connection: &Connection, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+    let mut statement = connection.prepare_cached("SELECT body FROM incidents WHERE id = ?1")?;
+    statement.query_row([number(id.0)], body).optional()
+}
+
+fn written(incident: &Incident) -> Result<String> {
+    serde_json::to_string(incident).map_err(|source| Error::Unwritable { id: incident.id, source })
+}
+
+fn put(transaction: &Transaction<'_>, incident: &Incident, body: &str) -> rusqlite::Result<()> {
+    upsert(transaction, incident, body)?;
+    save_actions(transaction, incident)?;
+    transaction.execute(
+        "DELETE FROM incidents WHERE NOT is_open AND id <= (SELECT max(id) FROM incidents) - ?1",
+        [bounds::INCIDENTS],
+    )?;
+    Ok(())
 }
 
 fn upsert(transaction: &Transaction<'_>, incident: &Incident, body: &str) -> rusqlite::Result<()> {

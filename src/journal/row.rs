@@ -18,17 +18,6 @@ where
     text.parse().map_err(|error: T::Err| unreadable(column, error.to_string()))
 }
 
-/// The same of a column that may be empty.
-pub(super) fn parsed_option<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
-where
-    T: FromStr<Err: Debug + Display>,
-{
-    match row.get_ref(column)? {
-        rusqlite::types::ValueRef::Null => Ok(None),
-        _ => parsed(row, column).map(Some),
-    }
-}
-
 /// A column of JSON.
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;

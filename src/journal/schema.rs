@@ -72,24 +72,6 @@ const STEPS: &[&str] = &["
         mode   TEXT NOT NULL,
         at     INTEGER NOT NULL
     ) STRICT;
-
-    CREATE TABLE audit (
-        id      INTEGER PRIMARY KEY AUTOINCREMENT,
-        at      INTEGER NOT NULL,
-        by      TEXT NOT NULL,
-        action  TEXT NOT NULL,
-        host    TEXT,
-        app     TEXT,
-        detail  TEXT NOT NULL
-    ) STRICT;
-
-    CREATE TABLE cursors (
-        host       TEXT NOT NULL,
-        container  TEXT NOT NULL,
-        cursor     BLOB NOT NULL,
-        saved      INTEGER NOT NULL, -- grows with every save: the order of age, without a clock
-        PRIMARY KEY (host, container)
-    ) STRICT;
     "];
 
 /// What a database turned out to be.

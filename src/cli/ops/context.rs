@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::config::{Fleet, Project, config_home};
 use crate::deploy::{Error, Remote};
-use crate::fleet::{App, AppName, EnvironmentName, Host};
+use crate::fleet::{App, AppName, EnvironmentName, Host, HostName};
 
 /// The fleet file.
 pub(super) fn fleet(arguments: &Arguments) -> Result<Fleet, Failure> {
@@ -81,6 +81,76 @@ pub(super) async fn connect(hosts: &[Host]) -> Vec<(Host, Result<Remote, Error>)
     join_all(hosts.iter().map(async |host| (host.clone(), Remote::connect(host).await))).await
 }
 
+/// Where an app is.
+pub(super) struct Places {
+    /// The hosts that have it, or that were named.
+    pub(super) hosts: Vec<Host>,
+    /// The hosts that could not be asked, and why not.
+    pub(super) unknown: Vec<(HostName, Failure)>,
+}
+
+impl Places {
+    /// Warns of the hosts that could not be asked: for commands that only look.
+    ///
+    /// # Errors
+    /// When no host is left.
+    pub(super) fn warn(self, ui: &Ui) -> Result<Vec<Host>, Failure> {
+        for (host, failure) in self.unknown {
+            if self.hosts.is_empty() {
+                return Err(failure);
+            }
+            ui.tagged(Tag::Warning, &format!("{host} is left out: {}", failure.line()));
+        }
+        Ok(self.hosts)
+    }
+
+    /// Refuses when any host could not be asked, for it might have the app: for commands that change something, which
+    /// would be half-done without a word.
+    ///
+    /// # Errors
+    /// The failure of the first host that could not be asked.
+    pub(super) fn all(self, command: &str) -> Result<Vec<Host>, Failure> {
+        let names: Vec<_> = self.hosts.iter().map(|host| host.name.as_str()).collect();
+        match self.unknown.into_iter().next() {
+            None => Ok(self.hosts),
+            Some((_, failure)) if names.is_empty() => Err(failure),
+            Some((host, failure)) => Err(failure.hint(format!(
+                "{host} might have it too; leave it out with `{command} --to {}`",
+                names.join(",")
+            ))),
+        }
+    }
+}
+
+/// The hosts of `--to`, or all on which the app is found.
+pub(super) async fn places(fleet: &Fleet, to: Option<&str>, app: &AppName) -> Result<Places, Failure> {
+    let hosts = hosts(fleet, to)?;
+    if to.is_some() || hosts.len() == 1 {
+        return Ok(Places { hosts, unknown: Vec::new() });
+    }
+    let mut places = Places { hosts: Vec::new(), unknown: Vec::new() };
+    let looks = hosts.iter().map(async |host| Remote::connect(host).await?.app(app).await);
+    for (host, deployed) in hosts.iter().zip(join_all(looks).await) {
+        match deployed {
+            Ok(deployed) if deployed.live.is_some() || deployed.situation.interruption().is_some() => {
+                places.hosts.push(host.clone());
+            }
+            Ok(_) => {}
+            Err(error) => places.unknown.push((host.name.clone(), error.into())),
+        }
+    }
+    if places.hosts.is_empty() && places.unknown.is_empty() {
+        return Err(Failure::new(exit::FAILED, format!("{app} is on no host of the fleet"))
+            .hint("see what is there with `arcane status`"));
+    }
+    Ok(places)
+}
+
+/// Names of hosts, for a sentence.
+pub(super) fn names(hosts: &[Host]) -> String {
+    hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Who we are, for locks, labels and the journal: `user@machine`.
 pub(super) fn who() -> String {
     let user = ["LOGNAME", "USER"]
@@ -101,5 +171,38 @@ pub(super) fn exit_code(failures: &[Failure], hosts: usize) -> u8 {
             first.code()
         }
         _ => exit::SOME_FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(hosts: &[&str], unknown: &[&str]) -> Places {
+        let name = |name: &&str| HostName::parse(name).unwrap();
+        let host = |it: &&str| Host { name: name(it), ssh: "deploy@192.0.2.1".to_owned() };
+        let failure = || Failure::new(exit::UNREACHABLE, "no route");
+        Places {
+            hosts: hosts.iter().map(host).collect(),
+            unknown: unknown.iter().map(|it| (name(it), failure())).collect(),
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_away_is_left_out_of_a_look_but_not_of_a_change() {
+        let ui = Ui::new();
+        for (hosts, unknown, look, change) in [
+            (&["a", "b"][..], &[][..], Ok("a, b"), Ok("a, b")),
+            (&["a"], &["b"], Ok("a"), Err(exit::UNREACHABLE)),
+            (&[], &["b"], Err(exit::UNREACHABLE), Err(exit::UNREACHABLE)),
+        ] {
+            let named = |result: Result<Vec<Host>, Failure>| match result {
+                Ok(hosts) => Ok(names(&hosts)),
+                Err(failure) => Err(failure.code()),
+            };
+            assert_eq!(named(places(hosts, unknown).warn(&ui)), look.map(str::to_owned), "{hosts:?}");
+            let changed = named(places(hosts, unknown).all("arcane rollback shop"));
+            assert_eq!(changed, change.map(str::to_owned), "{hosts:?}");
+        }
     }
 }

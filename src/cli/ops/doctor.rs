@@ -19,6 +19,8 @@ use crate::ssh::{ChannelFailure, Error, Session, Target};
 const SKEW: std::time::Duration = std::time::Duration::from_secs(5);
 /// Less free space than this will not hold the next image.
 const LOW_SPACE: u64 = 2 << 30;
+/// How much of what was found is shown, in characters.
+const FOUND: usize = 500;
 
 /// One thing looked at.
 #[derive(Debug, Serialize)]
@@ -52,7 +54,7 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Doctor) -> Res
                 "{} {:<10} {}",
                 if check.ok { "ok  " } else { "FAIL" },
                 check.check,
-                check.found
+                printable(&check.found, FOUND)
             ));
             if let Some(fix) = &check.fix {
                 ui.out(&format!("                {fix}"));
@@ -103,7 +105,7 @@ fn broken(check: &'static str, error: &dyn std::error::Error, hint: Option<Strin
         found = format!("{found}: {cause}");
         source = cause.source();
     }
-    Check { check, ok: false, found: printable(&found, 500), fix: hint }
+    Check { check, ok: false, found: printable(&found, FOUND), fix: hint }
 }
 
 fn transport(engine: &Engine) -> Check {

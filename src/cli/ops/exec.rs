@@ -8,21 +8,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::context;
-use super::rollback::hosts_of;
 use crate::cli::args::{Arguments, Exec};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
 use crate::deploy::{Error, Remote};
 use crate::docker::{ExecControl, ExecOptions, Source};
 
-pub(super) async fn run(arguments: &Arguments, options: &Exec) -> Result<u8, Failure> {
+pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Exec) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
     let on = options.on.as_ref().map(|host| host.as_str());
-    let hosts = hosts_of(&fleet, on, &options.app).await?;
+    let hosts = context::places(&fleet, on, &options.app).await?.warn(ui)?;
     let [host] = &hosts[..] else {
-        let names: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
         return Err(Failure::new(exit::USAGE, format!("{} runs on several hosts", options.app))
-            .hint(format!("say on which with `--on`: {}", names.join(", "))));
+            .hint(format!("say on which with `--on`: {}", context::names(&hosts))));
     };
     let remote = Remote::connect(host).await?;
     let live = remote.app(&options.app).await?.live;

@@ -11,14 +11,16 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::text::printable;
-use crate::fleet::{Incident, IncidentId, IncidentState, duration};
-use crate::heal::BEAT_MAX_AGE;
+use crate::fleet::{Incident, IncidentId, IncidentState, Remedy, duration};
+use crate::heal;
 use crate::journal::{Decision, Error, Journal};
 
 /// How many incidents are listed.
 const LISTED: usize = 100;
 /// How long `approve` waits for a running supervisor to take a decision up.
 const TAKEN_UP: Duration = Duration::from_secs(5);
+/// A running supervisor has looked for decisions within this time.
+const LOOKS: Duration = Duration::from_millis(600);
 /// How much of a line is shown.
 const LINE: usize = 300;
 
@@ -134,42 +136,38 @@ pub(super) async fn approve(
     let now = crate::clock::now();
     let by = context::who();
     let decision = Decision::Approve { remedy: options.remedy };
-    let running = journal
-        .live_supervisors(now, BEAT_MAX_AGE)
+    let running = heal::running(&journal, now)
         .map_err(failed)?
         .into_iter()
         .any(|beat| beat.hosts.contains(&incident.host) && beat.mode >= crate::fleet::Mode::Approve);
     if running {
         journal.decide(incident.id, decision, &by, now).map_err(failed)?;
-        return taken_up(ui, &journal, &incident).await;
+        return taken_up(ui, &journal, &incident, options.remedy).await;
     }
     // Nobody is there to act on it: do it here, with the same supervisor and the same guards.
     let fleet = context::fleet(arguments)?;
     let host = fleet.host(incident.host.as_str())?.clone();
+    let approval = journal.decide(incident.id, decision, &by, now).map_err(failed)?;
     drop(journal);
     ui.note("no supervisor is running for this host, so this command carries it out and watches what becomes of it");
-    let id = incident.id;
-    let deciding = async {
-        // The supervisor takes decisions made after it started.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        tokio::task::spawn_blocking(move || {
-            open_journal().and_then(|mut journal| {
-                journal.decide(id, decision, &by, crate::clock::now()).map_err(failed)
-            })
-        })
-        .await
-    };
-    let (supervisor, decided) = tokio::join!(supervise::run_for(ui, &host, id, cancel), deciding);
-    if let Ok(Err(failure)) = decided {
-        return Err(failure);
-    }
-    let ended = supervisor?.incidents().find(|incident| incident.id == id).map(|incident| incident.state);
-    Ok(if ended == Some(IncidentState::Healed) { exit::DONE } else { exit::FAILED })
+    let supervisor = supervise::run_for(ui, arguments, &host, approval, cancel).await?;
+    Ok(match supervisor.incident(incident.id).map(|incident| incident.state) {
+        Some(IncidentState::Healed) => exit::DONE,
+        _ if cancel.is_cancelled() => exit::INTERRUPTED,
+        _ => exit::FAILED,
+    })
 }
 
 /// Waits until the running supervisor has taken the decision up, and says what it made of it.
-async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, Failure> {
+async fn taken_up(
+    ui: &Ui,
+    journal: &Journal,
+    before: &Incident,
+    remedy: Option<Remedy>,
+) -> Result<u8, Failure> {
     let deadline = tokio::time::Instant::now() + TAKEN_UP;
+    // What is written down before it can have looked is about something else.
+    tokio::time::sleep(LOOKS).await;
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let incident = find(journal, before.id)?;
@@ -180,7 +178,9 @@ async fn taken_up(ui: &Ui, journal: &Journal, before: &Incident) -> Result<u8, F
                 .map(|note| format!(": {}", printable(note, LINE)))
                 .unwrap_or_default();
             ui.out(&format!("Incident {} is {}{note}", incident.id, incident.state));
-            let refused = incident.state == IncidentState::AwaitingApproval;
+            let begun = incident.actions.len() > before.actions.len();
+            let asks = matches!(remedy, Some(Remedy::Wait | Remedy::Escalate));
+            let refused = !begun && !asks && !incident.state.is_over();
             return Ok(if refused { exit::REFUSED } else { exit::DONE });
         }
     }
@@ -200,7 +200,7 @@ pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
     let now = crate::clock::now();
     let by = context::who();
     journal.decide(incident.id, Decision::Dismiss, &by, now).map_err(failed)?;
-    let running = journal.live_supervisors(now, BEAT_MAX_AGE).map_err(failed)?;
+    let running = heal::running(&journal, now).map_err(failed)?;
     if !running.iter().any(|beat| beat.hosts.contains(&incident.host)) {
         incident.state = IncidentState::Dismissed;
         incident.updated_at = now;

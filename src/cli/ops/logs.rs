@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::context;
-use super::rollback::hosts_of;
+use super::unless;
 use crate::cli::args::{self, Arguments};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -25,7 +25,9 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let hosts = hosts_of(&fleet, options.to.as_deref(), &app).await?;
+    let places = unless(cancel, context::places(&fleet, options.to.as_deref(), &app)).await?;
+    let left_out = !places.unknown.is_empty();
+    let hosts = places.warn(ui)?;
     let several = hosts.len() > 1;
     let watch = Options::logs_of(app, options.tail, options.follow);
     let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
@@ -41,7 +43,7 @@ pub(super) async fn run(
     Ok(match () {
         () if options.follow => exit::DONE,
         () if cancel.is_cancelled() => exit::INTERRUPTED,
-        () if unreachable && several => exit::SOME_FAILED,
+        () if left_out || unreachable && several => exit::SOME_FAILED,
         () if unreachable => exit::UNREACHABLE,
         () => exit::DONE,
     })

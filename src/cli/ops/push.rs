@@ -1,19 +1,23 @@
 //! `arcane push`.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::context;
 use super::steps::{self, Steps};
+use super::{context, plan, unless};
 use crate::cli::args::{Arguments, Push};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::deploy::event::seconds;
 use crate::deploy::labels::spec_digest;
 use crate::deploy::push::{Order, push};
-use crate::deploy::{Done, Error, Event, Outcome, Remote, build};
+use crate::deploy::{Done, Error, Event, Outcome, Remote, RolledBack, build};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
-use crate::fleet::{App, Host, ReleaseId, duration};
+use crate::fleet::{App, Host, ReleaseId};
 use crate::journal::{self, Journal, ReleaseRecord};
 
 pub(super) async fn run(
@@ -27,30 +31,48 @@ pub(super) async fn run(
     let fleet = context::fleet(arguments)?;
     let hosts = context::targets(&fleet, options.to.as_deref(), &app)?;
     let local = Engine::local().await.map_err(local_engine)?;
-    let (image, image_name) = build::image(&local, &app, cancel).await?;
     if options.plan {
-        return plan(ui, &app, &image, &image_name, &hosts).await;
+        return unless(cancel, plan::run(ui, options, &local, &app, &hosts)).await;
     }
+    let (image, image_name) = build::image(&local, &app, cancel).await?;
+    let order = order(options, &app, &image, image_name);
+    // One host after the other: a release that fails on the first is not tried on the rest.
+    for (index, host) in hosts.iter().enumerate() {
+        let (released, rest) = hosts.split_at(index);
+        if cancel.is_cancelled() {
+            return Err(placed(Failure::new(exit::INTERRUPTED, "interrupted"), released, rest));
+        }
+        match push_to(ui, options, &local, host, &order, cancel).await {
+            Ok(done) if options.json => ui.json(&Event::Done(done)),
+            Ok(done) => ui.out(&summary(&done)),
+            Err((failure, done)) => {
+                let failure = placed(failure, released, &rest[1..]);
+                failure.render(ui, options.json);
+                // The last line about a host tells what it runs now.
+                if let Some(done) = done.filter(|_| options.json) {
+                    ui.json(&done);
+                }
+                return Ok(failure.code());
+            }
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// What is asked for, as of now.
+pub(super) fn order<'a>(options: &Push, app: &'a App, image: &'a Image, image_name: String) -> Order<'a> {
     let now = crate::clock::now();
-    let order = Order {
-        app: &app,
+    Order {
+        app,
         environment: options.env.as_ref().map(ToString::to_string),
-        image: &image,
+        image,
         image_name,
         release: ReleaseId::new(now, salt(now.as_nanos())),
         by: context::who(),
         now,
         wait: options.wait,
         force: options.force,
-    };
-    // One host after the other: a release that fails on the first is not tried on the rest.
-    for (index, host) in hosts.iter().enumerate() {
-        if let Err(failure) = push_to(ui, options, &local, host, &order, cancel).await {
-            let untouched = &hosts[index + 1..];
-            return Err(with_rest(failure, index, untouched));
-        }
     }
-    Ok(exit::DONE)
 }
 
 fn local_engine(source: crate::docker::Error) -> Failure {
@@ -63,6 +85,7 @@ fn salt(nanos: i64) -> u16 {
     u16::try_from((nanos / 1_000).rem_euclid(1 << 16)).unwrap_or(0)
 }
 
+/// Pushes to one host. A failure comes with the last line of JSON about the host, if the host runs something known.
 async fn push_to(
     ui: &Ui,
     options: &Push,
@@ -70,39 +93,34 @@ async fn push_to(
     host: &Host,
     order: &Order<'_>,
     cancel: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<Done, (Failure, Option<Value>)> {
     let steps = Steps::new(ui, options.json);
     let report = |event: Event| steps.show(&event);
     let begun = std::time::Instant::now();
-    let pushed = match Remote::connect(host).await {
+    let remote = unless(cancel, async { Ok(Remote::connect(host).await) }).await;
+    let pushed = match remote.map_err(|interrupted| (interrupted, None))? {
         Ok(remote) => push(local, &remote, order, &report, cancel).await,
         Err(error) => Err(error),
     };
-    let done = match &pushed {
-        Ok(done) => Some(done.clone()),
-        Err(Error::RolledBack(failed)) => failed.restored.clone().map(|release| Done {
-            release,
-            host: host.name.clone(),
-            app: order.app.name.clone(),
-            bytes_sent: 0,
-            layers_sent: 0,
-            layers_skipped: 0,
-            seconds: begun.elapsed().as_secs_f64(),
-            gap_seconds: 0.0,
-            outcome: Outcome::RolledBack,
-        }),
-        Err(_) => None,
-    };
+    steps.clear();
     record(host, order, &pushed, begun.elapsed()).await;
-    if let Some(done) = done {
-        steps.show(&Event::Done(done.clone()));
-        if options.json {
-            ui.json(&Event::Done(done));
-        } else if pushed.is_ok() {
-            ui.out(&summary(&done));
-        }
-    }
-    pushed.map(drop).map_err(Failure::from)
+    pushed.map_err(|error| {
+        let done = match &error {
+            Error::RolledBack(failed) => Some(rolled_back(failed, begun.elapsed())),
+            _ => None,
+        };
+        (Failure::from(error), done)
+    })
+}
+
+/// The last line about a host whose release failed: like that of a release that did not, and `release` is the one that
+/// runs again, or null when there was none before.
+fn rolled_back(failed: &RolledBack, took: Duration) -> Value {
+    json!({
+        "event": "done", "release": failed.restored, "host": failed.host, "app": failed.app, "bytes_sent": 0,
+        "layers_sent": 0, "layers_skipped": 0, "seconds": seconds(took), "gap_seconds": 0.0,
+        "outcome": Outcome::RolledBack,
+    })
 }
 
 fn summary(done: &Done) -> String {
@@ -120,20 +138,25 @@ fn summary(done: &Done) -> String {
     }
 }
 
-fn with_rest(failure: Failure, done: usize, untouched: &[Host]) -> Failure {
-    let names = |hosts: &[Host]| hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
-    match (done, untouched) {
-        (0, []) => failure,
-        (_, []) => {
-            failure.hint(format!("{} before it in the order has the new release", plural(done, "host")))
+/// A failure on one of several hosts, with what became of the others.
+fn placed(failure: Failure, released: &[Host], untried: &[Host]) -> Failure {
+    let mut failure = failure;
+    if !released.is_empty() {
+        let has = if released.len() == 1 { "has" } else { "have" };
+        failure = failure.hint(format!("{} {has} the new release", context::names(released)));
+        if failure.code() != exit::INTERRUPTED {
+            failure = failure.with_code(exit::SOME_FAILED);
         }
-        (_, rest) => failure.hint(format!("not tried: {}", names(rest))),
     }
+    if !untried.is_empty() {
+        failure = failure.hint(format!("not tried: {}", context::names(untried)));
+    }
+    failure
 }
 
 /// Writes the release into this machine's journal. The journal is a memory, not a condition: a push that worked is
 /// not failed because it could not be written down.
-async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, took: std::time::Duration) {
+async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, took: Duration) {
     let (outcome, detail) = match pushed {
         Ok(done) if done.outcome == Outcome::Unchanged => return,
         Ok(_) => (journal::Outcome::Released, String::new()),
@@ -163,39 +186,44 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
     }
 }
 
-async fn plan(ui: &Ui, app: &App, image: &Image, image_name: &str, hosts: &[Host]) -> Result<u8, Failure> {
-    for host in hosts {
-        let remote = Remote::connect(host).await?;
-        let situation = remote.app(&app.name).await?.situation;
-        let has = remote.engine.image(&image.id).await.map_err(Error::from)?;
-        ui.out(&format!("{} on {}", app.name, host.name));
-        ui.out(&format!(
-            "  image    {image_name} ({}, {})",
-            plural(image.layers.len(), "layer"),
-            steps::bytes(image.size)
-        ));
-        ui.out(&format!(
-            "  sent     {}",
-            if has.is_some() { "nothing, the host has it" } else { "all of it" }
-        ));
-        match &situation.live {
-            Some(live) if live.record.spec == spec_digest(app, &image.id) => {
-                ui.out("  change   none, it is live already")
-            }
-            Some(live) => ui.out(&format!("  replaces {} ({})", live.record.release, live.record.image)),
-            None => ui.out("  replaces nothing, it is new there"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{AppName, HostName};
+
+    #[test]
+    fn the_code_of_a_failure_tells_whether_other_hosts_have_the_release() {
+        let host = |name: &str| Host { name: HostName::parse(name).unwrap(), ssh: name.to_owned() };
+        let (a, b) = (host("a"), host("b"));
+        for (code, released, untried, expected) in [
+            (exit::ROLLED_BACK, vec![], vec![], exit::ROLLED_BACK),
+            (exit::ROLLED_BACK, vec![], vec![b.clone()], exit::ROLLED_BACK),
+            (exit::ROLLED_BACK, vec![a.clone()], vec![], exit::SOME_FAILED),
+            (exit::UNREACHABLE, vec![a.clone()], vec![b.clone()], exit::SOME_FAILED),
+            (exit::INTERRUPTED, vec![a], vec![b], exit::INTERRUPTED),
+        ] {
+            let failure = placed(Failure::new(code, "no"), &released, &untried);
+            assert_eq!(failure.code(), expected, "{released:?} {untried:?}");
         }
-        if let Some(interruption) = situation.interruption() {
-            ui.out(&format!("  repairs  {}", super::status::interruption_text(interruption)));
-        }
-        ui.out(&format!("  health   {}", app.health));
-        ui.out(&format!(
-            "  keeps    {} for a rollback, {} proves a release",
-            plural(app.keep, "release"),
-            duration::format(app.prove)
-        ));
-        let steps: Vec<_> = steps::PLAN.iter().map(|step| step.verb()).collect();
-        ui.out(&format!("  steps    {}", steps.join(", ")));
     }
-    Ok(exit::DONE)
+
+    #[test]
+    fn a_first_release_that_fails_ends_with_a_line_too() {
+        let failed = RolledBack {
+            host: HostName::parse("web1").unwrap(),
+            app: AppName::parse("shop").unwrap(),
+            release: ReleaseId::parse("20261125-184203-3f2c").unwrap(),
+            restored: None,
+            cause: "503".to_owned(),
+            last_lines: Vec::new(),
+            interrupted: false,
+        };
+        let line = rolled_back(&failed, Duration::from_millis(1500));
+        assert_eq!(
+            (&line["event"], &line["outcome"], &line["release"], &line["seconds"]),
+            (&"done".into(), &"rolled_back".into(), &Value::Null, &1.5.into())
+        );
+        let restored = RolledBack { restored: Some(failed.release.clone()), ..failed };
+        assert_eq!(rolled_back(&restored, Duration::ZERO)["release"], restored.release.as_str());
+    }
 }

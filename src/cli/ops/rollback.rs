@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context;
 use super::steps::Steps;
+use super::unless;
 use crate::cli::args::{Arguments, Rollback};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -21,44 +22,27 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let hosts = hosts_of(&fleet, options.to.as_deref(), &app).await?;
+    let places = unless(cancel, context::places(&fleet, options.to.as_deref(), &app)).await?;
+    let hosts = places.all(&format!("arcane rollback {app}"))?;
     let mut failures = Vec::new();
-    for host in &hosts {
+    for (index, host) in hosts.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return Err(not_tried(&hosts[index..]));
+        }
         match one(ui, options, &app, host, cancel).await {
             Ok(changed) => show(ui, options.json, &app, host, &changed),
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                // At once, so that the last line about a host is followed by nothing but other hosts.
+                failure.render(ui, options.json);
+                failures.push(failure);
+            }
         }
     }
-    let code = context::exit_code(&failures, hosts.len());
-    for failure in &failures {
-        failure.render(ui, options.json);
-    }
-    Ok(code)
+    Ok(context::exit_code(&failures, hosts.len()))
 }
 
-/// The hosts of `--to`, or all on which the app is found.
-pub(super) async fn hosts_of(
-    fleet: &crate::config::Fleet,
-    to: Option<&str>,
-    app: &AppName,
-) -> Result<Vec<Host>, Failure> {
-    let hosts = context::hosts(fleet, to)?;
-    if to.is_some() || hosts.len() == 1 {
-        return Ok(hosts);
-    }
-    let mut found = Vec::new();
-    for (host, remote) in context::connect(&hosts).await {
-        // A host that cannot be asked might have it: leaving it out silently would be a half-done rollback.
-        let deployed = remote?.app(app).await?;
-        if deployed.live.is_some() || deployed.situation.interruption().is_some() {
-            found.push(host);
-        }
-    }
-    if found.is_empty() {
-        return Err(Failure::new(exit::FAILED, format!("{app} is on no host of the fleet"))
-            .hint("see what is there with `arcane status`"));
-    }
-    Ok(found)
+fn not_tried(hosts: &[Host]) -> Failure {
+    Failure::new(exit::INTERRUPTED, format!("interrupted; not tried: {}", context::names(hosts)))
 }
 
 async fn one(
@@ -79,7 +63,7 @@ async fn one(
         report: &report,
         cancel,
     };
-    let remote = Remote::connect(host).await?;
+    let remote = unless(cancel, async { Ok(Remote::connect(host).await?) }).await?;
     Ok(rollback(&remote, &request, options.release.as_ref()).await?)
 }
 

@@ -12,7 +12,11 @@ use crate::deploy::remote::Deployed;
 use crate::deploy::situation::Interruption;
 use crate::deploy::{Error, Remote};
 use crate::docker::Container;
+use crate::fleet::text::printable;
 use crate::fleet::{AppName, HealthState, Host, HostName, ReleaseId, Timestamp, duration};
+
+/// How much of a container's name, or of what is wrong with it, is shown, in characters.
+const SHOWN: usize = 200;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -27,7 +31,19 @@ struct HostReport {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     locked_by: Option<String>,
+    /// Why it is not known whether the host is locked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_unknown: Option<String>,
+    /// Containers with our label that cannot be understood.
+    strange: Vec<Strange>,
     apps: Vec<AppReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct Strange {
+    app: AppName,
+    container: String,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,6 +76,8 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Res
                 reachable: false,
                 error: Some(failure.line()),
                 locked_by: None,
+                lock_unknown: None,
+                strange: Vec::new(),
                 apps: Vec::new(),
             };
             failures.push(failure);
@@ -80,16 +98,42 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Res
 async fn look(host: &Host) -> Result<HostReport, Error> {
     let remote = Remote::connect(host).await?;
     let (apps, holder) = tokio::join!(remote.apps(), Lock::holder(&remote.session));
-    let holder = holder?;
+    // A host whose lock cannot be read still tells what runs.
+    let (holder, lock_unknown) = match holder {
+        Ok(holder) => (holder, None),
+        Err(error) => (None, Some(Failure::from(error).line())),
+    };
+    let apps = apps?;
+    let strange = apps.iter().flat_map(|(app, deployed)| strange(app, deployed)).collect();
     let apps =
-        apps?.into_iter().map(|(app, deployed)| app_report(app, &deployed, host, holder.is_some())).collect();
+        apps.into_iter().map(|(app, deployed)| app_report(app, &deployed, host, holder.is_some())).collect();
     Ok(HostReport {
         name: host.name.clone(),
         reachable: true,
         error: None,
         locked_by: holder.map(|holder| holder.to_string()),
+        lock_unknown,
+        strange,
         apps,
     })
+}
+
+fn strange(app: &AppName, deployed: &Deployed) -> Vec<Strange> {
+    let strange = deployed.strange.iter().map(|(container, why)| Strange {
+        app: app.clone(),
+        container: container.clone(),
+        why: why.clone(),
+    });
+    strange.collect()
+}
+
+/// The state of an app's live container, in a word.
+fn state(deployed: &Deployed) -> &'static str {
+    match &deployed.live {
+        Some(container) => container.state.status.as_str(),
+        None if deployed.strange.is_empty() => "missing",
+        None => "unknown",
+    }
 }
 
 fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> AppReport {
@@ -104,11 +148,7 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
     AppReport {
         release: live.map(|live| live.record.release.clone()),
         image: live.map(|live| live.record.image.clone()),
-        state: deployed
-            .live
-            .as_ref()
-            .map_or("missing", |container| container.state.status.as_str())
-            .to_owned(),
+        state: state(deployed).to_owned(),
         health: deployed.live.as_ref().map_or("-", health).to_owned(),
         strategy: live.map(|live| live.record.app.strategy.to_string()),
         slot: None,
@@ -167,6 +207,19 @@ fn show(ui: &Ui, report: &Report) {
     for host in &report.hosts {
         if let Some(holder) = &host.locked_by {
             ui.note(&format!("{} is locked by {holder}", host.name));
+        }
+        if let Some(why) = &host.lock_unknown {
+            ui.tagged(Tag::Warning, &format!("whether {} is locked is not known: {why}", host.name));
+        }
+        for Strange { app, container, why } in &host.strange {
+            let (container, why) = (printable(container, SHOWN), printable(why, SHOWN));
+            ui.tagged(
+                Tag::Warning,
+                &format!(
+                    "container {container} on {} says it is {app}'s, but is not understood: {why}",
+                    host.name
+                ),
+            );
         }
         for app in &host.apps {
             if let (Some(interrupted), Some(next)) = (&app.interrupted, &app.next) {

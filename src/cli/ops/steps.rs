@@ -6,7 +6,11 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::ui::Ui;
-use crate::deploy::{Event, Step};
+use crate::deploy::Event;
+use crate::fleet::text::printable;
+
+/// How much of a step's detail is shown, in characters.
+const DETAIL: usize = 200;
 
 /// Where events are shown.
 pub(super) struct Steps<'a> {
@@ -41,7 +45,9 @@ impl<'a> Steps<'a> {
     fn line(&self, event: &Event) -> String {
         let at = self.begun.elapsed().as_secs_f64();
         match event {
-            Event::Step { host, step, detail, .. } => format!("{at:7.1}s  {host}  {} {detail}", step.verb()),
+            Event::Step { host, step, detail, .. } => {
+                format!("{at:7.1}s  {host}  {} {}", step.verb(), printable(detail, DETAIL))
+            }
             Event::LockWait { host, holder } => {
                 format!("{at:7.1}s  {host}  waiting for the lock of {holder}")
             }
@@ -64,7 +70,8 @@ impl<'a> Steps<'a> {
         bar.set_message(format!("{} sent", bytes(sent)));
     }
 
-    fn clear(&self) {
+    /// Takes the progress bar away.
+    pub(super) fn clear(&self) {
         if let Some(bar) = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }
@@ -75,16 +82,3 @@ impl<'a> Steps<'a> {
 pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
-
-/// The steps of a push, for `--plan`.
-pub(super) const PLAN: [Step; 9] = [
-    Step::Look,
-    Step::Transfer,
-    Step::Lock,
-    Step::Create,
-    Step::Stop,
-    Step::Rename,
-    Step::Start,
-    Step::Health,
-    Step::Switch,
-];

@@ -11,11 +11,12 @@ use crate::cli::args::{Arguments, Heal, Watch};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::config::{self, Project};
 use crate::deploy::remote::Pool;
 use crate::fleet::text::{plural, printable};
-use crate::fleet::{Evidence, Fact, Host, Incident, IncidentId, Mode, Observation};
-use crate::heal::{Announcement, News, Settings, Shell, Supervisor, Told, Until};
-use crate::journal::Journal;
+use crate::fleet::{Evidence, Fact, Host, Incident, Mode, Observation};
+use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
+use crate::journal::{DecisionRecord, Journal};
 use crate::rules::Engine;
 use crate::watch::{Options, Watcher};
 
@@ -40,7 +41,7 @@ pub(super) async fn heal(
 ) -> Result<u8, Failure> {
     let ceiling = if options.auto { Mode::Auto } else { Mode::Approve };
     let quiet = options.once.then_some(QUIET);
-    let until = Until { duration: options.watch.duration, quiet, incident: None };
+    let until = Until { duration: options.watch.duration, quiet, approval: None };
     supervise(ui, arguments, &options.watch, ceiling, until, cancel).await
 }
 
@@ -66,19 +67,21 @@ async fn supervise(
         plural(rules.rules().len(), "rule")
     ));
     let show = |told: Told| show(ui, options.json, &told);
-    let supervisor = run(&hosts, Engine::new(Arc::new(rules)), ceiling, until, &show, cancel).await?;
-    if cancel.is_cancelled() && until.duration.is_none() {
+    let (is_limited, is_check) = (until.duration.is_some(), until.quiet.is_some());
+    let settings = settings(arguments, ceiling)?;
+    let supervisor = run(&hosts, Engine::new(Arc::new(rules)), settings, until, &show, cancel).await?;
+    if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
     }
     let open = supervisor.incidents().filter(|incident| !incident.state.is_over()).count();
-    Ok(if until.quiet.is_some() && open > 0 { exit::FOUND } else { exit::DONE })
+    Ok(if is_check && open > 0 { exit::FOUND } else { exit::DONE })
 }
 
 /// Runs a supervisor over some hosts until it is told to stop.
 pub(super) async fn run(
     hosts: &[Host],
     engine: Engine,
-    ceiling: Mode,
+    settings: Settings,
     until: Until,
     tell: &(dyn Fn(Told) + Send + Sync),
     cancel: &CancellationToken,
@@ -90,24 +93,48 @@ pub(super) async fn run(
     let (watcher, observations) =
         Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
     let shell = Shell {
-        supervisor: Supervisor::new(Settings { ceiling, seed: seed(), ..Settings::default() }),
+        ceiling: settings.ceiling,
+        supervisor: Supervisor::new(settings),
         engine,
         journal: Arc::new(Mutex::new(journal)),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
         pool,
         by: context::who(),
-        ceiling,
         until,
-        number: None,
     };
     let ended = shell.run(observations, tell, cancel).await;
     watching.cancel();
     watcher.join().await;
-    ended.map_err(|error| Failure::from_error(exit::FAILED, &error))
+    ended.map_err(|error| failure(&error))
 }
 
-fn seed() -> u64 {
-    crate::clock::now().as_nanos().unsigned_abs()
+fn failure(error: &heal::Error) -> Failure {
+    use heal::Error;
+    match error {
+        Error::Rival { .. } => Failure::from_error(exit::REFUSED, error)
+            .hint("stop that one first, or name other hosts with `--to`; `arcane watch` may run beside it"),
+        Error::Refused { .. } => Failure::from_error(exit::REFUSED, error),
+        Error::Unreachable { .. } => Failure::from_error(exit::UNREACHABLE, error),
+        Error::Unseen { .. } => {
+            Failure::from_error(exit::FAILED, error).hint("`arcane status` tells what is deployed there")
+        }
+        Error::Unsettled { .. } => Failure::from_error(exit::FAILED, error)
+            .hint("`arcane incidents` tells how far it got; `arcane heal` goes on with it"),
+        Error::Journal(_) => Failure::from_error(exit::FAILED, error),
+    }
+}
+
+/// What a supervisor that was started here goes by. The policies of the arcane.toml here, if there is one, hold at
+/// once, without a push.
+pub(super) fn settings(arguments: &Arguments, ceiling: Mode) -> Result<Settings, Failure> {
+    let apps = match Project::find(&arguments.directory) {
+        Ok(project) => project.apps,
+        Err(config::Error::Missing { .. }) => BTreeMap::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let policies = apps.into_iter().map(|(name, app)| (name, app.heal)).collect();
+    let seed = crate::clock::now().as_nanos().unsigned_abs();
+    Ok(Settings { ceiling, policies, seed, ..Settings::default() })
 }
 
 /// The journal of this machine.
@@ -204,19 +231,21 @@ fn notable(observation: &Observation) -> Option<String> {
     Some(format!("{}  {}{subject} {what}", observation.at.clock_time(), observation.host))
 }
 
-/// Runs a supervisor for one incident: for `arcane approve` when no supervisor is running.
+/// Runs a supervisor for one approval: for `arcane approve` when no supervisor is running.
 pub(super) async fn run_for(
     ui: &Ui,
+    arguments: &Arguments,
     host: &Host,
-    incident: IncidentId,
+    approval: DecisionRecord,
     cancel: &CancellationToken,
 ) -> Result<Supervisor, Failure> {
-    let until = Until { incident: Some(incident), ..Until::default() };
+    let until = Until { approval: Some(approval), ..Until::default() };
     let show = |told: Told| {
         if let Told::Announced(announcement, incident) = &told {
             announced(ui, announcement, incident.as_deref());
         }
     };
     let engine = Engine::new(Arc::new(rules::load(&[])?));
-    run(std::slice::from_ref(host), engine, Mode::Approve, until, &show, cancel).await
+    let settings = settings(arguments, Mode::Approve)?;
+    run(std::slice::from_ref(host), engine, settings, until, &show, cancel).await
 }

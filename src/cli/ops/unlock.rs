@@ -40,6 +40,12 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Unlock) -> Res
         return Ok(exit::REFUSED);
     }
     Lock::evict(&remote.session, &holder).await?;
+    if options.json {
+        ui.json(&json!({
+            "host": host.name, "locked": false, "evicted": { "owner": holder.owner, "number": holder.number },
+        }));
+        return Ok(exit::DONE);
+    }
     ui.out(&format!("Took the lock of {} away from {holder}", host.name));
     Ok(exit::DONE)
 }

@@ -49,6 +49,8 @@ pub enum Guard {
     Live,
     /// Something has made the evidence doubtful.
     Doubt,
+    /// The engine's own restart policy comes first.
+    Engine,
     /// The pause before the next try.
     Backoff,
     /// The time after a deploy in which log text alone counts for nothing.
@@ -93,6 +95,7 @@ impl Guard {
             Self::StateEvidence => "state-evidence",
             Self::Live => "live",
             Self::Doubt => "doubt",
+            Self::Engine => "engine",
             Self::Backoff => "backoff",
             Self::Grace => "grace",
             Self::BudgetApp => "budget-app",

@@ -56,7 +56,7 @@ pub(in crate::heal) const BEFORE_ACTING: [Check; 7] = [
 ];
 
 /// Whether it is time to act unattended.
-pub(in crate::heal) const PACE: [Check; 2] = [unattended::one_host, unattended::backoff];
+pub(in crate::heal) const PACE: [Check; 3] = [unattended::one_host, unattended::backoff, unattended::engine];
 
 /// How much may happen unattended.
 pub(in crate::heal) const BUDGETS: [Check; 3] =

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::fleet::duration::{brief, format};
 use crate::fleet::text::plural;
-use crate::fleet::{Rung, Timestamp};
+use crate::fleet::{Remedy, Rung, Timestamp};
 
 use super::refusal::{Guard, Refusal, refuse};
 use super::scene::Scene;
 use crate::heal::case::Phase;
 use crate::heal::ledger::Entry;
 use crate::heal::settings::Budget;
+
+/// How long the engine gets to restart what died.
+const ENGINE: Duration = Duration::from_millis(1500);
 
 pub(super) fn remedies(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     if scene.policy.remedies.contains(&rung.remedy) {
@@ -59,6 +62,19 @@ pub(super) fn backoff(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
         Some((remedy, until)) if remedy == rung.remedy && scene.now < until => Err(Refusal {
             until: Some(until),
             ..refuse(Guard::Backoff, format!("{remedy} is due after a pause, for it was tried before"))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What died by itself is restarted by the engine, mostly within 100 ms. A restart of ours beside it would be one too
+/// many.
+pub(super) fn engine(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
+    let down = scene.place().filter(|place| rung.remedy == Remedy::Restart && place.died_alone());
+    match down.map(|place| place.confirmed + ENGINE) {
+        Some(until) if scene.now < until => Err(Refusal {
+            until: Some(until),
+            ..refuse(Guard::Engine, "it has just died, and the engine may restart it by itself")
         }),
         _ => Ok(()),
     }

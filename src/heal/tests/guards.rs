@@ -304,7 +304,7 @@ fn rollback_once() {
 
 #[test]
 fn deploy_age() {
-    for (age, acts) in [(600, 1), (899, 1), (901, 0)] {
+    for (age, acts) in [(600, 1), (897, 1), (901, 0)] {
         let mut stage = Stage::auto();
         let young = Rung { if_deploy_younger_than: Some(Duration::from_secs(900)), ..rollback_auto() };
         let at = stage.now - Duration::from_secs(age);

@@ -319,63 +319,35 @@ fn a_crash_of_ours_forgets_no_budget() {
 }
 
 #[test]
-fn crash_of_ours_does_not_forget_that_it_was_rolled_back() {
+fn the_engine_restarted_it_already() {
     let mut stage = Stage::auto();
-    stage.fails(vec![rollback_auto(), restart_auto(5)]).rolled_back().crash_and_restore();
-    let mut back = deployment("shop", 1, Timestamp::from_seconds(1_600_000_000));
-    back.previous = None;
-    stage.pass(1).deployed("web1", back).running(1).expect(1, Verifying, "").pass(10);
-    stage.fact(("web1", "shop", 1), Fact::Died { exit_code: 1 });
-    stage.expect(1, Escalated, "rolled back, and it is still not well").expect_acts(1);
+    stage.dies(vec![restart_auto(2), escalate()], 0).expect_acts(0);
+    stage.expect(1, IncidentState::Waiting, "guard `engine`");
+    stage.pass(1).started("web1", "shop", 2).pass(2).expect_acts(0).expect(1, IncidentState::Verifying, "");
+    let record = stage.incident(1).actions[0].clone();
+    assert_eq!((record.by.as_str(), record.outcome), ("engine", ActionOutcome::Done));
+    // It counts as a try: the second one that does not help is the last.
+    stage.pass(5).died().pass(1).started("web1", "shop", 2).pass(400).expect(1, IncidentState::Healed, "");
+    assert_eq!(stage.incident(1).actions[0].outcome, ActionOutcome::NotHealed);
 }
 
 #[test]
-fn a_signal_that_comes_late_is_no_relapse() {
+fn what_the_engine_does_not_restart_is_restarted() {
     let mut stage = Stage::auto();
-    stage.died();
-    let first = stage.crash(vec![restart_auto(2)]);
-    stage.pass(1);
-    let before_the_restart = stage.crash(vec![restart_auto(2)]);
-    stage.signal(first.clone()).pass(1).restarted().pass(70).expect(1, Healed, "");
-    stage.signal(first).expect(1, Healed, "");
-    stage.signal(before_the_restart).expect(1, Healed, "").expect_acts(1);
-    stage.expect_news(News::Ignored, "incident 1 is about this, and it is healed");
-    assert_eq!(stage.supervisor.incidents().count(), 1);
+    stage.dies(vec![restart_auto(1)], 0).expect_acts(0).pass(3).expect_acts(1);
 }
 
 #[test]
-fn a_slow_restart_of_ours_is_no_operator_stop() {
+fn a_start_before_the_signal_is_no_cure() {
     let mut stage = Stage::auto();
-    let on = ("web1", "shop", 2);
-    stage.fails(vec![restart_auto(2)]).fact(on, Fact::Killed { signal: 15 }).pass(40);
-    stage.ended(ActionOutcome::Done).pass(5).expect(1, Verifying, "").started("web1", "shop", 2);
-    stage.pass(61).expect(1, Healed, "restart helped");
+    stage.died().pass(1).started("web1", "shop", 2).pass(5);
+    let signal = stage.crash(vec![restart_auto(1)]);
+    stage.signal(signal).expect_acts(1);
 }
 
 #[test]
-fn a_gap_in_the_log_is_not_silence() {
+fn time_spent_down_is_no_quiet() {
     let mut stage = Stage::auto();
-    let on = ("web1", "shop", 2);
-    let text = stage.text(vec![restart_auto(1)]);
-    stage.signal(text).approve(1, None).restarted().pass(50);
-    stage.fact(on, Fact::Gap { reason: "rotated".to_owned() });
-    stage.pass(20).expect(1, Verifying, "").pass(41).expect(1, Healed, "");
-    // Where state is the evidence, lines do not matter.
-    let mut stage = Stage::auto();
-    stage.fails(vec![restart_auto(1)]).restarted().pass(50);
-    stage.fact(on, Fact::Gap { reason: "rotated".to_owned() });
-    stage.pass(20).expect(1, Healed, "");
-}
-
-#[test]
-fn a_death_that_was_read_up_later_is_believed_but_not_acted_on() {
-    let mut stage = Stage::auto();
-    stage.fails(vec![restart_auto(1), rollback_auto()]).restarted().pass(30);
-    stage.fact_of(("web1", "shop", 2), Role::Live, Freshness::Backlog, Fact::Died { exit_code: 1 });
-    stage.expect_acts(1).expect(
-        1,
-        AwaitingApproval,
-        "guard `doubt`: what is known of it was read up after the fact",
-    );
-    assert_eq!(outcomes(stage.incident(1)), [ActionOutcome::NotHealed]);
+    stage.freeze(None).fails(vec![restart_auto(1)]).pass(50).started("web1", "shop", 2).pass(20).thaw(None);
+    stage.expect_acts(0).expect(1, IncidentState::Verifying, "");
 }

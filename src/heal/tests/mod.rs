@@ -3,6 +3,7 @@
 mod guards;
 mod life;
 mod people;
+mod shell;
 mod simulation;
 
 use std::collections::BTreeMap;
@@ -236,8 +237,14 @@ impl Stage {
     }
 
     /// The app dies and the rule for it fires.
+    /// It dies, the engine leaves it down, and a rule fires.
     fn fails(&mut self, ladder: Vec<Rung>) -> &mut Self {
-        self.died();
+        self.dies(ladder, 2)
+    }
+
+    /// It dies, and a rule fires so many seconds later.
+    fn dies(&mut self, ladder: Vec<Rung>, later: i64) -> &mut Self {
+        self.died().pass(later);
         let signal = self.crash(ladder);
         self.signal(signal)
     }

@@ -39,10 +39,34 @@ fn incidents_are_updated_and_listed_newest_first() {
     assert_eq!(ids(journal.incidents(false, 10).unwrap()), [4, 3, 2, 1]);
     assert_eq!(ids(journal.incidents(true, 10).unwrap()), [4, 2, 1]);
     assert_eq!(ids(journal.incidents(true, 1).unwrap()), [4]);
-    let open = journal.open_incident_for(&host("web1"), &app("shop")).unwrap();
-    assert_eq!(open.unwrap().id, IncidentId(2));
-    assert_eq!(journal.open_incident_for(&host("web2"), &app("shop")).unwrap(), None);
     assert_eq!(journal.incident(IncidentId(99)).unwrap(), None);
+}
+
+#[test]
+fn of_two_supervisors_the_one_that_has_not_read_the_others_word_writes_nothing() {
+    let directory = Directory::new("two-writers");
+    let (mut heal, mut watch) = (directory.open(), directory.open());
+    let odd = Timestamp::from_nanos(2_000_000_000_123_456_789);
+    let as_it = |state, updated_at| Incident { updated_at, ..incident(1, state) };
+    let opened = as_it(IncidentState::AwaitingApproval, odd);
+    assert_eq!(heal.save_incident_if(&opened, None).unwrap(), Saved::Written);
+
+    // A watcher that says what is there already, later, leaves no trace; the healer goes on undisturbed.
+    let repeated = as_it(IncidentState::AwaitingApproval, at(2_000_000_005));
+    assert_eq!(watch.save_incident_if(&repeated, Some(odd)).unwrap(), Saved::Same);
+    let acting = as_it(IncidentState::Acting, at(2_000_000_010));
+    assert_eq!(heal.save_incident_if(&acting, Some(odd)).unwrap(), Saved::Written);
+
+    // What the watcher loaded before is old by now; so is what it never saw, and a clock that is ahead changes nothing.
+    let stale = as_it(IncidentState::Open, at(3_000_000_000));
+    for seen in [Some(odd), None] {
+        let refused = watch.save_incident_if(&stale, seen).unwrap();
+        assert_eq!(refused, Saved::Changed(Box::new(acting.clone())), "{seen:?}");
+    }
+    assert_eq!(heal.incident(IncidentId(1)).unwrap(), Some(acting.clone()));
+    // Once it has read it, it may.
+    assert_eq!(watch.save_incident_if(&stale, Some(acting.updated_at)).unwrap(), Saved::Written);
+    assert_eq!(heal.incident(IncidentId(1)).unwrap(), Some(stale));
 }
 
 #[test]
@@ -160,15 +184,4 @@ fn whatever_comes_in_is_cut_to_a_size() {
     assert_eq!((kept.evidence.len(), kept.evidence[99].at), (100, at(4999)));
     assert_eq!((kept.actions.len(), kept.actions[199].at), (200, at(999)));
     assert_eq!(kept.actions[0].detail.len(), 4096);
-
-    let web = host("web1");
-    let cursors: Vec<_> = (0..1500).map(|n| (ContainerId(format!("c{n}")), vec![1])).collect();
-    journal.save_cursors(&web, &cursors).unwrap();
-    journal.save_cursors(&web, &[(ContainerId("c0".to_owned()), vec![2])]).unwrap();
-    let kept = journal.cursors(&web).unwrap();
-    assert_eq!((kept.len(), &kept[0]), (1000, &(ContainerId("c0".to_owned()), vec![2])));
-    assert_eq!(kept[999].0, ContainerId("c501".to_owned()));
-    assert!(journal.cursors(&host("web2")).unwrap().is_empty());
-    let error = journal.save_cursors(&web, &[(ContainerId("c".to_owned()), vec![0; 70_000])]).unwrap_err();
-    assert_eq!(error.to_string(), "a log cursor has 70000 bytes; 65536 are allowed");
 }

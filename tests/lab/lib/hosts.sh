@@ -154,7 +154,7 @@ down() {
 
 purge() {
     down
-    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^arcane-lab-(host|root):' | xargs -r docker rmi -f >/dev/null
+    docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^arcane-lab-(host|root):' | xargs -r docker rmi >/dev/null 2>&1 || true # another lab's hosts may need it
 }
 
 status() {

@@ -112,8 +112,10 @@ build_root_image() {
     root=$(mktemp -d "$state/root.XXXXXX")
     # shellcheck disable=SC2064 # expanded now on purpose: $root is local
     trap "rm -rf '$root'" EXIT
+    local from
+    from=$(mirror)
     say "building the host image from Debian's packages: about a minute, once (log: $state/debootstrap.log)"
-    debootstrap --variant=minbase "--include=$host_packages" "$suite" "$root" "$(mirror)" \
+    debootstrap --variant=minbase "--include=$host_packages" "$suite" "$root" ${from:+"$from"} \
         </dev/null >"$state/debootstrap.log" 2>&1 9>&- ||
         cannot "debootstrap failed: $(tail -n 1 "$state/debootstrap.log")" "less $state/debootstrap.log"
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info}/* "$root"/etc/ssh/ssh_host_*
@@ -122,12 +124,11 @@ build_root_image() {
     trap - EXIT
 }
 
-# Where this machine gets its own packages from: a machine behind a mirror reaches nothing else.
+# Where this machine gets its own packages from: a machine behind a mirror reaches nothing else. Nothing when that cannot
+# be told; debootstrap then asks Debian itself.
 mirror() {
-    local found
-    found=${ARCANE_LAB_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        grep -m1 -E '/debian/?$' || true)}
-    printf '%s' "${found:-http://deb.debian.org/debian}"
+    [[ -z ${ARCANE_LAB_MIRROR:-} ]] || { printf '%s' "$ARCANE_LAB_MIRROR"; return; }
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 -E '/debian/?$' || true
 }
 
 # One screen: what is missing, and what to type.

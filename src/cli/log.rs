@@ -1,0 +1,82 @@
+//! What arcane tells of its own work, on standard error, as much as `ARCANE_LOG` asks for.
+//!
+//! Only arcane's own events are ever told in detail: a library below may print the bytes it moves, and among them are
+//! secrets.
+
+use std::io::{self, Write};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::ui::{Tag, Ui};
+use crate::fleet::text::{printable_lines, quoted};
+
+const VARIABLE: &str = "ARCANE_LOG";
+
+/// Begins to tell. Once per process.
+pub(super) fn install(ui: &Ui) {
+    let asked = std::env::var(VARIABLE).unwrap_or_default();
+    let level = level(&asked).unwrap_or_else(|| {
+        ui.tagged(
+            Tag::Warning,
+            &format!("{VARIABLE} is {}: choose from off, error, warn, info, debug, trace", quoted(&asked)),
+        );
+        LevelFilter::WARN
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(directives(level)))
+        .with_writer(|| Visible)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .compact()
+        .init();
+}
+
+/// The level that was asked for, `warn` when none was; `None` when there is no such level.
+fn level(asked: &str) -> Option<LevelFilter> {
+    match asked.trim() {
+        "" => Some(LevelFilter::WARN),
+        asked => asked.parse().ok(),
+    }
+}
+
+/// `level` for arcane; at most warnings of what it is built on.
+fn directives(level: LevelFilter) -> String {
+    format!("{},arcane={level}", level.min(LevelFilter::WARN))
+}
+
+/// Standard error, with control characters made visible: an event may quote a server.
+struct Visible;
+
+impl Write for Visible {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Each event comes in one piece. A terminal that is gone is no failure.
+        let _ = io::stderr().lock().write_all(printable_lines(&String::from_utf8_lossy(bytes)).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_never_told_of_in_detail() {
+        for (asked, expected) in [
+            ("", Some("warn,arcane=warn")),
+            ("off", Some("off,arcane=off")),
+            ("error", Some("error,arcane=error")),
+            ("trace", Some("warn,arcane=trace")),
+            (" debug ", Some("warn,arcane=debug")),
+            ("russh=trace", None),
+            ("loud", None),
+        ] {
+            assert_eq!(level(asked).map(directives).as_deref(), expected, "{asked}");
+        }
+    }
+}

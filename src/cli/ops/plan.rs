@@ -1,0 +1,341 @@
+//! `arcane push --plan`: what a push would do on each host. It looks as a push does, and changes nothing.
+
+use serde::Serialize;
+
+use super::steps::bytes;
+use super::{context, push, status};
+use crate::cli::args::Push;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::deploy::labels::spec_digest;
+use crate::deploy::lock::Lock;
+use crate::deploy::push::check;
+use crate::deploy::situation::{Found, Situation, back_name};
+use crate::deploy::{Error, Remote, Step, build};
+use crate::docker::{Engine, Image};
+use crate::fleet::text::plural;
+use crate::fleet::{App, AppName, Host, HostName, ReleaseId, Source, SpecDigest, duration};
+
+/// What would be done on one host; a line of JSON.
+#[derive(Debug, Serialize)]
+struct Plan {
+    event: &'static str,
+    host: HostName,
+    app: AppName,
+    image: String,
+    /// Whether the image is built first; then everything about it is about the one that was built last.
+    builds: bool,
+    layers: Option<usize>,
+    bytes: Option<u64>,
+    /// Whether the host has the image.
+    has_image: bool,
+    change: Change,
+    live: Option<Live>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_by: Option<String>,
+    /// Why the host cannot take the release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    health: String,
+    keep: usize,
+    prove: String,
+    steps: Vec<Step>,
+    removes: Vec<ReleaseId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Change {
+    /// It is live already.
+    None,
+    /// Nothing of the app is live there.
+    New,
+    /// The live release is replaced.
+    Replace,
+}
+
+#[derive(Debug, Serialize)]
+struct Live {
+    release: ReleaseId,
+    image: String,
+    running: bool,
+}
+
+pub(super) async fn run(
+    ui: &Ui,
+    options: &Push,
+    local: &Engine,
+    app: &App,
+    hosts: &[Host],
+) -> Result<u8, Failure> {
+    let name = build::name(app);
+    let image = local.image(&name).await.map_err(Error::from)?;
+    if image.is_none() && matches!(app.source, Source::Image(_)) {
+        return Err(Error::NoImage { image: name }.into());
+    }
+    let mut failures = Vec::new();
+    for host in hosts {
+        let (plan, failure) = match look(options, app, image.as_ref(), &name, host).await {
+            Ok((plan, refused)) => (Some(plan), refused.map(Failure::from)),
+            Err(error) => (None, Some(Failure::from(error))),
+        };
+        match plan {
+            Some(plan) if options.json => ui.json(&plan),
+            Some(plan) => ui.out(&plan.text()),
+            None => {}
+        }
+        if let Some(failure) = failure {
+            failure.render(ui, options.json);
+            failures.push(failure);
+        }
+    }
+    Ok(context::exit_code(&failures, hosts.len()))
+}
+
+/// The plan for one host, and why the host would refuse it.
+async fn look(
+    options: &Push,
+    app: &App,
+    image: Option<&Image>,
+    image_name: &str,
+    host: &Host,
+) -> Result<(Plan, Option<Error>), Error> {
+    let remote = Remote::connect(host).await?;
+    let situation = remote.app(&app.name).await?.situation;
+    let locked_by = Lock::holder(&remote.session).await.ok().flatten();
+    let (mut has_image, mut refused) = (false, None);
+    if let Some(image) = image {
+        has_image = remote.engine.image(&image.id).await?.is_some();
+        let order = push::order(options, app, image, image_name.to_owned());
+        refused = match check(&remote, &order).await {
+            Ok(()) => None,
+            Err(error @ Error::Preflight { .. }) => Some(error),
+            Err(error) => return Err(error),
+        };
+    }
+    let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
+    let change = change(&situation, spec.as_ref());
+    let removes = if change == Change::None { Vec::new() } else { removed(app, &situation) };
+    let builds = matches!(app.source, Source::Build(_));
+    let plan = Plan {
+        event: "plan",
+        host: host.name.clone(),
+        app: app.name.clone(),
+        image: image_name.to_owned(),
+        builds,
+        layers: image.map(|image| image.layers.len()),
+        bytes: image.map(|image| image.size),
+        has_image,
+        change,
+        live: situation.live.as_ref().map(|live| Live {
+            release: live.record.release.clone(),
+            image: live.record.image.clone(),
+            running: live.running,
+        }),
+        interrupted: situation.interruption().map(status::interruption_text),
+        locked_by: locked_by.map(|holder| holder.to_string()),
+        refused: refused.as_ref().map(ToString::to_string),
+        health: app.health.to_string(),
+        keep: app.keep,
+        prove: duration::format(app.prove),
+        steps: steps(&situation, change, builds, has_image, !removes.is_empty()),
+        removes,
+    };
+    Ok((plan, refused))
+}
+
+/// What becomes of the live release. `spec` is that of the new one; `None` when it differs whatever it is.
+fn change(situation: &Situation, spec: Option<&SpecDigest>) -> Change {
+    match &situation.live {
+        None if situation.old.is_none() => Change::New,
+        Some(live)
+            if live.running && spec == Some(&live.record.spec) && situation.interruption().is_none() =>
+        {
+            Change::None
+        }
+        _ => Change::Replace,
+    }
+}
+
+/// The steps that would come when each goes well, in their order.
+fn steps(situation: &Situation, change: Change, builds: bool, has_image: bool, tidies: bool) -> Vec<Step> {
+    let changes = change != Change::None;
+    // After repairs, what was the release before is live again.
+    let live = situation.live.is_some() || situation.old.is_some();
+    let keeps_old = situation.live.is_some() && situation.old.is_some();
+    [
+        (builds, Step::Build),
+        (true, Step::Look),
+        (changes && !has_image, Step::Transfer),
+        (changes, Step::Lock),
+        (changes && !situation.repairs().is_empty(), Step::Repair),
+        (changes, Step::Create),
+        (changes && keeps_old, Step::Rename),
+        (changes && live, Step::Stop),
+        (changes && live, Step::Rename),
+        (changes, Step::Start),
+        (changes, Step::Health),
+        (changes, Step::Switch),
+        (changes && tidies, Step::Tidy),
+    ]
+    .into_iter()
+    .filter_map(|(comes, step)| comes.then_some(step))
+    .collect()
+}
+
+/// The kept releases that would be too many once another one is live.
+fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
+    let (before, older) = match (&situation.live, &situation.old) {
+        (Some(live), old) => (Some(live), old.as_ref()),
+        (None, old) => (old.as_ref(), None),
+    };
+    // What was being brought back is kept again by the repair.
+    let back = situation.candidate.as_ref().filter(|candidate| candidate.name == back_name(&app.name));
+    let mut kept: Vec<_> = older.into_iter().chain(back).chain(&situation.kept).cloned().collect();
+    kept.sort_by(|a, b| b.record.release.cmp(&a.record.release));
+    // The release that would come, as far as what is kept depends on it: it has not run yet.
+    let Some(coming) = before.cloned() else { return Vec::new() };
+    let now = crate::clock::now();
+    let mut live = Found { running: true, started_at: Some(now), ..coming };
+    live.record.app = app.clone();
+    let after = Situation { live: Some(live), old: before.cloned(), kept, ..Situation::default() };
+    after.surplus(now).iter().map(|found| found.record.release.clone()).collect()
+}
+
+impl Plan {
+    fn text(&self) -> String {
+        let mut lines = vec![format!("{} on {}", self.app, self.host)];
+        let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
+        line("image", self.image_text());
+        line("sent", if self.has_image { "nothing, the host has it" } else { "all of it" }.to_owned());
+        match (self.change, &self.live) {
+            (Change::None, _) if self.builds => {
+                line("change", "none, if the build gives the same image again".to_owned());
+            }
+            (Change::None, _) => line("change", "none, it is live already".to_owned()),
+            (_, Some(live)) => {
+                let stopped = if live.running { "" } else { ", which is stopped" };
+                line("replaces", format!("{} ({}){stopped}", live.release, live.image));
+            }
+            (Change::Replace, None) => line("replaces", "the release before, once it is back".to_owned()),
+            (Change::New, None) => line("replaces", "nothing, it is new there".to_owned()),
+        }
+        if let Some(interrupted) = self.interrupted {
+            line("repairs", interrupted.to_owned());
+        }
+        if let Some(holder) = &self.locked_by {
+            line("locked", format!("by {holder}"));
+        }
+        if let Some(refused) = &self.refused {
+            line("refused", refused.clone());
+        }
+        line("health", self.health.clone());
+        let kept = plural(self.keep, "release");
+        line("keeps", format!("{kept} for a rollback, {} proves a release", self.prove));
+        if !self.removes.is_empty() {
+            let names: Vec<_> = self.removes.iter().map(ReleaseId::as_str).collect();
+            line("removes", names.join(", "));
+        }
+        line("steps", self.steps.iter().map(|step| step.verb()).collect::<Vec<_>>().join(", "));
+        lines.join("\n")
+    }
+
+    fn image_text(&self) -> String {
+        let size = match (self.layers, self.bytes) {
+            (Some(layers), Some(size)) => Some(format!("{}, {}", plural(layers, "layer"), bytes(size))),
+            _ => None,
+        };
+        match (self.builds, size) {
+            (false, size) => format!("{} ({})", self.image, size.unwrap_or_default()),
+            (true, Some(size)) => {
+                format!("built first with docker build; the last one is {} ({size})", self.image)
+            }
+            (true, None) => "built first with docker build; none was built yet".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::sample::{app, found};
+
+    fn situation(containers: &[(&str, u16, bool)]) -> Situation {
+        let name = AppName::parse("shop").unwrap();
+        Situation::of(
+            &name,
+            containers.iter().map(|(name, release, running)| found(name, *release, *running)),
+        )
+    }
+
+    #[test]
+    fn only_the_steps_that_come_are_listed() {
+        use Step::*;
+        let live: &[_] = &[("shop", 2, true)];
+        let cases: &[(&[(&str, u16, bool)], u16, bool, Change, &[Step])] = &[
+            (&[], 3, false, Change::New, &[Look, Transfer, Lock, Create, Start, Health, Switch]),
+            (live, 2, true, Change::None, &[Look]),
+            (live, 3, true, Change::Replace, &[Look, Lock, Create, Stop, Rename, Start, Health, Switch]),
+            // The same image, but it does not run.
+            (
+                &[("shop", 2, false)],
+                2,
+                true,
+                Change::Replace,
+                &[Look, Lock, Create, Stop, Rename, Start, Health, Switch],
+            ),
+            // An interrupted change: the release before comes back first.
+            (
+                &[("shop_old", 2, false), ("shop_new", 3, true)],
+                4,
+                false,
+                Change::Replace,
+                &[Look, Transfer, Lock, Repair, Create, Stop, Rename, Start, Health, Switch],
+            ),
+            (
+                &[("shop", 2, true), ("shop_old", 1, false)],
+                3,
+                true,
+                Change::Replace,
+                &[Look, Lock, Create, Rename, Stop, Rename, Start, Health, Switch],
+            ),
+        ];
+        for (containers, new, has_image, expected, expected_steps) in cases {
+            let situation = situation(containers);
+            let spec = found("shop", *new, true).record.spec;
+            let change = change(&situation, Some(&spec));
+            assert_eq!(change, *expected, "{containers:?}");
+            let steps = steps(&situation, change, false, *has_image, false);
+            assert_eq!(steps, *expected_steps, "{containers:?}");
+        }
+    }
+
+    #[test]
+    fn force_makes_a_new_release_of_what_is_live() {
+        assert_eq!(change(&situation(&[("shop", 2, true)]), None), Change::Replace);
+    }
+
+    #[test]
+    fn what_would_be_too_many_is_named() {
+        let kept = ("shop_20261125-000001-0001", 1, false);
+        let id = |release: u16| found("x", release, false).record.release;
+        let cases: &[(&[(&str, u16, bool)], usize, &[u16])] = &[
+            (&[], 1, &[]),
+            (&[("shop", 2, true)], 1, &[]),
+            (&[("shop", 3, true), ("shop_old", 2, false), kept], 3, &[]),
+            (&[("shop", 3, true), ("shop_old", 2, false), kept], 2, &[1]),
+            (&[("shop", 3, true), ("shop_old", 2, false), kept], 1, &[2, 1]),
+            // Interrupted: `shop_old` is live again, and what was being brought back is kept again.
+            (&[("shop_old", 3, false), ("shop_back", 2, true), kept], 1, &[2, 1]),
+            (&[("shop_old", 3, false), ("shop_new", 4, true), kept], 1, &[1]),
+        ];
+        for (containers, keep, expected) in cases {
+            // Nothing is proved, so nothing is kept beyond `keep`.
+            let app = App { keep: *keep, prove: std::time::Duration::MAX, ..app("shop") };
+            let expected: Vec<_> = expected.iter().map(|release| id(*release)).collect();
+            assert_eq!(removed(&app, &situation(containers)), expected, "{containers:?}");
+        }
+    }
+}
