@@ -36,7 +36,8 @@ struct Watching {
 async fn watching_process() {
     let Ok(target) = std::env::var(TARGET) else { return };
     let host = Host { name: HostName::parse("lab").unwrap(), ssh: target };
-    let options = Options { logs: Logs::Current, tail: 10, ..Options::default() };
+    let stats_every = Some(Duration::from_secs(2));
+    let options = Options { logs: Logs::Current, tail: 10, stats_every, ..Options::default() };
     let (_watcher, mut observations) =
         Watcher::start(vec![host], Pool::default(), options, CancellationToken::new());
     while let Some(observation) = observations.recv().await {
@@ -83,13 +84,20 @@ impl Watching {
         self.seen.lock().unwrap().iter().filter(|seen| is_it(&seen.fact)).count()
     }
 
-    /// What was logged, per stream, in order.
+    /// What was logged, per stream, in order. A line that was cut because its end was late is mended.
     fn lines(&self) -> BTreeMap<&'static str, Vec<String>> {
-        let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut lines: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for observation in self.seen.lock().unwrap().iter() {
             if let Fact::Line { stream, text } = &observation.fact {
                 let stream = if *stream == Stream::Stdout { "out" } else { "err" };
-                lines.entry(stream).or_default().push(text.clone());
+                let lines = lines.entry(stream).or_default();
+                match (text.strip_prefix('…'), lines.last_mut()) {
+                    (Some(rest), Some(before)) if before.ends_with('…') => {
+                        before.pop();
+                        before.push_str(rest);
+                    }
+                    _ => lines.push(text.clone()),
+                }
             }
         }
         lines
@@ -166,10 +174,11 @@ fn each_line_arrives_once_whatever_breaks() {
     run(&host, "shop", FIRST, &["--restart", "always"], script);
     let watching = Watching::start(&host);
     watching.sees("a first line", |seen| matches!(seen.fact, Fact::Line { .. }));
-    let break_connections = || host.ssh("pkill -f 'ssh[d]: root'");
-    for _ in 0..4 {
+    let connected = || watching.count(|fact| *fact == Fact::HostReachable);
+    for times in 2..6 {
         std::thread::sleep(Duration::from_secs(2));
-        break_connections();
+        host.ssh("pkill -f 'ssh[d]: root'");
+        eventually("a new connection", Duration::from_secs(30), || (connected() == times).then_some(()));
     }
     host.cut();
     std::thread::sleep(Duration::from_secs(3));
@@ -295,6 +304,9 @@ fn a_new_release_takes_over() {
         subject.is_some_and(|subject| subject.role == Role::Live && subject.release.as_str() == SECOND)
             && matches!(&seen.fact, Fact::Line { .. })
     });
+    let sample = watching.sees("a sample", |seen| matches!(seen.fact, Fact::Stats { .. }));
+    let Fact::Stats { memory_bytes, .. } = sample.fact else { unreachable!() };
+    assert!(memory_bytes > 0 && memory_bytes < 64 << 20, "{memory_bytes}");
     watching.sees("the end of the old one", |seen| {
         let role = seen.subject.as_ref().map(|subject| subject.role);
         role == Some(Role::Kept) && matches!(seen.fact, Fact::Killed { signal: 9 })
@@ -304,4 +316,33 @@ fn a_new_release_takes_over() {
     let lines = watching.lines();
     let all: BTreeSet<_> = lines["out"].iter().collect();
     assert_eq!(lines["out"].iter().filter(|line| *line == "5").count(), 2, "{all:?}");
+}
+
+#[test]
+fn any_kind_of_log_is_followed_or_said_to_be_unreadable() {
+    let host = Lab::host();
+    shell_image(&host);
+    let watching = Watching::start(&host);
+    watching.sees("the host", |seen| seen.fact == Fact::HostReachable);
+    std::thread::sleep(Duration::from_secs(2));
+    // A terminal: one raw stream, lines with \r\n, and one that the engine keeps in three pieces.
+    let script = "
+        long=x; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do long=$long$long; done
+        echo first; echo $long$long; busybox sleep 2; echo \"größe $(busybox tty)\"; exec busybox sleep 100";
+    run(&host, "shop", FIRST, &["-t"], script);
+    let is_long = |seen: &Observation| matches!(&seen.fact, Fact::Line { text, .. } if text.len() > 60_000);
+    watching.sees("the long line", is_long);
+    host.ssh("pkill -f 'ssh[d]: root'");
+    let says = |words: &'static str| move |seen: &Observation| matches!(&seen.fact, Fact::Line { text, .. } if text.starts_with(words));
+    watching.sees("the last line", says("größe /dev/pts/"));
+    let lengths: Vec<_> = watching.lines()["out"].iter().take(2).map(String::len).collect();
+    assert_eq!(lengths, ["first".len(), 64 << 10], "the long line was cut in two");
+    assert_eq!(watching.count(|fact| matches!(fact, Fact::Gap { .. })), 0);
+
+    host.docker(&["rm", "-f", "shop"]).succeeds();
+    watching.sees("its removal", |seen| seen.fact == Fact::Destroyed);
+    run(&host, "shop", SECOND, &["--log-driver", "none"], "busybox sleep 2; exit 4");
+    watching.sees("that its log cannot be read", |seen| matches!(seen.fact, Fact::Gap { .. }));
+    watching.sees("its death", |seen| seen.fact == Fact::Died { exit_code: 4 });
+    assert_eq!(watching.count(|fact| matches!(fact, Fact::Gap { .. })), 1);
 }

@@ -25,6 +25,11 @@ impl Backoff {
         wait.mul_f64(0.75 + 0.25 * f64::from(u32::try_from(share).unwrap_or(0)) / 1_000.0)
     }
 
+    /// Whether nothing has failed since it last worked.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     /// It worked.
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;

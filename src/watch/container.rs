@@ -133,6 +133,7 @@ impl Follower {
             }
             Message::Event(at, fact) => {
                 if fact == Fact::Started && !self.log.tail.is_open() {
+                    self.log.tail.end_lines();
                     self.open_now();
                 }
                 self.outlet.tell(&self.subject, at, fact).await?;
@@ -152,20 +153,27 @@ impl Follower {
                 let widened = self.log.tail.widen(self.outlet.clock().now()).await;
                 self.unless_failed(widened).await
             }
-            Step::Ended => {
-                self.log.tail.close();
-                self.log.tail.end_lines();
-                self.give_out().await?;
-                self.release().await?;
-                // It runs again already, or the log ended for another reason; or else its start will be told.
-                self.log.is_owed = self.is_running().await;
-                if self.log.is_owed {
-                    self.open_later();
-                }
-                Ok(())
-            }
+            Step::Ended => self.ended().await,
             Step::Failed(error) => self.unless_failed(Err(error)).await,
         }
+    }
+
+    /// The log ended. Either the container stopped, and its start will be told; or it runs again already, or the log
+    /// ended for another reason: then a line that was cut goes on when the log does.
+    async fn ended(&mut self) -> Result<(), Closed> {
+        self.log.tail.close();
+        if self.log.held.is_some() {
+            self.log.tail.end_lines();
+            self.give_out().await?;
+            self.release().await?;
+        }
+        self.log.is_owed = self.is_running().await;
+        if self.log.is_owed {
+            self.open_later();
+        } else {
+            self.log.tail.end_lines();
+        }
+        Ok(())
     }
 
     /// Gives out what was read.
@@ -232,7 +240,13 @@ impl Follower {
         let Err(error) = result else { return Ok(()) };
         self.log.tail.close();
         match Failure::of(&error) {
-            Failure::Passing => self.open_later(),
+            Failure::Passing => {
+                // That the host is out of reach is told of the host.
+                if self.log.backoff.is_fresh() && !error.is_unreachable() {
+                    self.gap(format!("its log cannot be read now: {error}")).await?;
+                }
+                self.open_later();
+            }
             // It is gone, or is about to be: events will tell.
             Failure::Gone => {}
             Failure::Unreadable => {

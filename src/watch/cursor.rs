@@ -20,6 +20,9 @@
 //! - When the host's clock was set back, or a single line is so long that its fragments crowd out all else, no `S` will
 //!   do. Then the engine is asked for as many last entries as there are marks.
 //!
+//! What remains uncertain are entries that cannot be told apart, same stamp, stream and text, by more than [`MARGIN`] in
+//! a row across a lost connection: of such a run some may be taken for seen.
+//!
 //! Memory is bounded by [`CAPACITY`] marks of 16 bytes: 1 MiB per container, reached only by a container that logs more
 //! than 32,768 entries per second; an idle one keeps [`MINIMUM`]. At 100,000 lines per second the marks still cover
 //! 0.6 s, and the two streams differ by the time that a thread waits for its turn.

@@ -158,9 +158,9 @@ impl HostTask {
             };
             if !std::mem::replace(&mut self.is_outage_told, true) {
                 self.outlet.tell_now(None, Fact::HostUnreachable { reason }).await?;
-            }
-            if begun.elapsed() >= STEADY {
-                backoff.succeeded();
+                if begun.elapsed() >= STEADY {
+                    backoff.succeeded();
+                }
             }
             sleep(backoff.failed()).await;
         }

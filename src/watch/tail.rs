@@ -13,8 +13,10 @@ use crate::docker::{self, Engine};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, Timestamp};
 
-/// An unfinished line is given out after this.
+/// An unfinished line is given out after this …
 const UNFINISHED: Duration = Duration::from_secs(1);
+/// … or this, when the log was just opened again: what was read before comes again first.
+const UNFINISHED_BEFORE: Duration = Duration::from_secs(5);
 /// A feed that is silent for this long is looked into.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Entries are taken off a feed at most so many at a time.
@@ -127,8 +129,9 @@ impl Tail {
 
     fn opened(&mut self, log: Log, feed: Feed) {
         self.open = Some((log, feed));
-        self.probe_at = Instant::now() + SILENCE;
-        self.arm_flush();
+        let now = Instant::now();
+        self.probe_at = now + SILENCE;
+        self.flush_at = self.joiner.is_open().then_some(now + UNFINISHED_BEFORE);
     }
 
     /// Closes it for now. What was not read yet comes again when it is opened.
