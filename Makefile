@@ -10,7 +10,7 @@ LAB := tests/lab/lab
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: ## a story from deploy to healed, on two hosts made for it on this machine
+demo: ## a story from deploy to healed, on a host made for it on this machine
 	@tests/lab/demo
 
 test: ## everything: makes the hosts (Debian, root), lints, builds each feature set, runs all tests
