@@ -13,8 +13,8 @@ use std::time::Duration;
 use arcane::deploy::labels::Record;
 use arcane::deploy::remote::Pool;
 use arcane::fleet::{
-    App, AppName, Fact, Freshness, HealPolicy, HealthCheck, Host, HostName, ImageRef, Observation, ReleaseId,
-    Role, Source, SpecDigest, Strategy, Stream, Timestamp,
+    App, AppName, Fact, Freshness, HealPolicy, HealthCheck, Hooks, Host, HostName, ImageRef, Observation,
+    ReleaseId, Role, Source, SpecDigest, Strategy, Stream, Timestamp,
 };
 use arcane::watch::{Logs, Options, Watcher};
 use support::{Lab, LabHost, TestEnv, eventually};
@@ -134,6 +134,10 @@ fn app() -> App {
         prove: App::DEFAULT_PROVE,
         keep: App::DEFAULT_KEEP,
         heal: HealPolicy::default(),
+        release: None,
+        migrates: false,
+        bake: Duration::ZERO,
+        hooks: Hooks::default(),
     }
 }
 
