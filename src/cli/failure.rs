@@ -110,6 +110,9 @@ impl From<crate::deploy::Error> for Failure {
             Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => {
                 failed.last_lines.clone()
             }
+            Error::ReleaseCommand { last_lines, .. }
+            | Error::BeforeHook { last_lines, .. }
+            | Error::AfterHook { last_lines, .. } => last_lines.clone(),
             _ => Vec::new(),
         };
         let failure = Self::from_error(code, &error).details(details);

@@ -3,6 +3,7 @@
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
+use super::event::Done;
 use super::lock::Holder;
 
 /// Why a change did not happen, or did not last.
@@ -65,6 +66,40 @@ pub enum Error {
         host: HostName,
         /// What is wrong.
         why: String,
+    },
+    /// The hook before a switch failed.
+    #[error("the `before` hook of {app} failed for {host}: {why}; {host} runs what it ran")]
+    BeforeHook {
+        /// For which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// How.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
+    },
+    /// The release is live, and the hook after the switch failed.
+    #[error("{} {} is live on {}, but its `after` hook failed: {why}", .done.app, .done.release, .done.host)]
+    AfterHook {
+        /// How the push ended otherwise.
+        done: Box<Done>,
+        /// How it failed.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
+    },
+    /// The release command failed before anything was touched.
+    #[error("the release command of {app} failed on {host}: {why}; {host} runs what it ran")]
+    ReleaseCommand {
+        /// On which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// How.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
     },
     /// The new release failed and the old one is back.
     #[error(transparent)]

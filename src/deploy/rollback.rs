@@ -192,6 +192,7 @@ impl Locked<'_> {
             report: self.request.report,
             cancel: self.request.cancel,
             touched: AtomicBool::new(false),
+            fresh: None,
         }
     }
 }

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::bake;
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
+use super::labels::Record;
 use super::lock::{Lock, Owner};
+use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, kept_name, old_name};
-use crate::fleet::{App, ContainerId, ReleaseId};
+use crate::fleet::{App, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
 pub(super) struct Change<'a> {
@@ -34,12 +37,24 @@ pub(super) struct Change<'a> {
     pub(super) cancel: &'a CancellationToken,
     /// Whether the live release was asked to stop: from then on it has to be brought back.
     pub(super) touched: AtomicBool,
+    /// What only a new release has; `None` when a kept one is brought back.
+    pub(super) fresh: Option<Fresh<'a>>,
+}
+
+/// A new release.
+pub(super) struct Fresh<'a> {
+    /// What is recorded of it.
+    pub(super) record: &'a Record,
+    /// The reference of its image on the host.
+    pub(super) image: &'a str,
 }
 
 /// How the candidate failed.
 pub(super) enum Failure {
     /// It was started and is no good.
     Unhealthy(String),
+    /// Its release command failed, before it was started.
+    Command(oneoff::Failed),
     /// A step failed, or the operator interrupted.
     Broken(Error),
 }
@@ -47,6 +62,15 @@ pub(super) enum Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Broken(error.into())
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Failed(failed) => Self::Command(failed),
+            Stopped::Broken(error) => Self::Broken(error),
+        }
     }
 }
 
@@ -70,6 +94,8 @@ impl Change<'_> {
 
     /// Undoes what an interrupted change left, if one did. Returns the situation as it is then.
     pub(super) async fn settle(&self) -> Result<Situation, Error> {
+        // First of all: it may be writing to what is about to be started.
+        oneoff::sweep(self.remote, self.app).await?;
         let situation = self.remote.app(&self.app.name).await?.situation;
         let repairs = situation.repairs();
         if repairs.is_empty() {
@@ -123,6 +149,11 @@ impl Change<'_> {
             self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
             engine.rename(&live.id.0, &old_name(name)).await?;
         }
+        if let Some(Fresh { record, image }) = &self.fresh
+            && let Some(command) = record.app.release.as_ref().filter(|command| command.volumes)
+        {
+            self.release_command(command, record, image).await?;
+        }
         self.guarded(Step::Start, self.release.as_str()).await?;
         engine.start(&candidate.0).await?;
         self.step(Step::Health, self.app.health.to_string());
@@ -136,9 +167,27 @@ impl Change<'_> {
             return Err(Failure::Unhealthy(why));
         }
         let gap = stopped.elapsed();
+        if self.fresh.is_some() && !self.app.bake.is_zero() {
+            self.bake(candidate).await?;
+        }
         self.guarded(Step::Switch, name.as_str()).await?;
         engine.rename(&candidate.0, name.as_str()).await?;
         Ok(gap)
+    }
+
+    /// Watches the candidate, which serves already, before it counts as released.
+    async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
+        self.step(Step::Bake, format!("for {}", duration::format(self.app.bake)));
+        let verdict = tokio::select! {
+            verdict = bake::watch(self.remote, candidate, self.app) => verdict?,
+            () = self.cancel.cancelled() => {
+                return Err(Failure::Broken(Error::Interrupted { state: "the new release was being watched".to_owned() }));
+            }
+        };
+        match verdict {
+            Verdict::Healthy => Ok(()),
+            Verdict::Unhealthy(why) => Err(Failure::Unhealthy(why)),
+        }
     }
 
     /// The operator's interruption, before anything is changed.

@@ -107,6 +107,7 @@ async fn push_to(
     pushed.map_err(|error| {
         let done = match &error {
             Error::RolledBack(failed) => Some(rolled_back(failed, begun.elapsed())),
+            Error::AfterHook { done, .. } => serde_json::to_value(Event::Done((**done).clone())).ok(),
             _ => None,
         };
         (Failure::from(error), done)
@@ -160,6 +161,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
     let (outcome, detail) = match pushed {
         Ok(done) if done.outcome == Outcome::Unchanged => return,
         Ok(_) => (journal::Outcome::Released, String::new()),
+        Err(error @ Error::AfterHook { .. }) => (journal::Outcome::Released, error.to_string()),
         Err(error @ Error::RolledBack(_)) => (journal::Outcome::RolledBack, error.to_string()),
         Err(error) => (journal::Outcome::Failed, error.to_string()),
     };

@@ -31,7 +31,7 @@ impl<'a> Steps<'a> {
                 self.progress(*bytes_sent, *bytes_read, *bytes_total)
             }
             Event::Done(_) => self.clear(),
-            Event::Step { .. } | Event::LockWait { .. } => {
+            Event::Step { .. } | Event::Output { .. } | Event::LockWait { .. } => {
                 self.clear();
                 if self.json {
                     self.ui.json(event);
@@ -47,6 +47,9 @@ impl<'a> Steps<'a> {
         match event {
             Event::Step { host, step, detail, .. } => {
                 format!("{at:7.1}s  {host}  {} {}", step.verb(), printable(detail, DETAIL))
+            }
+            Event::Output { host, from, line, .. } => {
+                format!("{at:7.1}s  {host}  {} | {line}", from.as_str())
             }
             Event::LockWait { host, holder } => {
                 format!("{at:7.1}s  {host}  waiting for the lock of {holder}")
