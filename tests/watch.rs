@@ -151,6 +151,8 @@ fn run(host: &LabHost, name: &str, release: &str, options: &[&str], script: &str
         by: "ada@laptop".to_owned(),
         at: Timestamp::from_seconds(1),
         environment: None,
+        migrated: None,
+        past: Vec::new(),
     };
     let labels: Vec<_> =
         record.to_labels().into_iter().map(|(key, value)| format!("{key}={value}")).collect();

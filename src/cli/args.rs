@@ -130,6 +130,9 @@ pub struct Rollback {
     /// The release to go back to; the newest one older than the live one when left out.
     #[arg(long, value_name = "ID")]
     pub release: Option<ReleaseId>,
+    /// Go back even to a release that is older than the app's data, which a release with `migrates` has changed since.
+    #[arg(long)]
+    pub across_migration: bool,
     /// Hosts and groups, separated by commas.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,

@@ -67,6 +67,7 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
+            migrated: self.fresh.is_some() && self.app.migrates,
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),

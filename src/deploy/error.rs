@@ -132,6 +132,21 @@ pub enum Error {
         /// What there is instead.
         kept: Vec<ReleaseId>,
     },
+    /// The release to go back to is older than the app's data.
+    #[error(
+        "guard `rollback-migration`: release {migrated} changed the data of {app} for good, and {release} is older and may \
+         not understand it; nothing was changed on {host}"
+    )]
+    AcrossMigration {
+        /// Which app.
+        app: AppName,
+        /// Which host.
+        host: HostName,
+        /// The release to go back to.
+        release: ReleaseId,
+        /// The release that migrated.
+        migrated: ReleaseId,
+    },
     /// Another release is live than the one that was to be changed.
     #[error("{host} no longer runs release {expected} of {app}, so nothing was changed")]
     Superseded {
@@ -170,6 +185,21 @@ pub struct RolledBack {
     pub last_lines: Vec<String>,
     /// Whether the operator interrupted, rather than the release failing.
     pub interrupted: bool,
+    /// Whether it may have changed the app's data for good before it failed.
+    pub migrated: bool,
+}
+
+impl RolledBack {
+    fn migrated_hint(&self) -> String {
+        let (app, release) = (&self.app, &self.release);
+        let works = match &self.restored {
+            Some(restored) => format!("check that {restored} works with it"),
+            None => "the next release will find it like that".to_owned(),
+        };
+        format!(
+            "THE DATA OF {app} MAY BE MIGRATED: {release} `migrates`, and nobody has undone that; {works}"
+        )
+    }
 }
 
 fn restored_text(restored: Option<&ReleaseId>) -> String {
@@ -200,6 +230,11 @@ impl Error {
             Self::NotDeployed { app, host } => {
                 Some(format!("deploy it with `arcane push {app} --to {host}`"))
             }
+            Self::AcrossMigration { app, host, release, .. } => Some(format!(
+                "if it does understand the data, or you have put that back: `arcane rollback {app} --to {host} --release \
+                 {release} --across-migration`"
+            )),
+            Self::RolledBack(failed) if failed.migrated => Some(failed.migrated_hint()),
             Self::NoRelease { kept, .. } if !kept.is_empty() => {
                 let names: Vec<_> = kept.iter().map(ReleaseId::as_str).collect();
                 Some(format!("it keeps {}: {}", plural(kept.len(), "release"), names.join(", ")))

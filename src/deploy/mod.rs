@@ -16,6 +16,7 @@ pub mod lend;
 pub mod lock;
 mod oneoff;
 mod output;
+pub mod past;
 pub mod push;
 pub mod remote;
 pub mod rollback;

@@ -16,7 +16,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::error::Error;
 use super::event::{Speaker, Step};
-use super::labels::Record;
 use super::lock::Lock;
 use super::output::Output;
 use super::push::{mounts, network};
@@ -87,15 +86,10 @@ impl Stopped {
 
 impl Change<'_> {
     /// Runs the release command of a new release to its end, and removes its container however it ends.
-    pub(super) async fn release_command(
-        &self,
-        command: &ReleaseCommand,
-        record: &Record,
-        image: &str,
-    ) -> Result<(), Stopped> {
+    pub(super) async fn release_command(&self, command: &ReleaseCommand, image: &str) -> Result<(), Stopped> {
         self.guarded(Step::Release, command.command.join(" ")).await?;
-        let container =
-            self.remote.engine.create_container(&name(&self.app.name), &spec(command, record, image)).await?;
+        let spec = spec(command, self.app, image);
+        let container = self.remote.engine.create_container(&name(&self.app.name), &spec).await?;
         let ran = self.attend(command, &container).await;
         match (ran, self.remove(&container).await) {
             (ran, Ok(())) => ran,
@@ -214,8 +208,7 @@ fn left(stopped: Stopped, change: &Change<'_>, error: &Error) -> Stopped {
     }
 }
 
-fn spec(command: &ReleaseCommand, record: &Record, image: &str) -> ContainerSpec {
-    let app = &record.app;
+fn spec(command: &ReleaseCommand, app: &App, image: &str) -> ContainerSpec {
     ContainerSpec {
         image: image.to_owned(),
         env: app.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
@@ -281,7 +274,7 @@ pub(super) async fn sweep(remote: &Remote, app: &App) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::sample::{app, found};
+    use crate::deploy::sample::app;
     use crate::fleet::Volume;
 
     #[test]
@@ -293,17 +286,16 @@ mod tests {
             memory: Some(crate::fleet::MemoryLimit(64 << 20)),
             ..app("shop")
         };
-        let record = Record { app, ..found("shop", 1, true).record };
         let command = ReleaseCommand {
             command: vec!["bin/migrate".to_owned()],
             within: ReleaseCommand::DEFAULT_WITHIN,
             volumes: false,
         };
-        let spec_of = |command: &ReleaseCommand| spec(command, &record, "arcane/shop:1");
+        let spec_of = |command: &ReleaseCommand| spec(command, &app, "arcane/shop:1");
         let plain = spec_of(&command);
         assert_eq!((plain.publish.len(), plain.mounts.len()), (0, 0));
         assert_eq!(plain.network.as_ref().map(|network| network.aliases.len()), Some(0));
-        assert_eq!((plain.memory, plain.restart), (record.app.memory, RestartPolicy::No));
+        assert_eq!((plain.memory, plain.restart), (app.memory, RestartPolicy::No));
         assert!(!plain.labels.contains_key(super::super::labels::APP), "it would be taken for a release");
         assert_eq!(spec_of(&ReleaseCommand { volumes: true, ..command }).mounts.len(), 1);
     }

@@ -53,6 +53,8 @@ impl Order<'_> {
             by: self.by.clone(),
             at: self.now,
             environment: self.environment.clone(),
+            migrated: None,
+            past: Vec::new(),
         }
     }
 
@@ -67,7 +69,7 @@ impl Order<'_> {
 }
 
 /// Where an app's images are kept on its hosts: a repository of our own, with a tag for each release.
-fn repository(app: &AppName) -> String {
+pub(super) fn repository(app: &AppName) -> String {
     format!("arcane/{app}")
 }
 
@@ -145,7 +147,7 @@ pub async fn push(
         report,
         cancel,
         touched: AtomicBool::new(false),
-        fresh: Some(Fresh { record: &record, image: &tag }),
+        fresh: Some(Fresh { image: &tag }),
     };
     let released = release(&change, order, &record, &tag).await;
     lock.release().await;
@@ -209,10 +211,13 @@ async fn switch(
     }
     // One that needs the volumes is run once the release before is stopped.
     if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
-        let ran = change.release_command(command, record, tag).await;
+        let ran = change.release_command(command, tag).await;
         ran.map_err(|stopped| stopped.untouched(change))?;
     }
-    let candidate = create(remote, record, tag).await?;
+    let migrated = if order.app.migrates { Some(&order.release) } else { situation.migrated() };
+    let record =
+        Record { migrated: migrated.cloned(), past: situation.past(order.app.keep), ..record.clone() };
+    let candidate = create(remote, &new_name(&order.app.name), &record, tag).await?;
     change.switch(&situation, &candidate).await
 }
 
@@ -248,11 +253,15 @@ async fn hold_image(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     }
 }
 
-/// Makes the container of a release under the name of a candidate, without starting it.
-pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Result<ContainerId, Error> {
-    let name = new_name(&record.app.name);
+/// Makes the container of a release under one of the names of a candidate, without starting it.
+pub(super) async fn create(
+    remote: &Remote,
+    name: &str,
+    record: &Record,
+    image: &str,
+) -> Result<ContainerId, Error> {
     let spec = container_spec(record, image);
-    Ok(remote.engine.create_container(&name, &spec).await?)
+    Ok(remote.engine.create_container(name, &spec).await?)
 }
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {

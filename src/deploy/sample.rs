@@ -47,6 +47,8 @@ pub(crate) fn found(name: &str, release: u16, running: bool) -> Found {
             by: "ada@laptop".to_owned(),
             at: started,
             environment: None,
+            migrated: None,
+            past: Vec::new(),
         },
         running,
         created: started,

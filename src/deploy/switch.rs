@@ -12,7 +12,6 @@ use super::bake;
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
-use super::labels::Record;
 use super::lock::{Lock, Owner};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
@@ -43,8 +42,6 @@ pub(super) struct Change<'a> {
 
 /// A new release.
 pub(super) struct Fresh<'a> {
-    /// What is recorded of it.
-    pub(super) record: &'a Record,
     /// The reference of its image on the host.
     pub(super) image: &'a str,
 }
@@ -149,10 +146,10 @@ impl Change<'_> {
             self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
             engine.rename(&live.id.0, &old_name(name)).await?;
         }
-        if let Some(Fresh { record, image }) = &self.fresh
-            && let Some(command) = record.app.release.as_ref().filter(|command| command.volumes)
+        if let Some(Fresh { image }) = &self.fresh
+            && let Some(command) = self.app.release.as_ref().filter(|command| command.volumes)
         {
-            self.release_command(command, record, image).await?;
+            self.release_command(command, image).await?;
         }
         self.guarded(Step::Start, self.release.as_str()).await?;
         engine.start(&candidate.0).await?;

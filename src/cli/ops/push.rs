@@ -120,7 +120,7 @@ fn rolled_back(failed: &RolledBack, took: Duration) -> Value {
     json!({
         "event": "done", "release": failed.restored, "host": failed.host, "app": failed.app, "bytes_sent": 0,
         "layers_sent": 0, "layers_skipped": 0, "seconds": seconds(took), "gap_seconds": 0.0,
-        "outcome": Outcome::RolledBack,
+        "outcome": Outcome::RolledBack, "migrated": failed.migrated,
     })
 }
 
@@ -219,6 +219,7 @@ mod tests {
             cause: "503".to_owned(),
             last_lines: Vec::new(),
             interrupted: false,
+            migrated: false,
         };
         let line = rolled_back(&failed, Duration::from_millis(1500));
         assert_eq!(

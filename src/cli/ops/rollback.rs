@@ -10,7 +10,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::event::seconds;
-use crate::deploy::rollback::{Changed, Request, rollback};
+use crate::deploy::rollback::{Changed, Request, Wanted, rollback};
 use crate::deploy::{Event, Remote};
 use crate::fleet::{AppName, Host, duration};
 
@@ -64,7 +64,8 @@ async fn one(
         cancel,
     };
     let remote = unless(cancel, async { Ok(Remote::connect(host).await?) }).await?;
-    Ok(rollback(&remote, &request, options.release.as_ref()).await?)
+    let wanted = Wanted { release: options.release.as_ref(), across_migration: options.across_migration };
+    Ok(rollback(&remote, &request, wanted).await?)
 }
 
 fn show(ui: &Ui, json: bool, app: &AppName, host: &Host, changed: &Changed) {
