@@ -120,6 +120,14 @@ pub enum Error {
         /// Which host.
         host: HostName,
     },
+    /// A change was cut off, and what it left may still be needed.
+    #[error("a change of {app} on {host} was cut off half-way; nothing was removed")]
+    Unsettled {
+        /// Which app.
+        app: AppName,
+        /// Which host.
+        host: HostName,
+    },
     /// There is no release to go back to.
     #[error("{host} keeps no release of {app} {wanted}")]
     NoRelease {
@@ -230,6 +238,16 @@ impl Error {
             Self::NotDeployed { app, host } => {
                 Some(format!("deploy it with `arcane push {app} --to {host}`"))
             }
+            Self::Unsettled { .. } => {
+                Some("`arcane status` says which command mends it; do that first".to_owned())
+            }
+            Self::BeforeHook { .. } => Some("mend what it complains of, then push again".to_owned()),
+            Self::AfterHook { .. } => {
+                Some("the release stays; run the hook by hand, for a push of the same runs none".to_owned())
+            }
+            Self::ReleaseCommand { app, .. } => Some(format!(
+                "what it did before it ended is not undone: look at the data of {app}, then push again"
+            )),
             Self::AcrossMigration { app, host, release, .. } => Some(format!(
                 "if it does understand the data, or you have put that back: `arcane rollback {app} --to {host} --release \
                  {release} --across-migration`"

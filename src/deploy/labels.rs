@@ -153,7 +153,18 @@ fn past_from_text(text: &str, app: &AppName) -> Vec<Record> {
 /// Where the image was built and where the app goes do not count.
 #[must_use]
 pub fn spec_digest(app: &App, image_id: &str) -> SpecDigest {
-    let mut settings = serde_json::to_value(app).unwrap_or(Value::Null);
+    digest(serde_json::to_value(app).unwrap_or(Value::Null), image_id)
+}
+
+/// Whether a container with these labels is of the image that the release was made of. Judged by the labels as they
+/// stand there: a newer version of ours may have written more than is understood here.
+#[must_use]
+pub(super) fn image_fits(record: &Record, labels: &BTreeMap<String, String>, image_id: &str) -> bool {
+    let settings = labels.get(SETTINGS).and_then(|text| serde_json::from_str(text).ok());
+    settings.is_some_and(|settings| digest(settings, image_id) == record.spec)
+}
+
+pub(super) fn digest(mut settings: Value, image_id: &str) -> SpecDigest {
     if let Some(fields) = settings.as_object_mut() {
         fields.remove("source");
         fields.remove("to");

@@ -7,6 +7,8 @@
 mod bake;
 mod boomerang;
 pub mod build;
+pub mod diff;
+pub mod drift;
 pub mod error;
 pub mod event;
 mod health;
@@ -17,6 +19,7 @@ pub mod lock;
 mod oneoff;
 mod output;
 pub mod past;
+pub mod prune;
 pub mod push;
 pub mod remote;
 pub mod rollback;

@@ -7,6 +7,7 @@ mod exec;
 mod incidents;
 mod logs;
 mod plan;
+mod prune;
 mod push;
 mod releases;
 mod rollback;
@@ -48,6 +49,7 @@ async fn dispatch(
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
+        Command::Prune(options) => prune::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
         Command::Status(options) => unless(cancel, status::run(ui, arguments, options)).await,
         Command::Logs(options) => logs::run(ui, arguments, options, cancel).await,
