@@ -7,6 +7,9 @@ use crate::cli::args::{Arguments, Releases};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
+use crate::deploy::Error;
+use crate::deploy::labels::Record;
+use crate::deploy::rollback::forgotten;
 use crate::fleet::{HostName, ReleaseId, duration};
 use crate::journal::Journal;
 
@@ -21,29 +24,42 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
     let mut rows = Vec::new();
     let mut failures = Vec::new();
     for (host, remote) in context::connect(&hosts).await {
-        let deployed = match remote {
-            Ok(remote) => remote.app(&app).await,
-            Err(error) => Err(error),
-        };
-        let situation = match deployed {
-            Ok(deployed) => deployed.situation,
+        let looked: Result<_, Error> = async {
+            let remote = remote?;
+            let situation = remote.app(&app).await?.situation;
+            Ok((remote, situation))
+        }
+        .await;
+        let (remote, situation) = match looked {
+            Ok(looked) => looked,
             Err(error) => {
                 failures.push(Failure::from(error));
                 continue;
             }
         };
+        let image_only = forgotten(&remote, &app, &situation).await;
         let live = situation.live.iter().map(|found| (found, "live"));
         let tried = situation.candidate.iter().map(|found| (found, "being tried"));
         let kept = situation.restorable().map(|found| (found, "kept"));
-        rows.extend(live.chain(tried).chain(kept).map(|(found, state)| Row {
+        let row = |record: &Record, state: &str, ran: Option<String>| Row {
             host: host.name.clone(),
-            release: found.record.release.clone(),
+            release: record.release.clone(),
             state: state.to_owned(),
-            image: found.record.image.clone(),
-            by: found.record.by.clone(),
-            age: duration::brief(now.since(found.record.at)),
-            ran: Some(duration::brief(found.ran_for(now))),
-        }));
+            image: record.image.clone(),
+            by: record.by.clone(),
+            age: duration::brief(now.since(record.at)),
+            ran,
+        };
+        let here = live.chain(tried).chain(kept);
+        rows.extend(
+            here.map(|(found, state)| row(&found.record, state, Some(duration::brief(found.ran_for(now))))),
+        );
+        match image_only {
+            Ok(records) => {
+                rows.extend(records.into_iter().map(|record| row(record, "kept as an image", None)))
+            }
+            Err(error) => failures.push(Failure::from(error)),
+        }
     }
     remembered(&app, &hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>(), &mut rows)
         .unwrap_or_else(|error| ui.tagged(Tag::Warning, &format!("the journal cannot be read: {error}")));
