@@ -159,7 +159,7 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     hold_image(remote, order).await?;
     let situation = change.settle().await?;
     let switched = match create(remote, record, &tag).await {
-        Ok(candidate) => change.switch(&situation, &candidate).await,
+        Ok(candidate) => change.switch(&situation, &candidate, &new_name(app)).await,
         Err(error) => Err(error),
     };
     if switched.is_err() {
