@@ -37,10 +37,10 @@ fn only_what_nobody_needs_goes() {
     }
     // The first one is proved, so it stays beyond `keep` until the next one is proved too.
     let env = TestEnv::new().fleet(&[&host]);
-    let env = env.write("arcane.toml", &shop("prune-story:one", "keep = 0\nprove = \"1s\""));
+    let env = env.write("arcane.toml", &shop("prune-story:one", "keep = 0\nprove = \"6s\""));
     env.run(&["push"]).succeeds();
-    std::thread::sleep(Duration::from_secs(2));
-    let env = env.write("arcane.toml", &shop("prune-story:two", "keep = 0\nprove = \"8s\""));
+    std::thread::sleep(Duration::from_secs(7));
+    let env = env.write("arcane.toml", &shop("prune-story:two", "keep = 0\nprove = \"6s\""));
     env.run(&["push"]).succeeds();
 
     // Two references to releases that are gone, of which one has an image of its own, and much that is not ours.
@@ -54,7 +54,7 @@ fn only_what_nobody_needs_goes() {
     host.docker(&["create", "--name", "bank_release", &live]).succeeds();
     host.docker(&["create", "--name", "shop_release", "--label", "arcane.one-off=shop", &live]).succeeds();
     let (kept_tags, kept_containers) = (tags(&host), containers(&host));
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(Duration::from_secs(7));
 
     let plan = env.run(&["prune", "--plan", "--json"]).succeeds().json();
     assert_eq!(

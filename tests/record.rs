@@ -41,7 +41,7 @@ fn a_plan_names_every_difference_and_touches_nothing() {
         &shop("plan-story:1", "env = { LEVEL = \"info\", OLD = \"1\" }\nmemory = \"64m\""),
     );
     env.run(&["push"]).succeeds();
-    let before = host.docker(&["ps", "-a", "--no-trunc"]).succeeds().text().split_whitespace().count();
+    let before = host.docker(&["ps", "-a", "--format", "{{.ID}} {{.Names}}"]).succeeds().text().to_owned();
     let next = "env = { LEVEL = \"it's \\u001b[31mred\", NEW = \"\" }\ncommand = [\"--delay-ms\", \"1\"]\n\
                 volumes = [\"data:/data\"]\nrelease = \"--exit-after 0\"\nmigrates = true\nbake = \"1s\"\n\
                 hooks.after = \"echo done\"\n";
@@ -78,7 +78,7 @@ fn a_plan_names_every_difference_and_touches_nothing() {
     ran.says(r"env.LEVEL: `info` -> `it's \u{1b}[31mred`")
         .says("no rollback across this release")
         .never_says("\u{1b}");
-    let after = host.docker(&["ps", "-a", "--no-trunc"]).succeeds().text().split_whitespace().count();
+    let after = host.docker(&["ps", "-a", "--format", "{{.ID}} {{.Names}}"]).succeeds().text().to_owned();
     assert_eq!((before, answer(&host).as_str()), (after, "one"));
 
     // What is pushed is then what is recorded.
@@ -95,7 +95,7 @@ fn what_was_changed_by_hand_is_told() {
     let env = TestEnv::new().fleet(&[&host]);
     let env = env.write(
         "arcane.toml",
-        &shop("drift-story:1", "memory = \"64m\"\nenv.A = \"1\"\nvolumes = [\"d:/data\"]"),
+        &shop("drift-story:1", "memory = \"64m\"\nenv.A = \"1\"\nvolumes = [\"dd:/data\"]"),
     );
     env.run(&["push"]).succeeds();
     env.run(&["status", "--check"]).succeeds();
@@ -134,14 +134,14 @@ fn what_was_changed_by_hand_is_told() {
     host.docker(&["build", "--help"]).succeeds();
     let mut args =
         vec!["run", "-d", "--name", "shop", "--restart", "unless-stopped", "-p", "8000:8080", "-e", "A=2"];
-    args.extend(["--memory", "64m", "-v", "e:/data"]);
+    args.extend(["--memory", "64m", "-v", "ee:/data"]);
     args.extend(
         labels.lines().filter(|label| label.starts_with("arcane.")).flat_map(|label| ["--label", label]),
     );
     let tag = host.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "arcane/shop"]).succeeds();
     args.push(tag.text().lines().next().unwrap());
     host.docker(&args).succeeds();
-    assert_eq!(drift(&env), ["env.A: 1 -> 2", "volumes./data: d -> e"]);
+    assert_eq!(drift(&env), ["env.A: 1 -> 2", "volumes./data: dd -> ee"]);
     host.docker(&["rename", "shop", "mine"]).succeeds();
     assert_eq!(app(&env)["state"], "missing");
     env.run(&["status", "--check"]).exits(5).complains("container is mine");
@@ -153,7 +153,7 @@ fn a_rollback_brings_back_the_whole_release_even_when_its_container_was_removed(
     image("back-story:1", &[("VERSION", "one")]);
     image("back-story:2", &[("VERSION", "two")]);
     let env = TestEnv::new().fleet(&[&host]);
-    let whole = "memory = \"64m\"\nenv = { A = \"it's $1\" }\nvolumes = [\"d:/data:ro\"]\ncommand = [\"--delay-ms\", \"1\"]";
+    let whole = "memory = \"64m\"\nenv = { A = \"it's $1\" }\nvolumes = [\"dd:/data:ro\"]\ncommand = [\"--delay-ms\", \"1\"]";
     let env = env.write("arcane.toml", &shop("back-story:1", whole));
     env.run(&["push"]).succeeds();
     let format = "{{.Image}} {{.Config.Env}} {{.Config.Cmd}} {{.HostConfig.Memory}} {{.HostConfig.Mounts}} {{.HostConfig.PortBindings}}";

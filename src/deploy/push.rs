@@ -217,8 +217,9 @@ async fn switch(
     let migrated = if order.app.migrates { Some(&order.release) } else { situation.migrated() };
     let record =
         Record { migrated: migrated.cloned(), past: situation.past(order.app.keep), ..record.clone() };
-    let candidate = create(remote, &new_name(&order.app.name), &record, tag).await?;
-    change.switch(&situation, &candidate).await
+    let name = new_name(&order.app.name);
+    let candidate = create(remote, &name, &record, tag).await?;
+    change.switch(&situation, &candidate, &name).await
 }
 
 /// Runs a hook of the app, if it has one. An arcane that was itself started by a hook runs none: they would go in circles.

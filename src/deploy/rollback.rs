@@ -117,7 +117,7 @@ pub async fn rollback<'w>(
                 create(remote, &back, record, &image_tag(request.app, release)).await?
             }
         };
-        let gap = change.switch(&settled, &candidate).await?;
+        let gap = change.switch(&settled, &candidate, &back).await?;
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
@@ -223,7 +223,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         change.guarded(Step::Create, release.as_str()).await?;
         let candidate =
             create(remote, &new_name(request.app), &live.record, &image_tag(request.app, release)).await?;
-        let gap = change.switch(&locked.settled, &candidate).await?;
+        let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
             && let Err(error) = remote.engine.remove(&live.id.0).await
