@@ -32,7 +32,7 @@ fn only_what_nobody_needs_goes() {
         image_with(
             &format!("prune-story:{version}"),
             &[("VERSION", version)],
-            &["--size", "10M", "--seed", version],
+            &["--seed", version, "--size", "10M"],
         );
     }
     // The first one is proved, so it stays beyond `keep` until the next one is proved too.

@@ -131,7 +131,6 @@ fn what_was_changed_by_hand_is_told() {
     // Made anew by hand, with our labels but another environment and image.
     let labels = inspect(&host, "{{range $k, $v := .Config.Labels}}{{printf \"%s=%s\\n\" $k $v}}{{end}}");
     host.docker(&["rm", "-f", "shop"]).succeeds();
-    host.docker(&["build", "--help"]).succeeds();
     let mut args =
         vec!["run", "-d", "--name", "shop", "--restart", "unless-stopped", "-p", "8000:8080", "-e", "A=2"];
     args.extend(["--memory", "64m", "-v", "ee:/data"]);
@@ -143,7 +142,7 @@ fn what_was_changed_by_hand_is_told() {
     host.docker(&args).succeeds();
     assert_eq!(drift(&env), ["env.A: 1 -> 2", "volumes./data: dd -> ee"]);
     host.docker(&["rename", "shop", "mine"]).succeeds();
-    assert_eq!(app(&env)["state"], "missing");
+    assert_eq!(app(&env)["state"], "unknown");
     env.run(&["status", "--check"]).exits(5).complains("container is mine");
 }
 

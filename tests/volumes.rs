@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::{Lab, LabHost, Ran, TestEnv, image};
+use support::{Lab, LabHost, Ran, TestEnv, eventually, image};
 
 fn shop(image: &str, more: &str) -> String {
     format!(
@@ -48,13 +48,18 @@ fn together(host: &LabHost) -> Vec<String> {
     together
 }
 
-fn kill_at(env: &TestEnv, step: &str, pause: u64) {
+/// Kills a push some time into a step, and returns when the host has done what it does then.
+fn kill_at(host: &LabHost, env: &TestEnv, step: &str, pause: u64) {
     let mut child = env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains(&format!("\"step\":\"{step}\""))), "{step} never came");
     std::thread::sleep(Duration::from_millis(pause));
     child.kill().unwrap();
     child.wait().unwrap();
+    eventually("the lock is free", Duration::from_secs(40), || {
+        let ran = env.run(&["unlock", &host.name()]);
+        ran.stdout.contains("is not locked").then_some(())
+    });
 }
 
 fn answer(host: &LabHost) -> String {
@@ -78,8 +83,8 @@ fn data_never_has_two_writers() {
     let sick = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("volume-story:sick", ""));
     sick.run(&["push"]).exits(4);
     for (step, pause) in [("stop", 300), ("start", 100), ("health", 500), ("boomerang", 200)] {
-        kill_at(&sick, step, pause);
-        two.run(&["push", "--wait", "30s", "--force"]).succeeds();
+        kill_at(&host, &sick, step, pause);
+        two.run(&["push", "--force"]).succeeds();
         assert_eq!(answer(&host), "two", "{step}");
     }
     // A release command that needs the data runs while nothing else does; if it fails the old release is started again.
@@ -89,10 +94,11 @@ fn data_never_has_two_writers() {
     fails.run(&["push"]).exits(4).complains("its release command failed: it exited with code 3");
     assert_eq!(answer(&host), "two");
     let slow = shop("volume-story:1", "release = [\"--exit-after\", \"60\"]\nrelease_volumes = true\n");
-    kill_at(&TestEnv::new().fleet(&[&host]).write("arcane.toml", &slow), "release", 1500);
+    kill_at(&host, &TestEnv::new().fleet(&[&host]).write("arcane.toml", &slow), "release", 1500);
+    assert_eq!(answer(&host), "two", "the host has ended the command and started the old release");
     let works = shop("volume-story:1", &command.replace("CODE", "0"));
     let works = TestEnv::new().fleet(&[&host]).write("arcane.toml", &works);
-    works.run(&["push", "--wait", "30s"]).succeeds();
+    works.run(&["push"]).succeeds();
     assert_eq!(answer(&host), "one");
     let mounts = host.docker(&["inspect", "-f", "{{range .Mounts}}{{.Name}}{{end}}", "shop"]).succeeds();
     assert_eq!(mounts.text(), "shop-data");

@@ -2,6 +2,7 @@
 //! one whose container somebody removed (`docker container prune` is enough) can be made anew from its image, and knows
 //! since which release the data is not what it was.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::labels::Record;
@@ -14,7 +15,7 @@ impl Situation {
     #[must_use]
     pub fn past(&self, keep: usize) -> Vec<Record> {
         let mut restorable: Vec<&Found> = self.restorable().collect();
-        restorable.sort_by(|a, b| b.finished_at.cmp(&a.finished_at));
+        restorable.sort_by_key(|found| Reverse(found.finished_at));
         let here = self.live.iter().chain(restorable).map(|found| &found.record);
         let mut seen = BTreeSet::new();
         here.chain(self.forgotten())
@@ -30,7 +31,7 @@ impl Situation {
     pub fn forgotten(&self) -> Vec<&Record> {
         let mut here: BTreeSet<&ReleaseId> = self.all().map(|found| &found.record.release).collect();
         let mut carriers: Vec<&Found> = self.all().collect();
-        carriers.sort_by(|a, b| b.record.release.cmp(&a.record.release));
+        carriers.sort_by_key(|found| Reverse(&found.record.release));
         let past = carriers.into_iter().flat_map(|found| &found.record.past);
         past.filter(|record| here.insert(&record.release)).collect()
     }
@@ -111,6 +112,12 @@ mod tests {
         let migrated = situation(vec![second.clone(), first.clone()]);
         assert_eq!(migrated.migrated_since(&id(1)), Some(&id(2)));
         assert_eq!(migrated.migrated_since(&id(2)), None);
+        // The supervisor is told.
+        let told = |situation: &Situation| {
+            situation.deployment(Timestamp::from_seconds(9_000)).unwrap().previous.unwrap().across_migration
+        };
+        assert!(told(&migrated));
+        assert!(!told(&situation(vec![found("shop", 2, true), first.clone()])));
         // Rolled back across it: the data is still what it became.
         let back = situation(vec![
             Found { name: "shop_old".to_owned(), running: false, ..second.clone() },

@@ -177,7 +177,11 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
         strategy: order.app.strategy,
         outcome,
         seconds: took.as_secs_f64(),
-        bytes_sent: pushed.as_ref().map_or(0, |done| done.bytes_sent),
+        bytes_sent: match pushed {
+            Ok(done) => done.bytes_sent,
+            Err(Error::AfterHook { done, .. }) => done.bytes_sent,
+            Err(_) => 0,
+        },
         detail,
     };
     let written = tokio::task::spawn_blocking(move || {
