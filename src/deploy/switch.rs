@@ -93,7 +93,9 @@ impl Change<'_> {
         let begun = Instant::now();
         match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
-            Err(failure) => self.boomerang(situation, candidate, failure).await.map(|()| begun.elapsed()),
+            Err(failure) => {
+                self.boomerang(situation, candidate, failure, begun).await.map(|()| begun.elapsed())
+            }
         }
     }
 
