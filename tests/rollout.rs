@@ -86,7 +86,9 @@ fn each_gate_is_passed_before_the_next_and_a_canary_goes_before_its_group() {
     let name = |number: usize| hosts[number].name();
     plan.says(&format!("1. staging batch: {}\n", name(0)))
         .says(&format!("2. production canary: {}\n", name(1)))
-        .says(&format!("3. production batch: {}, {}\n", name(2), name(3)));
+        .says(&format!("3. production batch: {}, {}\n", name(2), name(3)))
+        // Nothing is on any of them, so one plan is that of all.
+        .says(&format!("shop on {}, {}, {}, {}\n", name(0), name(1), name(2), name(3)));
 
     // One of them is named by itself as well, and is pushed to once.
     let to = format!("staging,production,{}", name(2));

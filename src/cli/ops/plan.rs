@@ -86,7 +86,7 @@ pub(super) async fn run(
         let seen = look(options, app, image, name, &host).await;
         (host, seen)
     });
-    let mut failures = Vec::new();
+    let (mut failures, mut alike) = (Vec::new(), Alike::default());
     for (host, seen) in looks.await {
         let (plan, failure) = match seen {
             Ok((plan, refused)) => (Some(plan), refused.map(Failure::from)),
@@ -94,7 +94,7 @@ pub(super) async fn run(
         };
         match plan {
             Some(plan) if options.json => ui.json(&plan),
-            Some(plan) => ui.out(&plan.text()),
+            Some(plan) => alike.add(&host, plan.text()),
             None => {}
         }
         if let Some(failure) = failure {
@@ -102,7 +102,23 @@ pub(super) async fn run(
             failures.push(failure);
         }
     }
+    for (hosts, text) in alike.0 {
+        ui.out(&format!("{} on {}\n{text}", app.name, context::names(&hosts)));
+    }
     Ok(context::exit_code(&failures, hosts.len()))
+}
+
+/// Hosts with the same plan, which is shown once: of fifty hosts most are alike.
+#[derive(Debug, Default)]
+struct Alike(Vec<(Vec<Host>, String)>);
+
+impl Alike {
+    fn add(&mut self, host: &Host, text: String) {
+        match self.0.iter_mut().find(|(_, other)| *other == text) {
+            Some((hosts, _)) => hosts.push(host.clone()),
+            None => self.0.push((vec![host.clone()], text)),
+        }
+    }
 }
 
 /// The plan for one host, and why the host would refuse it.
@@ -217,7 +233,7 @@ fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
 
 impl Plan {
     fn text(&self) -> String {
-        let mut lines = vec![format!("{} on {}", self.app, self.host)];
+        let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         line("image", self.image_text());
         line("sent", if self.has_image { "nothing, the host has it" } else { "all of it" }.to_owned());

@@ -136,16 +136,18 @@ impl Pushing<'_> {
                 ended
             }
             Err(error) => {
-                let restored = match &error {
-                    Error::RolledBack(failed) => Some((failed.restored.clone(), rolled_back(failed, took))),
-                    _ => None,
+                let (reason, done) = match &error {
+                    Error::RolledBack(failed) => {
+                        tally.note(host, End { release: failed.restored.clone(), ..End::default() });
+                        (Some(failed.cause.clone()), Some(rolled_back(failed, took)))
+                    }
+                    _ => (None, None),
                 };
-                if let Some((release, _)) = &restored {
-                    tally.note(host, End { release: release.clone(), ..End::default() });
-                }
-                tally.fail(host, &Failure::from(error), took);
+                let failure = Failure::from(error);
+                let reason = reason.unwrap_or_else(|| failure.line());
+                tally.fail_because(host, &failure, reason, took);
                 // The last line about a host tells what it runs now.
-                if let Some((_, done)) = restored.filter(|_| options.json) {
+                if let Some(done) = done.filter(|_| options.json) {
                     tally.ui.json(&done);
                 }
                 Ended::Failed

@@ -105,11 +105,15 @@ impl<'a> Tally<'a> {
 
     /// Shows a failure at once, so that it can be read while other hosts are still worked on, and takes note of it.
     pub(super) fn fail(&self, host: &Host, failure: &Failure, took: Duration) {
+        self.fail_because(host, failure, failure.line(), took);
+    }
+
+    /// The same, with a shorter reason for the summary, which says what and where by itself.
+    pub(super) fn fail_because(&self, host: &Host, failure: &Failure, reason: String, took: Duration) {
         self.steps.clear(&host.name);
         self.steps.aside(|| failure.render_about(self.ui, self.json, &host.name, self.app));
-        let before = self.end(&host.name);
-        let failed = Some((failure.code(), failure.line()));
-        self.note(host, End { took, failed, ..before });
+        let end = self.end(&host.name);
+        self.note(host, End { took, failed: Some((failure.code(), reason)), ..end });
     }
 
     /// How it ended on a host, as far as that is known.
@@ -210,13 +214,16 @@ impl<'a> Tally<'a> {
         text
     }
 
-    /// The names of the hosts that were changed, for the command that undoes it; `None` when there are none.
+    /// The names of the hosts that were changed and ran something before, for the command that undoes it; `None` when
+    /// there are none.
     pub(super) fn to_undo(&self, course: &Course) -> Option<String> {
-        let changed = |standing| matches!(standing, Standing::Changed | Standing::Stuck);
-        let all = course.hosts().all(|(_, _, standing)| changed(standing));
+        let undoable = |(host, _, standing): &(&Host, &Stage, Standing)| {
+            matches!(standing, Standing::Changed | Standing::Stuck) && self.end(&host.name).before.is_some()
+        };
+        let all = course.hosts().all(|host| undoable(&host));
         let mut names: Vec<&str> = course
             .hosts()
-            .filter(|(_, _, standing)| changed(*standing))
+            .filter(undoable)
             // All of them are shorter said by what they were called.
             .map(|(host, stage, _)| if all { stage.gate.as_str() } else { host.name.as_str() })
             .collect();
