@@ -142,15 +142,19 @@ fn all_or_nothing_gives_back_what_each_host_ran() {
     let hosts = Lab::hosts(4);
     image("nothing-story:1", &[("VERSION", "one")]);
     image("nothing-story:2", &[("VERSION", "two")]);
+    // A network that one of them lacks: it shows only when the container is made.
+    for host in &hosts[..3] {
+        host.docker(&["network", "create", "shopnet"]).succeeds();
+    }
+    let shop = |image: &str| format!("{}network = \"shopnet\"\n", shop(image));
     let env = fleet(&hosts, &[("production", &[0, 1, 2, 3])]).write("arcane.toml", &shop("nothing-story:1"));
     env.run(&["push", "--to", &format!("{},{}", hosts[0].name(), hosts[1].name())]).succeeds();
     let before = env.run(&["status", "--json"]).succeeds().json();
-    squat(&hosts[3], "nothing-story:1");
 
     let env = env.write("arcane.toml", &shop("nothing-story:2"));
     let ran = env.run(&["push", "--to", "production", "--all-or-nothing", "--json"]).exits(4);
     assert_eq!(summary(&ran), expected(&hosts, &["returned", "returned", "returned", "failed"]));
-    assert_eq!(answers(&hosts), ["one", "one", "", "squatter"]);
+    assert_eq!(answers(&hosts), ["one", "one", "", ""]);
     let after = env.run(&["status", "--json"]).succeeds().json();
     for number in [0, 1] {
         let release = |status: &Value| status["hosts"][number]["apps"][0]["release"].clone();
@@ -161,16 +165,34 @@ fn all_or_nothing_gives_back_what_each_host_ran() {
     let last = ran.json_lines()[span(&ran.json_lines(), &hosts[2]).1].clone();
     assert_eq!((&last["event"], &last["release"]), (&"done".into(), &Value::Null), "{ran}");
     // What ran nothing before runs nothing, and nothing of ours is left there.
-    assert_eq!(hosts[2].docker(&["ps", "-aq"]).succeeds().text(), "");
-    let images = hosts[2].docker(&["images", "-q", "arcane/shop"]).succeeds();
-    assert_eq!(images.text(), "", "{images}");
+    for host in &hosts[2..] {
+        assert_eq!(host.docker(&["ps", "-aq"]).succeeds().text(), "");
+        let images = host.docker(&["images", "-q", "arcane/shop"]).succeeds();
+        assert_eq!(images.text(), "", "{images}");
+    }
 
     // Once the cause is gone the same command goes through.
-    hosts[3].docker(&["rm", "-f", "squatter"]).succeeds();
+    hosts[3].docker(&["network", "create", "shopnet"]).succeeds();
     env.run(&["push", "--to", "production", "--all-or-nothing", "--batch", "100%"])
         .succeeds()
         .says("4 released");
     assert_eq!(answers(&hosts), ["two"; 4]);
+}
+
+#[test]
+fn all_or_nothing_begins_nowhere_when_a_host_could_not_take_it() {
+    let hosts = Lab::hosts(3);
+    image("ahead-story:1", &[("VERSION", "one")]);
+    let env = fleet(&hosts, &[("production", &[0, 1, 2])]).write("arcane.toml", &shop("ahead-story:1"));
+    squat(&hosts[2], "ahead-story:1");
+    let args = ["push", "--to", "production", "--all-or-nothing", "--json"];
+    let ran = env.run(&args).exits(1).complains("port 8000 is taken");
+    assert_eq!(summary(&ran), expected(&hosts, &["not_begun", "not_begun", "failed"]));
+    assert_eq!(answers(&hosts), ["", "", "squatter"]);
+    hosts[1].cut_hard();
+    let ran = env.run(&args).exits(3).complains("port 8000 is taken");
+    assert_eq!(summary(&ran), expected(&hosts, &["not_begun", "failed", "failed"]));
+    hosts[1].mend();
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
-            sent: Transferred::default(),
+            transferred: Transferred::default(),
             gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
         });
         match undone {

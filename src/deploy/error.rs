@@ -138,8 +138,8 @@ pub struct RolledBack {
     pub last_lines: Vec<String>,
     /// Whether the operator interrupted, rather than the release failing.
     pub interrupted: bool,
-    /// What was sent for it.
-    pub sent: Transferred,
+    /// What went over the line for it.
+    pub transferred: Transferred,
     /// How long nothing answered: from stopping the release before until it ran again.
     pub gap: Duration,
 }
@@ -152,6 +152,15 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 }
 
 impl Error {
+    /// Notes what had gone over the line before it failed.
+    #[must_use]
+    pub(super) fn after(mut self, transferred: Transferred) -> Self {
+        if let Self::RolledBack(failed) | Self::NotRestored { failure: failed, .. } = &mut self {
+            failed.transferred = transferred;
+        }
+        self
+    }
+
     /// The next thing to type, when there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

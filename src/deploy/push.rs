@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Error, RolledBack};
+use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Step, seconds};
 use super::labels::{Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
@@ -148,10 +148,7 @@ pub async fn push(
     };
     let released = release(&change, order, &record).await;
     lock.release().await;
-    let (before, gap) = released.map_err(|error| match error {
-        Error::RolledBack(failed) => Error::RolledBack(Box::new(RolledBack { sent: transferred, ..*failed })),
-        error => error,
-    })?;
+    let (before, gap) = released.map_err(|error| error.after(transferred))?;
     Ok(done(order.release.clone(), before, transferred, gap, Outcome::Released))
 }
 

@@ -15,10 +15,10 @@ use crate::cli::ui::Ui;
 use crate::deploy::event::seconds;
 use crate::deploy::give_back::give_back;
 use crate::deploy::labels::spec_digest;
-use crate::deploy::push::{Order, push};
+use crate::deploy::push::{Order, check, push};
 use crate::deploy::remote::Pool;
 use crate::deploy::rollback::Request;
-use crate::deploy::rollout::{AT_ONCE, Course, Ended, Errand, OnFailure, carry_out, stages};
+use crate::deploy::rollout::{AT_ONCE, Course, Ended, Errand, OnFailure, carry_out, on_each, stages};
 use crate::deploy::{Done, Error, Event, Outcome, RolledBack, build};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
@@ -51,6 +51,9 @@ pub(super) async fn run(
     let pushing =
         Pushing { options, local: &local, pool: &pool, order: &order, tally: &tally, several, cancel };
     let mut course = Course::new(stages, AT_ONCE, on_failure);
+    if several && on_failure == OnFailure::GiveBack {
+        pushing.look_ahead(&mut course).await;
+    }
     carry_out(&mut course, cancel, |errand, host| {
         let pushing = &pushing;
         async move {
@@ -110,6 +113,24 @@ struct Pushing<'a> {
 }
 
 impl Pushing<'_> {
+    /// Asks every host whether it could take the release before the first of them is touched: what can be known
+    /// beforehand need not be given back afterwards. It makes the connections that are needed anyway.
+    async fn look_ahead(&self, course: &mut Course) {
+        let hosts: Vec<Host> = course.hosts().map(|(host, _, _)| host.clone()).collect();
+        let looks = on_each(&hosts, AT_ONCE, |host| async move {
+            let begun = Instant::now();
+            let looked = async { check(&self.pool.get(&host).await?, self.order).await };
+            (looked.await, begun.elapsed())
+        });
+        let Some(looks) = self.cancel.run_until_cancelled(looks).await else { return };
+        for (host, (looked, took)) in hosts.iter().zip(looks) {
+            if let Err(error) = looked {
+                self.tally.fail(host, &Failure::from(error), took);
+                course.refuse(&host.name);
+            }
+        }
+    }
+
     async fn push_to(&self, host: &Host) -> Ended {
         let Self { options, order, tally, cancel, .. } = self;
         let report = |event: Event| tally.steps.show(&event);
@@ -224,8 +245,8 @@ impl Pushing<'_> {
 fn rolled_back(failed: &RolledBack, took: Duration) -> Value {
     json!({
         "event": "done", "release": failed.restored, "before": failed.restored, "host": failed.host,
-        "app": failed.app, "bytes_sent": failed.sent.bytes, "layers_sent": failed.sent.layers_sent,
-        "layers_skipped": failed.sent.layers_skipped, "seconds": seconds(took),
+        "app": failed.app, "bytes_sent": failed.transferred.bytes, "layers_sent": failed.transferred.layers_sent,
+        "layers_skipped": failed.transferred.layers_skipped, "seconds": seconds(took),
         "gap_seconds": seconds(failed.gap), "outcome": Outcome::RolledBack,
     })
 }
@@ -293,7 +314,7 @@ mod tests {
             cause: "503".to_owned(),
             last_lines: Vec::new(),
             interrupted: false,
-            sent: Transferred { bytes: 700, layers_sent: 1, layers_skipped: 2 },
+            transferred: Transferred { bytes: 700, layers_sent: 1, layers_skipped: 2 },
             gap: Duration::from_millis(250),
         };
         let line = rolled_back(&failed, Duration::from_millis(1500));

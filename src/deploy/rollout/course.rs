@@ -4,7 +4,7 @@
 //! under way are waited for; then, if it was all or nothing, the hosts that were switched get back what they ran.
 
 use super::stages::Stage;
-use crate::fleet::Host;
+use crate::fleet::{Host, HostName};
 
 /// What a failure means for the other hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,13 @@ impl Course {
     #[must_use]
     pub fn host(&self, place: usize) -> Option<&Host> {
         self.places.get(place).map(|place| &place.host)
+    }
+
+    /// Takes note of a host that is known to fail before it is begun.
+    pub fn refuse(&mut self, host: &HostName) {
+        for place in self.places.iter_mut().filter(|place| place.host.name == *host) {
+            place.standing = Standing::Failed;
+        }
     }
 
     /// From now on no host is begun.

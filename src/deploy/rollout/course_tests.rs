@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::stages::stages;
 use super::*;
-use crate::fleet::{Batch, Gate, HostName};
+use crate::fleet::{Batch, Gate};
 use Standing::{Changed, Failed, Returned, Stuck, Unchanged, Waiting};
 
 /// Gates `a`, `b`, … of these sizes.
@@ -115,6 +115,16 @@ fn an_interruption_begins_no_further_host_and_gives_back_if_it_was_all_or_nothin
         }
         assert_eq!(course.next(), Next::Over);
         assert_eq!(standings(&course), expected, "{on_failure:?}");
+    }
+}
+
+#[test]
+fn a_host_that_cannot_take_it_keeps_all_from_being_begun() {
+    for on_failure in [OnFailure::Stop, OnFailure::GiveBack] {
+        let mut course = course(&[3], Batch::DEFAULT, 8, on_failure);
+        course.refuse(&HostName::parse("a2").unwrap());
+        assert_eq!(course.next(), Next::Over);
+        assert_eq!(standings(&course), [Waiting, Failed, Waiting]);
     }
 }
 
