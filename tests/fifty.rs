@@ -114,7 +114,7 @@ fn fifty_hosts_are_looked_at_without_a_storm_and_those_that_are_away_are_named()
     assert_eq!(away, ["h07", "h31", "h50"]);
     let connecting = fleet.connecting.highest();
     assert!((2..=AT_ONCE).contains(&connecting), "{connecting} connections at once");
-    for command in [&["releases", "shop"][..], &["doctor", "all"]] {
+    for command in [&["releases", "shop"][..], &["doctor", "all"], &["logs", "shop", "--to", "all"]] {
         let ran = env.run(command).exits(3);
         assert!(["h07", "h31", "h50"].iter().all(|name| format!("{ran}").contains(name)), "{ran}");
         let connecting = fleet.connecting.highest();

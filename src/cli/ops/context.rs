@@ -5,7 +5,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::config::{Fleet, Project, config_home};
-use crate::deploy::Remote;
+use crate::deploy::remote::Pool;
 use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::fleet::{App, AppName, EnvironmentName, Gate, Host, HostName};
 
@@ -117,15 +117,19 @@ impl Places {
     }
 }
 
-/// The hosts of `--to`, or all on which the app is found.
-pub(super) async fn places(fleet: &Fleet, to: Option<&str>, app: &AppName) -> Result<Places, Failure> {
+/// The hosts of `--to`, or all on which the app is found. Connections that this takes stay in `pool`.
+pub(super) async fn places(
+    fleet: &Fleet,
+    pool: &Pool,
+    to: Option<&str>,
+    app: &AppName,
+) -> Result<Places, Failure> {
     let hosts = hosts(fleet, to)?;
     if to.is_some() || hosts.len() == 1 {
         return Ok(Places { hosts, unknown: Vec::new() });
     }
     let mut places = Places { hosts: Vec::new(), unknown: Vec::new() };
-    let looks =
-        on_each(&hosts, AT_ONCE, |host| async move { Remote::connect(&host).await?.app(app).await }).await;
+    let looks = on_each(&hosts, AT_ONCE, |host| async move { pool.get(&host).await?.app(app).await }).await;
     for (host, deployed) in hosts.iter().zip(looks) {
         match deployed {
             Ok(deployed) if deployed.live.is_some() || deployed.situation.interruption().is_some() => {

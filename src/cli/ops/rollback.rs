@@ -29,9 +29,10 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let app = &context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let places = unless(cancel, context::places(&fleet, options.to.as_deref(), app)).await?;
+    let pool = Pool::default();
+    let places = unless(cancel, context::places(&fleet, &pool, options.to.as_deref(), app)).await?;
     let hosts = places.all(&format!("arcane rollback {app}"))?;
-    let (steps, pool) = (Steps::new(ui, options.json), Pool::default());
+    let steps = Steps::new(ui, options.json);
     let tally = Tally::new(ui, options.json, app, &steps, rollout::Outcome::RolledBack);
     let several = hosts.len() > 1;
     let at_once = options.batch.of(hosts.len()).min(AT_ONCE);

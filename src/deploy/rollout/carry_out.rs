@@ -19,7 +19,7 @@ where
         if cancel.is_cancelled() {
             course.interrupt();
         }
-        match course.next() {
+        match course.advance() {
             Next::Begin(errand) => {
                 let (Errand::Change(place) | Errand::GiveBack(place)) = errand;
                 let Some(host) = course.host(place).cloned() else { return };

@@ -126,7 +126,7 @@ impl Course {
     }
 
     /// Says what comes next; what it says to begin counts as begun.
-    pub fn next(&mut self) -> Next {
+    pub fn advance(&mut self) -> Next {
         let busy = self.count(|standing| matches!(standing, Standing::UnderWay | Standing::GoingBack));
         let next = if self.halted() {
             // Only when nothing is under way any more is it known who has to go back.

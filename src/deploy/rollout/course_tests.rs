@@ -27,7 +27,7 @@ fn course(sizes: &[usize], batch: Batch, at_once: usize, on_failure: OnFailure) 
 /// Everything that can begin now.
 fn begin(course: &mut Course) -> Vec<Errand> {
     let mut begun = Vec::new();
-    while let Next::Begin(errand) = course.next() {
+    while let Next::Begin(errand) = course.advance() {
         begun.push(errand);
     }
     begun
@@ -53,11 +53,11 @@ fn each_stage_waits_for_the_one_before() {
         let begun = begin(&mut course);
         assert_eq!(changes(&begun), expected);
         for errand in begun {
-            assert_eq!(course.next(), Next::Wait);
+            assert_eq!(course.advance(), Next::Wait);
             course.ended(errand, Ended::Done);
         }
     }
-    assert_eq!(course.next(), Next::Over);
+    assert_eq!(course.advance(), Next::Over);
     assert_eq!(standings(&course), [Changed; 6]);
 }
 
@@ -70,9 +70,9 @@ fn a_failure_ends_it_but_what_is_under_way_is_waited_for() {
     let begun = begin(&mut course);
     assert_eq!(changes(&begun), [1, 2]);
     course.ended(begun[0], Ended::Failed);
-    assert_eq!(course.next(), Next::Wait);
+    assert_eq!(course.advance(), Next::Wait);
     course.ended(begun[1], Ended::Done);
-    assert_eq!(course.next(), Next::Over);
+    assert_eq!(course.advance(), Next::Over);
     assert_eq!(standings(&course), [Unchanged, Failed, Changed, Waiting, Waiting, Waiting]);
 }
 
@@ -85,15 +85,15 @@ fn all_or_nothing_gives_back_what_was_changed_and_nothing_else() {
     course.ended(begun[0], Ended::Done);
     course.ended(begun[1], Ended::Unchanged);
     course.ended(begun[2], Ended::Failed);
-    assert_eq!(course.next(), Next::Wait, "the last one may still fail by itself");
+    assert_eq!(course.advance(), Next::Wait, "the last one may still fail by itself");
     course.ended(begun[3], Ended::Done);
     let back = begin(&mut course);
     assert_eq!(back, [Errand::GiveBack(0), Errand::GiveBack(1), Errand::GiveBack(4)]);
     course.ended(back[0], Ended::Done);
     course.ended(back[1], Ended::Failed);
-    assert_eq!(course.next(), Next::Wait);
+    assert_eq!(course.advance(), Next::Wait);
     course.ended(back[2], Ended::Done);
-    assert_eq!(course.next(), Next::Over);
+    assert_eq!(course.advance(), Next::Over);
     assert_eq!(standings(&course), [Returned, Stuck, Unchanged, Failed, Returned]);
 }
 
@@ -107,13 +107,13 @@ fn an_interruption_begins_no_further_host_and_gives_back_if_it_was_all_or_nothin
         course.ended(first[0], Ended::Done);
         let second = begin(&mut course);
         course.interrupt();
-        assert_eq!(course.next(), Next::Wait);
+        assert_eq!(course.advance(), Next::Wait);
         // It was past the point of being interrupted.
         course.ended(second[0], Ended::Done);
         for back in begin(&mut course) {
             course.ended(back, Ended::Done);
         }
-        assert_eq!(course.next(), Next::Over);
+        assert_eq!(course.advance(), Next::Over);
         assert_eq!(standings(&course), expected, "{on_failure:?}");
     }
 }
@@ -123,7 +123,7 @@ fn a_host_that_cannot_take_it_keeps_all_from_being_begun() {
     for on_failure in [OnFailure::Stop, OnFailure::GiveBack] {
         let mut course = course(&[3], Batch::DEFAULT, 8, on_failure);
         course.refuse(&HostName::parse("a2").unwrap());
-        assert_eq!(course.next(), Next::Over);
+        assert_eq!(course.advance(), Next::Over);
         assert_eq!(standings(&course), [Waiting, Failed, Waiting]);
     }
 }
@@ -133,7 +133,7 @@ fn where_failures_mean_nothing_every_host_gets_its_turn() {
     let mut course = course(&[4], Batch::Percent(100), 2, OnFailure::GoOn);
     let mut turns = Vec::new();
     loop {
-        match course.next() {
+        match course.advance() {
             Next::Begin(errand) => turns.push(errand),
             Next::Wait => course.ended(turns.remove(0), Ended::Failed),
             Next::Over => break,
@@ -172,7 +172,7 @@ proptest! {
                 course.interrupt();
                 halted = true;
             }
-            match course.next() {
+            match course.advance() {
                 Next::Begin(errand) => {
                     prop_assert!(!begun.contains(&errand), "{errand:?} twice");
                     if let Errand::Change(place) = errand {
