@@ -16,6 +16,7 @@ use super::lock::Lock;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
+use super::transfer::Transferred;
 use crate::docker::{LogFrame, LogOptions};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, ReleaseId};
@@ -38,12 +39,14 @@ enum Undone {
 }
 
 impl Change<'_> {
-    /// Brings back what was live before. `Ok` when it turns out that the switch had succeeded.
+    /// Brings back what was live before, which was stopped at about `stopped`. `Ok` when it turns out that the switch had
+    /// succeeded.
     pub(super) async fn boomerang(
         &self,
         before: &Situation,
         candidate: &ContainerId,
         failure: Failure,
+        stopped: std::time::Instant,
     ) -> Result<(), Error> {
         let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
         let cause = match &failure {
@@ -62,6 +65,8 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
+            transferred: Transferred::default(),
+            gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),

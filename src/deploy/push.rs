@@ -90,8 +90,9 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
-    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+    let done = |release: ReleaseId, before, sent: Transferred, gap: Duration, outcome| Done {
         release,
+        before,
         host: host.clone(),
         app: order.app.name.clone(),
         bytes_sent: sent.bytes,
@@ -115,7 +116,8 @@ pub async fn push(
     let record = order.record();
     check(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
-        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
+        let before = Some(release.clone());
+        return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let transferred = tokio::select! {
@@ -146,11 +148,16 @@ pub async fn push(
     };
     let released = release(&change, order, &record).await;
     lock.release().await;
-    let gap = released?;
-    Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
+    let (before, gap) = released.map_err(|error| error.after(transferred))?;
+    Ok(done(order.release.clone(), before, transferred, gap, Outcome::Released))
 }
 
-async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
+/// Makes the release and switches to it. Returns the one that was live before, and how long nothing answered.
+async fn release(
+    change: &Change<'_>,
+    order: &Order<'_>,
+    record: &Record,
+) -> Result<(Option<ReleaseId>, Duration), Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
@@ -171,7 +178,7 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     if let Ok(after) = remote.app(app).await {
         switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
     }
-    Ok(gap)
+    Ok((situation.live.map(|live| live.record.release), gap))
 }
 
 /// Gives the image a reference of its own for this release, so that nothing removes it.

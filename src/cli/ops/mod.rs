@@ -10,6 +10,7 @@ mod plan;
 mod push;
 mod releases;
 mod rollback;
+mod rollout;
 mod rules;
 mod status;
 mod steps;
