@@ -17,6 +17,7 @@ use super::oneoff;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
+use super::transfer::Transferred;
 use crate::docker::{LogFrame, LogOptions};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, ReleaseId};
@@ -39,12 +40,14 @@ enum Undone {
 }
 
 impl Change<'_> {
-    /// Brings back what was live before. `Ok` when it turns out that the switch had succeeded.
+    /// Brings back what was live before, which was stopped at about `stopped`. `Ok` when it turns out that the switch had
+    /// succeeded.
     pub(super) async fn boomerang(
         &self,
         before: &Situation,
         candidate: &ContainerId,
         failure: Failure,
+        stopped: std::time::Instant,
     ) -> Result<(), Error> {
         let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
         let cause = match &failure {
@@ -68,6 +71,8 @@ impl Change<'_> {
             last_lines,
             interrupted,
             migrated: self.fresh.is_some() && self.app.migrates,
+            transferred: Transferred::default(),
+            gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),

@@ -1,10 +1,13 @@
 //! What can go wrong when a server is changed, with the state that things are left in.
 
+use std::time::Duration;
+
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
 use super::event::Done;
 use super::lock::Holder;
+use super::transfer::Transferred;
 
 /// Why a change did not happen, or did not last.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +198,10 @@ pub struct RolledBack {
     pub interrupted: bool,
     /// Whether it may have changed the app's data for good before it failed.
     pub migrated: bool,
+    /// What went over the line for it.
+    pub transferred: Transferred,
+    /// How long nothing answered: from stopping the release before until it ran again.
+    pub gap: Duration,
 }
 
 impl RolledBack {
@@ -218,6 +225,15 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 }
 
 impl Error {
+    /// Notes what had gone over the line before it failed.
+    #[must_use]
+    pub(super) fn after(mut self, transferred: Transferred) -> Self {
+        if let Self::RolledBack(failed) | Self::NotRestored { failure: failed, .. } = &mut self {
+            failed.transferred = transferred;
+        }
+        self
+    }
+
     /// The next thing to type, when there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

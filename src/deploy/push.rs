@@ -93,8 +93,9 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
-    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+    let done = |release: ReleaseId, before, sent: Transferred, gap: Duration, outcome| Done {
         release,
+        before,
         host: host.clone(),
         app: order.app.name.clone(),
         bytes_sent: sent.bytes,
@@ -118,7 +119,8 @@ pub async fn push(
     let record = order.record();
     check(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
-        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
+        let before = Some(release.clone());
+        return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let transferred = tokio::select! {
@@ -151,9 +153,10 @@ pub async fn push(
     };
     let released = release(&change, order, &record, &tag).await;
     lock.release().await;
-    let released = released?;
-    let done = done(order.release.clone(), transferred, released.gap, Outcome::Released);
-    match released.after {
+    let released = released.map_err(|error| error.after(transferred))?;
+    let Released { before, gap, after } = released;
+    let done = done(order.release.clone(), before, transferred, gap, Outcome::Released);
+    match after {
         Ok(()) => Ok(done),
         Err(failed) => {
             Err(Error::AfterHook { done: Box::new(done), why: failed.why, last_lines: failed.last_lines })
@@ -163,12 +166,15 @@ pub async fn push(
 
 /// A release that is live.
 struct Released {
+    /// The one that was live before.
+    before: Option<ReleaseId>,
     /// How long nothing answered.
     gap: Duration,
     /// What became of the hook after it.
     after: Result<(), hook::Failed>,
 }
 
+/// Makes the release and switches to it.
 async fn release(
     change: &Change<'_>,
     order: &Order<'_>,
@@ -180,19 +186,20 @@ async fn release(
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
     hold_image(remote, order).await?;
-    let situation = change.settle().await?;
-    let switched = switch(change, order, record, tag, situation).await;
+    let mut situation = change.settle().await?;
+    let switched = switch(change, order, record, tag, &mut situation).await;
     if switched.is_err() {
         // The failed container is gone; its image would only lie around.
         let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;
+    let before = situation.live.map(|live| live.record.release);
     let after = run_hook(change, order, Speaker::After).await;
     // The release is live. What cannot be tidied now is tidied after the next push.
     if let Ok(after) = remote.app(app).await {
         switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
     }
-    Ok(Released { gap, after })
+    Ok(Released { before, gap, after })
 }
 
 /// What is run before the release, and the switch to it. Returns how long nothing answered.
@@ -201,13 +208,13 @@ async fn switch(
     order: &Order<'_>,
     record: &Record,
     tag: &str,
-    mut situation: Situation,
+    situation: &mut Situation,
 ) -> Result<Duration, Error> {
     let remote = change.remote;
     if order.app.hooks.before.is_some() {
         run_hook(change, order, Speaker::Before).await.map_err(|failed| refused(change, failed))?;
         // The hook may have called arcane itself.
-        situation = change.settle().await?;
+        *situation = change.settle().await?;
     }
     // One that needs the volumes is run once the release before is stopped.
     if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
@@ -219,7 +226,7 @@ async fn switch(
         Record { migrated: migrated.cloned(), past: situation.past(order.app.keep), ..record.clone() };
     let name = new_name(&order.app.name);
     let candidate = create(remote, &name, &record, tag).await?;
-    change.switch(&situation, &candidate, &name).await
+    change.switch(situation, &candidate, &name).await
 }
 
 /// Runs a hook of the app, if it has one. An arcane that was itself started by a hook runs none: they would go in circles.

@@ -11,6 +11,7 @@ mod prune;
 mod push;
 mod releases;
 mod rollback;
+mod rollout;
 mod rules;
 mod status;
 mod steps;

@@ -7,9 +7,10 @@ use crate::cli::args::{Arguments, Releases};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
-use crate::deploy::Error;
 use crate::deploy::labels::Record;
 use crate::deploy::rollback::forgotten;
+use crate::deploy::rollout::{AT_ONCE, on_each};
+use crate::deploy::{Error, Remote};
 use crate::fleet::{HostName, ReleaseId, duration};
 use crate::journal::Journal;
 
@@ -23,21 +24,22 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
     let now = crate::clock::now();
     let mut rows = Vec::new();
     let mut failures = Vec::new();
-    for (host, remote) in context::connect(&hosts).await {
-        let looked: Result<_, Error> = async {
-            let remote = remote?;
-            let situation = remote.app(&app).await?.situation;
-            Ok((remote, situation))
-        }
-        .await;
-        let (remote, situation) = match looked {
+    let wanted = &app;
+    let looks = on_each(&hosts, AT_ONCE, |host| async move {
+        let remote = Remote::connect(&host).await?;
+        let situation = remote.app(wanted).await?.situation;
+        let image_only = forgotten(&remote, wanted, &situation).await?;
+        let image_only: Vec<Record> = image_only.into_iter().cloned().collect();
+        Ok::<_, Error>((situation, image_only))
+    });
+    for (host, looked) in hosts.iter().zip(looks.await) {
+        let (situation, image_only) = match looked {
             Ok(looked) => looked,
             Err(error) => {
                 failures.push(Failure::from(error));
                 continue;
             }
         };
-        let image_only = forgotten(&remote, &app, &situation).await;
         let live = situation.live.iter().map(|found| (found, "live"));
         let tried = situation.candidate.iter().map(|found| (found, "being tried"));
         let kept = situation.restorable().map(|found| (found, "kept"));
@@ -54,12 +56,7 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
         rows.extend(
             here.map(|(found, state)| row(&found.record, state, Some(duration::brief(found.ran_for(now))))),
         );
-        match image_only {
-            Ok(records) => {
-                rows.extend(records.into_iter().map(|record| row(record, "kept as an image", None)))
-            }
-            Err(error) => failures.push(Failure::from(error)),
-        }
+        rows.extend(image_only.iter().map(|record| row(record, "kept as an image", None)));
     }
     remembered(&app, &hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>(), &mut rows)
         .unwrap_or_else(|error| ui.tagged(Tag::Warning, &format!("the journal cannot be read: {error}")));
