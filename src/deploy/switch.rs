@@ -114,8 +114,8 @@ impl Change<'_> {
         candidate: &ContainerId,
         name: &str,
     ) -> Result<Duration, Error> {
-        let begun = Instant::now();
         self.guard(situation.live.as_ref(), name).await;
+        let begun = Instant::now();
         let switched = match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
             Err(failure) => {
