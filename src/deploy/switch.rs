@@ -249,17 +249,3 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-/// Removes releases beyond those that are kept, and the images that only they used. Only our own, only the surplus,
-/// and a failure here does not undo a success: it is tried again after the next push.
-pub(super) async fn tidy(change: &Change<'_>, surplus: &[&Found]) {
-    for found in surplus {
-        if change.guarded(Step::Tidy, found.record.release.as_str()).await.is_err() {
-            return;
-        }
-        if change.remote.engine.remove(&found.id.0).await.is_ok() {
-            let tag = super::push::image_tag(&change.app.name, &found.record.release);
-            let _ = change.remote.engine.remove_image(&tag).await;
-        }
-    }
-}
