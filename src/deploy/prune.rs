@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::error::Error;
+use super::event::Step;
 use super::labels;
 use super::lock::{Holder, Lock, Owner};
 use super::oneoff;
@@ -18,6 +19,7 @@ use super::push::image_tag;
 use super::remote::Remote;
 use super::rollback::Request;
 use super::situation::Situation;
+use super::switch::Change;
 use crate::docker::{Image, ImageSummary};
 use crate::fleet::{AppName, ContainerId, ReleaseId, Timestamp};
 
@@ -88,6 +90,17 @@ pub async fn apps(remote: &Remote) -> Result<BTreeSet<AppName>, Error> {
 /// # Errors
 /// [`Error::Unsettled`] after a change that was cut off: what it left may still be needed.
 pub async fn look(remote: &Remote, app: &AppName, now: Timestamp) -> Result<Vec<Leftover>, Error> {
+    let (mut leftovers, images) = find(remote, app, now).await?;
+    weigh(remote, &images, &mut leftovers).await?;
+    Ok(leftovers)
+}
+
+/// The same, without what each is worth; and the host's images.
+async fn find(
+    remote: &Remote,
+    app: &AppName,
+    now: Timestamp,
+) -> Result<(Vec<Leftover>, Vec<ImageSummary>), Error> {
     let situation = remote.app(app).await?.situation;
     if situation.interruption().is_some() {
         return Err(Error::Unsettled { app: app.clone(), host: remote.name().clone() });
@@ -105,8 +118,19 @@ pub async fn look(remote: &Remote, app: &AppName, now: Timestamp) -> Result<Vec<
         container: Some(container.id),
         tag: None,
     }));
-    weigh(remote, &images, &mut leftovers).await?;
-    Ok(leftovers)
+    Ok((leftovers, images))
+}
+
+/// Removes what nobody needs any more now that a release is live, under the lock of its push. A failure here does not undo
+/// a success: what is left is removed after the next push.
+pub(super) async fn tidy(change: &Change<'_>) {
+    let found = find(change.remote, &change.app.name, crate::clock::now()).await;
+    for leftover in found.map(|(leftovers, _)| leftovers).unwrap_or_default() {
+        if change.guarded(Step::Tidy, leftover.name.as_str()).await.is_err() {
+            return;
+        }
+        let _ = remove(change.remote, &leftover).await;
+    }
 }
 
 /// Removes what nobody needs of an app, under the deploy lock. Returns what it was.

@@ -13,9 +13,10 @@ use super::event::{Done, Event, Outcome, Report, Speaker, Step, seconds};
 use super::hook;
 use super::labels::{Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
+use super::prune;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
-use super::switch::{self, Change, Fresh};
+use super::switch::{Change, Fresh};
 use super::transfer::{self, Transferred};
 use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
@@ -195,10 +196,7 @@ async fn release(
     let gap = switched?;
     let before = situation.live.map(|live| live.record.release);
     let after = run_hook(change, order, Speaker::After).await;
-    // The release is live. What cannot be tidied now is tidied after the next push.
-    if let Ok(after) = remote.app(app).await {
-        switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
-    }
+    prune::tidy(change).await;
     Ok(Released { before, gap, after })
 }
 

@@ -114,8 +114,8 @@ impl Change<'_> {
         candidate: &ContainerId,
         name: &str,
     ) -> Result<Duration, Error> {
-        let begun = Instant::now();
         self.guard(situation.live.as_ref(), name).await;
+        let begun = Instant::now();
         let switched = match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
             Err(failure) => {
@@ -248,18 +248,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Removes releases beyond those that are kept, and the images that only they used. Only our own, only the surplus,
-/// and a failure here does not undo a success: it is tried again after the next push.
-pub(super) async fn tidy(change: &Change<'_>, surplus: &[&Found]) {
-    for found in surplus {
-        if change.guarded(Step::Tidy, found.record.release.as_str()).await.is_err() {
-            return;
-        }
-        if change.remote.engine.remove(&found.id.0).await.is_ok() {
-            let tag = super::push::image_tag(&change.app.name, &found.record.release);
-            let _ = change.remote.engine.remove_image(&tag).await;
-        }
-    }
 }
