@@ -15,7 +15,7 @@ use super::lock::{Holder, Lock, Owner};
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{self, Change};
-use super::transfer::{self, Transferred};
+use super::transfer::{self, Arrived, Transferred};
 use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
@@ -118,8 +118,8 @@ pub async fn push(
         return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
-    let transferred = tokio::select! {
-        transferred = transfer::ensure(local, remote, order.image, report) => transferred?,
+    let arrived = tokio::select! {
+        arrived = transfer::ensure(local, remote, &order.app.name, order.image, report) => arrived?,
         () = cancel.cancelled() => {
             return Err(Error::Interrupted { state: format!("the upload was cut off, {host} runs what it ran") });
         }
@@ -144,19 +144,24 @@ pub async fn push(
         cancel,
         touched: AtomicBool::new(false),
     };
-    let released = release(&change, order, &record).await;
+    let released = release(&change, order, &record, &arrived).await;
     lock.release().await;
     let gap = released?;
-    Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
+    Ok(done(order.release.clone(), arrived.transferred, gap, Outcome::Released))
 }
 
-async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
+async fn release(
+    change: &Change<'_>,
+    order: &Order<'_>,
+    record: &Record,
+    arrived: &Arrived,
+) -> Result<Duration, Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
-    hold_image(remote, order).await?;
+    hold_image(remote, order, &arrived.image).await?;
     let situation = change.settle().await?;
     let switched = match create(remote, record, &tag).await {
         Ok(candidate) => change.switch(&situation, &candidate).await,
@@ -175,9 +180,9 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
 }
 
 /// Gives the image a reference of its own for this release, so that nothing removes it.
-async fn hold_image(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+async fn hold_image(remote: &Remote, order: &Order<'_>, image: &str) -> Result<(), Error> {
     let repository = repository(&order.app.name);
-    match remote.engine.tag_image(&order.image.id, &repository, order.release.as_str()).await {
+    match remote.engine.tag_image(image, &repository, order.release.as_str()).await {
         Err(error) if error.is_not_found() => Err(Error::Transfer {
             host: remote.name().clone(),
             why: "it was removed meanwhile, by a push that failed or by somebody; type the push again"

@@ -79,6 +79,18 @@ impl Engine {
         Ok(listed.into_iter().map(Into::into).collect())
     }
 
+    /// The bytes that each step of an image's history added, unpacked, the newest first. Steps that changed no file
+    /// have none.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn history_sizes(&self, image: &str) -> Result<Vec<u64>, Error> {
+        let path = format!("/images/{}/history", image_segment(image));
+        let steps: Vec<PastStep> =
+            self.http.json(Call::get(path, format!("read the history of image {image}")), DEADLINE).await?;
+        Ok(steps.into_iter().map(|step| step.size).collect())
+    }
+
     /// Gives an image another reference, `repository:tag`; one that exists is moved.
     ///
     /// # Errors
@@ -180,6 +192,13 @@ impl From<Wire> for Image {
             created: wire.created.and_then(|text| Timestamp::parse(&text).ok()),
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PastStep {
+    #[serde(default)]
+    size: u64,
 }
 
 #[derive(Deserialize)]

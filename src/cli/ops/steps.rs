@@ -1,10 +1,9 @@
 //! Shows the events of a change: a line per step for a person, a progress bar for the upload, or JSON.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::meter::Meter;
 use crate::cli::ui::Ui;
 use crate::deploy::Event;
 use crate::fleet::text::printable;
@@ -17,19 +16,22 @@ pub(super) struct Steps<'a> {
     ui: &'a Ui,
     json: bool,
     begun: Instant,
-    bar: Mutex<Option<ProgressBar>>,
+    meter: Mutex<Meter>,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(ui: &'a Ui, json: bool) -> Self {
-        Self { ui, json, begun: Instant::now(), bar: Mutex::new(None) }
+        Self { ui, json, begun: Instant::now(), meter: Mutex::default() }
     }
 
     pub(super) fn show(&self, event: &Event) {
         match event {
-            Event::Sent { bytes_sent, bytes_read, bytes_total, .. } => {
-                self.progress(*bytes_sent, *bytes_read, *bytes_total)
+            Event::Sent { .. } if self.json => {
+                if lock(&self.meter).is_due() {
+                    self.ui.json(event);
+                }
             }
+            Event::Sent { .. } => lock(&self.meter).show(event),
             Event::Done(_) => self.clear(),
             Event::Step { .. } | Event::LockWait { .. } => {
                 self.clear();
@@ -55,27 +57,14 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// The bar goes to standard error when that is a terminal, and nowhere otherwise.
-    fn progress(&self, sent: u64, read: u64, total: u64) {
-        if self.json {
-            return;
-        }
-        let mut bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template("          {bar:30} {percent}%  {msg}  {elapsed}");
-            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        bar.set_position(read.min(total));
-        bar.set_message(format!("{} sent", bytes(sent)));
-    }
-
     /// Takes the progress bar away.
     pub(super) fn clear(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-            bar.finish_and_clear();
-        }
+        lock(&self.meter).clear();
     }
+}
+
+fn lock(meter: &Mutex<Meter>) -> MutexGuard<'_, Meter> {
+    meter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Bytes for a person.
