@@ -16,6 +16,7 @@ use super::lock::Lock;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
+use super::transfer::Transferred;
 use crate::docker::{LogFrame, LogOptions};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, ReleaseId};
@@ -62,6 +63,7 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
+            transferred: Transferred::default(),
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),

@@ -4,6 +4,7 @@ use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
 use super::lock::Holder;
+use super::transfer::Transferred;
 
 /// Why a change did not happen, or did not last.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +136,8 @@ pub struct RolledBack {
     pub last_lines: Vec<String>,
     /// Whether the operator interrupted, rather than the release failing.
     pub interrupted: bool,
+    /// What went over the line for it.
+    pub transferred: Transferred,
 }
 
 fn restored_text(restored: Option<&ReleaseId>) -> String {
@@ -145,6 +148,15 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 }
 
 impl Error {
+    /// Notes what had gone over the line before it failed.
+    #[must_use]
+    pub(super) fn after(mut self, transferred: Transferred) -> Self {
+        if let Self::RolledBack(failed) | Self::NotRestored { failure: failed, .. } = &mut self {
+            failed.transferred = transferred;
+        }
+        self
+    }
+
     /// The next thing to type, when there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

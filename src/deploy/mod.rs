@@ -11,6 +11,7 @@ pub mod event;
 mod health;
 pub mod labels;
 pub mod lock;
+pub mod preflight;
 pub mod push;
 pub mod remote;
 pub mod rollback;

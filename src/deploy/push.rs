@@ -12,11 +12,14 @@ use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Step, seconds};
 use super::labels::{Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
+use super::preflight;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{self, Change};
 use super::transfer::{self, Arrived, Transferred};
-use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use crate::docker::{
+    ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
+};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
@@ -146,7 +149,7 @@ pub async fn push(
     };
     let released = release(&change, order, &record, &arrived).await;
     lock.release().await;
-    let gap = released?;
+    let gap = released.map_err(|error| error.after(arrived.transferred))?;
     Ok(done(order.release.clone(), arrived.transferred, gap, Outcome::Released))
 }
 
@@ -257,13 +260,19 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     };
     let containers = remote.engine.list_containers(false, &[]).await?;
     let taken = containers.iter().find(|container| {
-        container.ports.iter().any(|published| published.host_port == port)
+        publishes(container, port)
             && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
     });
     match taken {
         Some(container) => refuse(format!("port {port} is taken by container {}", container.name)),
-        None => Ok(()),
+        // The app's own container has it.
+        None if containers.iter().any(|container| publishes(container, port)) => Ok(()),
+        None => preflight::port_is_free(remote, port).await,
     }
+}
+
+fn publishes(container: &ContainerSummary, port: u16) -> bool {
+    container.ports.iter().any(|published| published.host_port == port)
 }
 
 /// The live release, when it is what is asked for already and nothing is left of an interrupted change.

@@ -11,7 +11,7 @@ use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
 use crate::deploy::push::check;
 use crate::deploy::situation::{Found, Situation, back_name};
-use crate::deploy::{Error, Remote, Step, build};
+use crate::deploy::{Error, Remote, Step, build, preflight, transfer};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
 use crate::fleet::{App, AppName, Host, HostName, ReleaseId, Source, SpecDigest, duration};
@@ -29,6 +29,9 @@ struct Plan {
     bytes: Option<u64>,
     /// Whether the host has the image.
     has_image: bool,
+    /// Layers that would be sent, and about how many bytes they are before they are compressed.
+    layers_to_send: Option<usize>,
+    bytes_to_send: Option<u64>,
     change: Change,
     live: Option<Live>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +80,7 @@ pub(super) async fn run(
     }
     let mut failures = Vec::new();
     for host in hosts {
-        let (plan, failure) = match look(options, app, image.as_ref(), &name, host).await {
+        let (plan, failure) = match look(local, options, app, image.as_ref(), &name, host).await {
             Ok((plan, refused)) => (Some(plan), refused.map(Failure::from)),
             Err(error) => (None, Some(Failure::from(error))),
         };
@@ -96,6 +99,7 @@ pub(super) async fn run(
 
 /// The plan for one host, and why the host would refuse it.
 async fn look(
+    local: &Engine,
     options: &Push,
     app: &App,
     image: Option<&Image>,
@@ -105,16 +109,23 @@ async fn look(
     let remote = Remote::connect(host).await?;
     let situation = remote.app(&app.name).await?.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
-    let (mut has_image, mut refused) = (false, None);
+    let (mut lacking, mut refused) = (None, None);
     if let Some(image) = image {
-        has_image = remote.engine.image(&image.id).await?.is_some();
+        let found = transfer::look(local, &remote, image).await?;
+        lacking = Some(found);
         let order = push::order(options, app, image, image_name.to_owned());
-        refused = match check(&remote, &order).await {
+        let room = async { preflight::takes(&remote, &remote.engine.info().await?, &found).await };
+        let checked = match check(&remote, &order).await {
+            Ok(()) => room.await,
+            Err(error) => Err(error),
+        };
+        refused = match checked {
             Ok(()) => None,
             Err(error @ Error::Preflight { .. }) => Some(error),
             Err(error) => return Err(error),
         };
     }
+    let has_image = lacking.is_some_and(|lacking| lacking.has_image);
     let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
     let change = change(&situation, spec.as_ref());
     let removes = if change == Change::None { Vec::new() } else { removed(app, &situation) };
@@ -128,6 +139,8 @@ async fn look(
         layers: image.map(|image| image.layers.len()),
         bytes: image.map(|image| image.size),
         has_image,
+        layers_to_send: lacking.map(|lacking| lacking.layers),
+        bytes_to_send: lacking.map(|lacking| lacking.bytes),
         change,
         live: situation.live.as_ref().map(|live| Live {
             release: live.record.release.clone(),
@@ -209,7 +222,7 @@ impl Plan {
         let mut lines = vec![format!("{} on {}", self.app, self.host)];
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         line("image", self.image_text());
-        line("sent", if self.has_image { "nothing, the host has it" } else { "all of it" }.to_owned());
+        line("sent", self.sent_text());
         match (self.change, &self.live) {
             (Change::None, _) if self.builds => {
                 line("change", "none, if the build gives the same image again".to_owned());
@@ -240,6 +253,16 @@ impl Plan {
         }
         line("steps", self.steps.iter().map(|step| step.verb()).collect::<Vec<_>>().join(", "));
         lines.join("\n")
+    }
+
+    fn sent_text(&self) -> String {
+        match (self.layers_to_send, self.bytes_to_send, self.layers) {
+            _ if self.has_image => "nothing, the host has it".to_owned(),
+            (Some(lacking), Some(size), Some(all)) if lacking < all => {
+                format!("{lacking} of {}, {} before compression", plural(all, "layer"), bytes(size))
+            }
+            _ => "all of it".to_owned(),
+        }
     }
 
     fn image_text(&self) -> String {

@@ -117,8 +117,9 @@ async fn push_to(
 /// runs again, or null when there was none before.
 fn rolled_back(failed: &RolledBack, took: Duration) -> Value {
     json!({
-        "event": "done", "release": failed.restored, "host": failed.host, "app": failed.app, "bytes_sent": 0,
-        "layers_sent": 0, "layers_skipped": 0, "seconds": seconds(took), "gap_seconds": 0.0,
+        "event": "done", "release": failed.restored, "host": failed.host, "app": failed.app,
+        "bytes_sent": failed.transferred.bytes, "layers_sent": failed.transferred.layers_sent,
+        "layers_skipped": failed.transferred.layers_skipped, "seconds": seconds(took), "gap_seconds": 0.0,
         "outcome": Outcome::RolledBack,
     })
 }
@@ -189,6 +190,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::transfer::Transferred;
     use crate::fleet::{AppName, HostName};
 
     #[test]
@@ -217,12 +219,14 @@ mod tests {
             cause: "503".to_owned(),
             last_lines: Vec::new(),
             interrupted: false,
+            transferred: Transferred { bytes: 7, layers_sent: 1, layers_skipped: 4 },
         };
         let line = rolled_back(&failed, Duration::from_millis(1500));
         assert_eq!(
             (&line["event"], &line["outcome"], &line["release"], &line["seconds"]),
             (&"done".into(), &"rolled_back".into(), &Value::Null, &1.5.into())
         );
+        assert_eq!((&line["bytes_sent"], &line["layers_skipped"]), (&7.into(), &4.into()));
         let restored = RolledBack { restored: Some(failed.release.clone()), ..failed };
         assert_eq!(rolled_back(&restored, Duration::ZERO)["release"], restored.release.as_str());
     }

@@ -11,6 +11,7 @@ use super::shelf::Shelf;
 use super::{export, registry};
 use crate::deploy::error::Error;
 use crate::deploy::event::Report;
+use crate::deploy::preflight;
 use crate::deploy::remote::Remote;
 use crate::docker::{ContainerSpec, Engine, Image};
 use crate::fleet::AppName;
@@ -41,7 +42,7 @@ pub struct Arrived {
 /// Makes sure that the host has the image. What is already there is not sent again.
 ///
 /// # Errors
-/// [`Error::Transfer`] when the line or either engine fails, or the host's disk is full. Nothing that runs is touched.
+/// [`Error::Preflight`] when the host has no room. [`Error::Transfer`] when the line or either engine fails, or the host's disk is full. Nothing that runs is touched.
 pub async fn ensure(
     local: &Engine,
     remote: &Remote,
@@ -49,14 +50,16 @@ pub async fn ensure(
     image: &Image,
     report: Report<'_>,
 ) -> Result<Arrived, Error> {
-    let lacking = look(local, remote, image).await?;
+    let (lacking, info) =
+        futures_util::try_join!(look(local, remote, image), async { Ok(remote.engine.info().await?) })?;
+    preflight::takes(remote, &info, &lacking).await?;
     let mut transferred =
         Transferred { bytes: 0, layers_sent: 0, layers_skipped: image.layers.len() - lacking.layers };
     if lacking.has_image {
         return Ok(Arrived { transferred, image: image.id.clone() });
     }
     let route = Route::of(remote).await?;
-    let store = if remote.engine.info().await?.containerd_store { Store::Containerd } else { Store::Classic };
+    let store = if info.containerd_store { Store::Containerd } else { Store::Classic };
     let mut lacking = lacking;
     let mut retried = false;
     loop {

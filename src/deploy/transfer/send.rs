@@ -94,7 +94,7 @@ impl Sending<'_> {
         }
         let config = shelf.config().await.ok_or_else(|| "the image's configuration is lost".to_owned())?;
         // In the containerd store nothing is known by its configuration: there it needs a name.
-        let name = format!("arcane/{}:{}", self.app, partial_tag(&[self.image.id.clone()]));
+        let name = format!("arcane/{}:{}", self.app, partial_tag(std::slice::from_ref(&self.image.id)));
         let named = (self.store == Store::Containerd).then_some(name.as_str());
         self.end(load, pace, &Description { config: &config, layers: &sizes, name: named }).await?;
         self.tell(&progress, 0, pace);
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn what_arrived_is_named_by_its_chain() {
         let layers = ["sha256:a", "sha256:b", "sha256:c"].map(str::to_owned);
-        assert_eq!(partial_tag(&layers[..2]), partial_tag(&layers[..2].to_vec()));
+        assert_eq!(partial_tag(&layers[..2]), partial_tag(&[layers[0].clone(), layers[1].clone()]));
         assert_ne!(partial_tag(&layers[..2]), partial_tag(&layers));
         assert_eq!(partial_tag(&layers).len(), "partial-".len() + 16);
     }
