@@ -49,10 +49,10 @@ fn layers(image: &str) -> Vec<String> {
     serde_json::from_str(json.text()).unwrap()
 }
 
-/// An image built from lines of a Dockerfile, in a context with the file `file` and the empty directory `none`.
+/// An image built from lines of a Dockerfile, in a context with the file `file`.
 fn build(env: &TestEnv, tag: &str, dockerfile: &str) {
     let context = env.path(&format!("context-{}", tag.replace(':', "-")));
-    fs::create_dir_all(context.join("none")).unwrap();
+    fs::create_dir_all(&context).unwrap();
     fs::write(context.join("file"), "the same\n").unwrap();
     fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     docker(&["build", "-q", "-t", tag, context.to_str().unwrap()]);
@@ -288,7 +288,7 @@ fn a_layer_counts_only_above_its_own_parents() {
     image_with("tr-odd:other", &[("VERSION", "two")], &["--seed", "odder", "--size", "1M"]);
     let env = TestEnv::new().fleet(&[&host]);
     // The same layer twice, empty layers, and one layer of the base once more at the very top.
-    let odd = "COPY file /x\nCOPY file /x\nCOPY none /\nCOPY none /\n";
+    let odd = "COPY file /x\nCOPY file /x\nRUN [\"/app\", \"--exit-after\", \"0\"]\nRUN [\"/app\", \"--exit-after\", \"0\"]\n";
     build(&env, "tr-odd:1", &format!("FROM tr-odd:base\n{odd}"));
     build(&env, "tr-odd:2", &format!("FROM tr-odd:other\n{odd}ENV CHANGED=1\n"));
     let (one, two) = (layers("tr-odd:1"), layers("tr-odd:2"));
@@ -317,6 +317,23 @@ fn a_layer_counts_only_above_its_own_parents() {
     let env = env.write("arcane.toml", &shop("tr-odd:3"));
     let done = pushed(&env, &[]);
     assert_eq!((number(&done, "layers_sent"), number(&done, "layers_skipped")), (0, two.len() as u64));
+}
+
+#[test]
+fn a_host_without_zstd_gets_gzip() {
+    let host = Lab::host();
+    image_with("tr-gzip:1", &[("VERSION", "one")], &["--seed", "gzip", "--size", "9M", "--size", "3M"]);
+    image_with("tr-gzip:2", &[("VERSION", "two")], &["--seed", "gzip", "--size", "9M", "--size", "3M"]);
+    let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("tr-gzip:1"));
+    host.ssh("mv $(command -v zstd) /root/zstd.away").succeeds();
+    let first = env.run(&["push", "--json"]);
+    let env = env.write("arcane.toml", &shop("tr-gzip:2"));
+    let second = env.run(&["push", "--json"]);
+    host.ssh("mv /root/zstd.away /usr/bin/zstd").succeeds();
+    first.succeeds();
+    let done = second.succeeds().json_lines().pop().unwrap();
+    assert_eq!((number(&done, "layers_sent"), answer(&host).as_str()), (1, "two"));
+    nothing_is_left(&host);
 }
 
 #[test]

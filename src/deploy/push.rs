@@ -191,6 +191,7 @@ async fn hold_image(remote: &Remote, order: &Order<'_>, image: &str) -> Result<(
             why: "it was removed meanwhile, by a push that failed or by somebody; type the push again"
                 .to_owned(),
         }),
+        Ok(()) if image.starts_with(&repository) => Ok(remote.engine.remove_image(image).await?),
         result => Ok(result?),
     }
 }

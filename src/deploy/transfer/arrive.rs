@@ -35,7 +35,8 @@ pub struct Transferred {
 pub struct Arrived {
     /// What it took.
     pub transferred: Transferred,
-    /// The host's own name for it: the image's id, or in a store that counts ids differently a reference.
+    /// The host's own name for it: the image's id, or in a store that counts ids differently a reference, which is
+    /// not needed any more once the image has another.
     pub image: String,
 }
 
@@ -72,7 +73,7 @@ pub async fn ensure(
             Ok(name) => {
                 transferred.layers_sent = lacking.layers;
                 transferred.layers_skipped = lacking.have;
-                clean(remote, app).await;
+                clean(remote, app, &name).await;
                 return Ok(Arrived { transferred, image: name });
             }
             // What was left out is gone, or the engine said yes to what it does not have: then all of it is sent.
@@ -85,7 +86,7 @@ pub async fn ensure(
             Err(failed) => {
                 // What arrived is kept for the next try, unless it is in the way.
                 if matches!(failed, Failed::Full(_)) {
-                    clean(remote, app).await;
+                    clean(remote, app, "").await;
                 }
                 return Err(Error::Transfer { host: remote.name().clone(), why: failed.to_string() });
             }
@@ -114,7 +115,7 @@ impl Transfer<'_> {
         let little = self.lacking.bytes.saturating_mul(PACKING) < self.image.size;
         if named && little && !self.exports_cheaply().await {
             match self.send(wanted, true).await {
-                Err(Failed::Other(why)) if !self.remote.session.is_closed() && self.pace.total() == 0 => {
+                Err(Failed::Source(why)) => {
                     tracing::debug!(%why, "layers are taken from an export instead");
                 }
                 sent => return sent,
@@ -152,7 +153,7 @@ impl Transfer<'_> {
         let name = tokio::select! {
             sent = &mut sent => sent?,
             filled = fill => {
-                filled?;
+                filled.map_err(Failed::Source)?;
                 sent.await?
             }
         };
@@ -190,9 +191,9 @@ impl Transfer<'_> {
 }
 
 /// Removes what arrived of unfinished uploads. Layers that an image has stay.
-async fn clean(remote: &Remote, app: &AppName) {
+async fn clean(remote: &Remote, app: &AppName, but: &str) {
     let Ok(images) = remote.engine.list_images(Some(&partial_pattern(app))).await else { return };
-    for tag in images.iter().flat_map(|image| &image.tags) {
+    for tag in images.iter().flat_map(|image| &image.tags).filter(|tag| *tag != but) {
         // What cannot be removed now is removed by the next push.
         let _ = remote.engine.remove_image(tag).await;
     }

@@ -4,12 +4,12 @@
 //! name its file after its content. Either tells a layer before its first byte, so that those the host has are passed
 //! over unread. A layer that neither tells is packed, and known by its content at the end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
-use serde_json::{Map, Value};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::pack::{self, Form, Pace, digest_of, pack};
 use super::shelf::Shelf;
@@ -115,19 +115,25 @@ impl Names {
     /// its own name and with the id of the chain: the chain for which that comes out is the one.
     fn learn(&mut self, name: &str, description: &[u8]) {
         let Some(directory) = name.strip_suffix("/json") else { return };
-        let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(description) else { return };
+        // Sorted, as the engine sorts them; what is in them stays as it wrote it.
+        let Ok(mut fields) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(description) else {
+            return;
+        };
         fields.remove("id");
-        if let Some(Value::String(parent)) = fields.get_mut("parent") {
-            *parent = format!("sha256:{parent}");
+        if let Some(parent) = fields.get_mut("parent")
+            && let Ok(hash) = serde_json::from_str::<String>(parent.get())
+            && let Ok(digest) = to_raw_value(&format!("sha256:{hash}"))
+        {
+            *parent = digest;
         }
-        let mut candidates = vec![fields.clone()];
+        let mut without_os = fields.clone();
         // It was added after the name was made, for every layer but the top one.
-        fields.remove("os");
-        candidates.push(fields);
-        for fields in &mut candidates {
+        without_os.remove("os");
+        for mut fields in [fields, without_os] {
             for (chain, layer) in &self.chains {
-                fields.insert("layer_id".to_owned(), Value::String(chain.clone()));
-                let named = serde_json::to_vec(fields).map(|json| digest_of(&json)).unwrap_or_default();
+                let Ok(id) = to_raw_value(chain) else { return };
+                fields.insert("layer_id".to_owned(), id);
+                let named = serde_json::to_vec(&fields).map(|json| digest_of(&json)).unwrap_or_default();
                 if named.strip_prefix("sha256:") == Some(directory) {
                     self.directories.insert(directory.to_owned(), layer.clone());
                     return;
@@ -274,4 +280,72 @@ fn extended(bytes: &[u8]) -> (Option<String>, Option<u64>) {
         }
     }
     (name, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From an image that Docker 20.10 exported: its layers, and the descriptions of the lowest, one in the middle, and
+    /// the top one.
+    const LAYERS: [&str; 5] = [
+        "sha256:010f5e607f69df9f473b5367b73e17a00755de6842b1ea755f59bf088816a894",
+        "sha256:7bf4fbbf914dcbf18eeb25cbc6f166e951c2aabd0d5c065e0de8436ab3ebd6f4",
+        "sha256:a95e24cf0c5f10be78a2d7f1181f3882a0617a569b0cb55c74db2c3f003884ca",
+        "sha256:ccf2762e7ef1af662101731f50235fccee9175f5b4384b6fe5f3a95840f2028a",
+        "sha256:977f88c61cbc3773ab8fa1f0020285b842aa6aa1db543cc6362c6e9ec6b92f8e",
+    ];
+    const EMPTY: &str = r#""created":"1970-01-01T00:00:00Z","container_config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null},"os":"linux"}"#;
+    const TOP: &str = r##"{"id":"65cda1143bd8f11f33cb044aa02ab773be6d8d2c6bda3ebd6a946d1584c82865","parent":"f73ba886110093b92662733c403259e85f51cb5908a756956983fb7ae8d77802","created":"2026-11-28T02:17:45.279527803Z","container":"28658ce63f00d7cbb7814e67b257b11afe7b0e983e751cf9dbc03d407eeb8a4a","container_config":{"Hostname":"28658ce63f00","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"ExposedPorts":{"8080/tcp":{}},"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","VERSION=1"],"Cmd":["/bin/sh","-c","#(nop) ","ENTRYPOINT [\"/app\"]"],"Image":"sha256:6208db47f31048d2e0149916817c2d648ec1cdd85a49fe642ea1f22a345a151d","Volumes":null,"WorkingDir":"","Entrypoint":["/app"],"OnBuild":null,"Labels":{"arcane.lab":"app"}},"docker_version":"20.10.24+dfsg1","config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"ExposedPorts":{"8080/tcp":{}},"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","VERSION=1"],"Cmd":null,"Image":"sha256:6208db47f31048d2e0149916817c2d648ec1cdd85a49fe642ea1f22a345a151d","Volumes":null,"WorkingDir":"","Entrypoint":["/app"],"OnBuild":null,"Labels":{"arcane.lab":"app"}},"architecture":"amd64","os":"linux"}"##;
+
+    #[test]
+    fn a_directory_tells_its_layer() {
+        let mut names = Names::new(&LAYERS.map(str::to_owned));
+        let lowest = "6b4b0984edd48b401e6edc69168537e6af2b99a364a7239836c4ed6f84ac47f4";
+        let middle = "f251e4285d97bda685417231d9f2ae5f78133a0d94628d533adeed8135080f61";
+        let below = "fa9d3e631d8bcd9f92800d05cb99968a648278fae34a0c8e48103a997690d7c2";
+        let top = "65cda1143bd8f11f33cb044aa02ab773be6d8d2c6bda3ebd6a946d1584c82865";
+        let parted = format!(r#"{{"id":"{middle}","parent":"{below}",{EMPTY}"#);
+        for (directory, description, layer) in [
+            (lowest, format!(r#"{{"id":"{lowest}",{EMPTY}"#), 0),
+            (middle, parted.clone(), 2),
+            (top, TOP.to_owned(), 4),
+        ] {
+            assert_eq!(names.layer(&format!("{directory}/layer.tar")), None);
+            names.learn(&format!("{directory}/json"), description.as_bytes());
+            assert_eq!(names.layer(&format!("{directory}/layer.tar")).as_deref(), Some(LAYERS[layer]));
+        }
+        // Any other description tells nothing, and what is no description harms nothing.
+        names.learn("ab/json", parted.as_bytes());
+        names.learn("cd/json", b"[]");
+        assert_eq!((names.layer("ab/layer.tar"), names.layer("cd/layer.tar")), (None, None));
+        let blob = LAYERS[1].replace(':', "/");
+        assert_eq!(names.layer(&format!("blobs/{blob}")).as_deref(), Some(LAYERS[1]));
+    }
+
+    #[tokio::test]
+    async fn a_tar_is_read_file_by_file_in_chunks_of_any_size() {
+        let mut tar = super::super::package::layer_header("sha256:aa", 700);
+        tar.extend_from_slice(&[b'x'; 700]);
+        tar.extend_from_slice(&super::super::package::padding(700));
+        tar.extend_from_slice(&super::super::package::layer_header("sha256:bb", 3));
+        tar.extend_from_slice(b"abc");
+        tar.extend_from_slice(&super::super::package::padding(3));
+        tar.extend_from_slice(&[0; 1024]);
+        for step in [1, 511, 4096] {
+            let chunks: Vec<_> = tar.chunks(step).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+            let mut read = Tar::new(stream::iter(chunks));
+            let first = read.next().await.unwrap().unwrap();
+            assert_eq!((first.name.as_str(), first.size), ("blobs/sha256/aa", 700));
+            read.skip(700).await.unwrap();
+            let second = read.next().await.unwrap().unwrap();
+            let content: Vec<_> = read.file(second.size).collect().await;
+            assert_eq!(content.into_iter().map(Result::unwrap).collect::<Vec<_>>().concat(), b"abc");
+            assert!(read.next().await.unwrap().is_none());
+        }
+        let half = tar[..900].to_vec();
+        let mut read = Tar::new(stream::iter([Ok(Bytes::from(half))]));
+        read.next().await.unwrap().unwrap();
+        assert!(read.skip(700).await.is_err(), "a tar that breaks off is no tar");
+    }
 }

@@ -77,6 +77,8 @@ pub(super) enum Failed {
     Full(String),
     /// A layer that was left out is not there: it was removed since it was seen.
     Vanished(String),
+    /// This machine's engine did not hand the image over.
+    Source(String),
     /// Anything else.
     Other(String),
 }
@@ -106,7 +108,7 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full(why) => write!(f, "its disk is full: {why}"),
-            Self::Vanished(why) | Self::Other(why) => write!(f, "{why}"),
+            Self::Vanished(why) | Self::Source(why) | Self::Other(why) => write!(f, "{why}"),
         }
     }
 }

@@ -414,3 +414,98 @@ fn with(status: StatusCode, headers: &[(&str, &str)]) -> Answer {
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    fn image() -> Image {
+        Image {
+            id: "sha256:1".to_owned(),
+            architecture: "amd64".to_owned(),
+            os: "linux".to_owned(),
+            size: 0,
+            tags: Vec::new(),
+            layers: ["sha256:there", "sha256:wanted"].map(str::to_owned).to_vec(),
+            has_healthcheck: false,
+            labels: BTreeMap::new(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            created: None,
+        }
+    }
+
+    fn desk() -> Arc<Desk> {
+        let blobs = [("sha256:blob-there", "sha256:there"), ("sha256:blob-wanted", "sha256:wanted")];
+        let layers = blobs.map(|(blob, layer)| (blob.to_owned(), layer.to_owned())).into();
+        let memory = Memory { password: "secret".to_owned(), layers };
+        let shelf = Arc::new(Shelf::new(&image(), &["sha256:wanted".to_owned()]));
+        Arc::new(Desk::new(&memory, &image(), shelf, Form::Zstd, Arc::default()))
+    }
+
+    /// The status that a request gets.
+    async fn status(desk: &Arc<Desk>, request: &str, password: Option<&str>) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let desk = Arc::clone(desk);
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = service_fn(move |request| {
+                let desk = Arc::clone(&desk);
+                async move { Ok::<_, Infallible>(desk.answer(request).await) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        });
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let auth = password.map_or_else(String::new, |password| {
+            format!("Authorization: {}\r\n", String::from_utf8(basic(password)).unwrap())
+        });
+        let text = format!("{request} HTTP/1.1\r\nHost: x\r\n{auth}Connection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        server.abort();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_who_has_the_password_learns_or_leaves_anything() {
+        let desk = desk();
+        for request in
+            ["GET /v2/", "HEAD /v2/arcane/blobs/sha256:blob-there", "POST /v2/arcane/blobs/uploads/"]
+        {
+            for password in [None, Some(""), Some("guess")] {
+                assert_eq!(status(&desk, request, password).await, "401", "{request} {password:?}");
+            }
+        }
+        assert_eq!(status(&desk, "GET /v2/", Some("secret")).await, "200");
+        assert!(lock(&desk.uploads).is_empty() && !desk.reached.load(Ordering::Relaxed));
+        // The password of the question opens nothing.
+        let question = desk.question.clone();
+        assert_eq!(status(&desk, "POST /v2/arcane/blobs/uploads/", Some(&question)).await, "404");
+        assert!(lock(&desk.uploads).is_empty() && desk.reached.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn what_the_host_has_need_not_be_uploaded_and_what_it_lacks_must() {
+        let desk = desk();
+        for (blob, expected) in [("blob-there", "200"), ("blob-wanted", "404"), ("unheard-of", "404")] {
+            let request = format!("HEAD /v2/arcane/blobs/sha256:{blob}");
+            assert_eq!(status(&desk, &request, Some("secret")).await, expected, "{blob}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_found_in_what_engines_ask() {
+        assert_eq!(digest_in("_state=x&digest=sha256%3Aab").as_deref(), Some("sha256:ab"));
+        assert_eq!(digest_in("digest=sha256:ab").as_deref(), Some("sha256:ab"));
+        assert_eq!(digest_in("x=1"), None);
+    }
+}

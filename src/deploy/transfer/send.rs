@@ -18,8 +18,10 @@ use crate::deploy::remote::Remote;
 use crate::docker::Image;
 use crate::fleet::AppName;
 
-/// A load with this many packed bytes is worth ending: what has arrived by then is not sent again.
+/// A load with this many packed bytes is worth ending: what has arrived by then is not sent again …
 const LOAD: u64 = 8 << 20;
+/// … unless the line takes so many in a moment. Every load has a price of its own.
+const MOMENT: u64 = 2;
 /// How compressible descriptions are packed; they are short.
 const LEVEL: i32 = 3;
 
@@ -82,7 +84,8 @@ impl Sending<'_> {
             progress.sent += 1;
             self.tell(&progress, 0, pace);
             let last = index + 1 == layers.len();
-            if !last && pace.total() - loaded >= LOAD {
+            let enough = LOAD.max(MOMENT * rate(pace.total(), progress.begun));
+            if !last && pace.total() - loaded >= enough {
                 let arrived = layers.get(..=index).unwrap_or_default();
                 let config = package::partial_config(&self.image.os, &self.image.architecture, arrived);
                 let name = format!("arcane/{}:{}", self.app, partial_tag(arrived));
