@@ -114,6 +114,14 @@ async fn undo(
         return Ok(Undone::Succeeded);
     }
     let was_running = before.live.as_ref().is_some_and(|live| live.running);
+    if now.candidate.is_none()
+        && let (Some(old), Some(live)) = (&before.live, &now.live)
+        && live.id == old.id
+        && live.running
+    {
+        // The lock's holder was faster.
+        return Ok(Undone::Restored);
+    }
     if let Some(old) = &before.live {
         if now.find(&old.id).is_none() {
             return Err(Error::NotDeployed { app: app.name.clone(), host: remote.name().clone() });

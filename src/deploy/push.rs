@@ -167,7 +167,7 @@ async fn release(
     hold_image(remote, order, &arrived.image).await?;
     let situation = change.settle().await?;
     let switched = match create(remote, record, &tag).await {
-        Ok(candidate) => change.switch(&situation, &candidate).await,
+        Ok(candidate) => change.switch(&situation, &candidate, &new_name(app)).await,
         Err(error) => Err(error),
     };
     if switched.is_err() {

@@ -11,7 +11,7 @@ use super::event::{Report, Step};
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
-use super::situation::{Found, Interruption, Situation, back_name};
+use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
 use crate::fleet::{App, AppName, ReleaseId, Timestamp};
 
@@ -80,7 +80,7 @@ pub async fn rollback(
         remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
-        let gap = change.switch(&settled, &target.id).await?;
+        let gap = change.switch(&settled, &target.id, &back).await?;
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
@@ -139,7 +139,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let change = locked.change(app, release);
         change.guarded(Step::Create, release.as_str()).await?;
         let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
-        let gap = change.switch(&locked.settled, &candidate).await?;
+        let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
             && let Err(error) = remote.engine.remove(&live.id.0).await
