@@ -13,7 +13,7 @@ use crate::deploy::error::Error;
 use crate::deploy::event::Report;
 use crate::deploy::preflight;
 use crate::deploy::remote::Remote;
-use crate::docker::{ContainerSpec, Engine, Image};
+use crate::docker::{ContainerSpec, Engine, Image, Kind};
 use crate::fleet::AppName;
 
 /// An engine packs a layer for a registry about this many times slower than it exports one.
@@ -172,15 +172,18 @@ impl Transfer<'_> {
             return Err(Failed::Vanished(why.to_owned()));
         }
         let probe = format!("{}_probe", self.app);
-        // One that was left by a push that was killed just here.
-        engine.discard(&probe).await.map_err(text)?;
         let spec = ContainerSpec {
             image: name.to_owned(),
             // An image without a command is no reason to refuse: whether it runs is for the health check.
             command: Some(vec!["probe".to_owned()]),
             ..ContainerSpec::default()
         };
-        let made = engine.create_container(&probe, &spec).await;
+        let mut made = engine.create_container(&probe, &spec).await;
+        if made.as_ref().is_err_and(|error| error.kind() == Kind::Conflict) {
+            // One that was left by a push that was killed just here.
+            engine.discard(&probe).await.map_err(text)?;
+            made = engine.create_container(&probe, &spec).await;
+        }
         let removed = engine.discard(&probe).await;
         match made {
             Ok(_) => removed.map_err(text),

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -57,11 +57,18 @@ pub(super) struct Pace {
     packed: AtomicU64,
     sent: AtomicU64,
     level: AtomicI32,
+    /// The line is idle for a reason of its own.
+    rests: AtomicBool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { packed: AtomicU64::new(0), sent: AtomicU64::new(0), level: AtomicI32::new(FIRST_LEVEL) }
+        Self {
+            packed: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            level: AtomicI32::new(FIRST_LEVEL),
+            rests: AtomicBool::new(false),
+        }
     }
 }
 
@@ -69,6 +76,11 @@ impl Pace {
     /// The line has taken these bytes.
     pub(super) fn sent(&self, bytes: u64) {
         self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The line is idle because the host unpacks, or goes on: what piles up meanwhile says nothing of its speed.
+    pub(super) fn rests(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
     }
 
     /// All bytes that the line has taken.
@@ -82,7 +94,7 @@ impl Pace {
         let level = self.level.load(Ordering::Relaxed);
         // Before the line has taken anything, what lies before it says nothing of its speed.
         let next = match ahead {
-            _ if self.total() == 0 => level,
+            _ if self.total() == 0 || self.rests.load(Ordering::Relaxed) => level,
             0..COMFORT => level - 1,
             ahead if ahead > 3 * COMFORT => level + 1,
             _ => level,
@@ -209,6 +221,9 @@ mod tests {
         let slow: Vec<i32> = (0..10).map(|_| pace.next_level(1 << 20)).collect();
         assert_eq!(slow.last(), Some(&SLOWEST_LEVEL), "{slow:?}");
         pace.sent(109 << 20);
+        pace.rests(true);
+        assert_eq!(pace.next_level(0), SLOWEST_LEVEL);
+        pace.rests(false);
         let fast: Vec<i32> = (0..10).map(|_| pace.next_level(0)).collect();
         assert_eq!(fast.last(), Some(&1), "{fast:?}");
     }

@@ -106,7 +106,10 @@ impl Sending<'_> {
 
     async fn end(&self, mut load: Load, pace: &Pace, image: &Description<'_>) -> Result<(), Failed> {
         self.write(&mut load, pace, &package::ending(self.store, image)).await?;
-        load.finish().await
+        pace.rests(true);
+        let finished = load.finish().await;
+        pace.rests(false);
+        finished
     }
 
     /// Sends bytes that are not packed yet.
