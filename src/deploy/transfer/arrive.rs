@@ -43,7 +43,8 @@ pub struct Arrived {
 /// Makes sure that the host has the image. What is already there is not sent again.
 ///
 /// # Errors
-/// [`Error::Preflight`] when the host has no room. [`Error::Transfer`] when the line or either engine fails, or the host's disk is full. Nothing that runs is touched.
+/// [`Error::Preflight`] when the host has no room. [`Error::Transfer`] when the line or either engine fails, or the
+/// host's disk is full. Nothing that runs is touched.
 pub async fn ensure(
     local: &Engine,
     remote: &Remote,
@@ -51,17 +52,16 @@ pub async fn ensure(
     image: &Image,
     report: Report<'_>,
 ) -> Result<Arrived, Error> {
-    let (lacking, info) =
-        futures_util::try_join!(look(local, remote, image), async { Ok(remote.engine.info().await?) })?;
+    let info = async { Ok(remote.engine.info().await?) };
+    let (mut lacking, info, route) =
+        futures_util::try_join!(look(local, remote, image), info, Route::of(remote))?;
     preflight::takes(remote, &info, &lacking).await?;
     let mut transferred =
         Transferred { bytes: 0, layers_sent: 0, layers_skipped: image.layers.len() - lacking.layers };
     if lacking.has_image {
         return Ok(Arrived { transferred, image: image.id.clone() });
     }
-    let route = Route::of(remote).await?;
     let store = if info.containerd_store { Store::Containerd } else { Store::Classic };
-    let mut lacking = lacking;
     let mut retried = false;
     loop {
         let pace = Arc::new(Pace::default());

@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::{Memory, secret};
 use super::pack::{self, Form, Pace, pack};
@@ -36,11 +36,14 @@ use super::spool::Spool;
 use super::unpack::unpacked;
 use crate::docker::{Engine, Image, Pushing};
 
-/// Tried first, always the same: the engine keeps a note for each registry that it has pushed a layer to.
+/// Always the same few: the engine keeps a note for each registry that it has pushed a layer to, and only so many.
 const PORTS: [u16; 4] = [24_817, 24_818, 24_819, 24_820];
 const REPOSITORY: &str = "arcane";
 const TAG: &str = "push";
 const USER: &str = "arcane";
+/// How long other pushes may keep all of them before an export is the quicker way, and how often that is tried.
+const PATIENCE: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long the engine may take to ask for the image that nobody has.
 const ASK: Duration = Duration::from_secs(5);
 /// How long the engine's report may take to name the layer of an upload.
@@ -90,13 +93,22 @@ pub(super) async fn run(
     pushed
 }
 
+/// One of our ports; waits for its turn when other pushes have them all.
 async fn listen() -> std::io::Result<TcpListener> {
-    for port in PORTS {
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            return Ok(listener);
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let mut failed = None;
+        for port in PORTS {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if Instant::now() > patience => return Err(error),
+            _ => sleep(AGAIN).await,
         }
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
 async fn push(local: &Engine, image: &Image, port: u16, desk: &Desk) -> Result<(), String> {
