@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::fleet::{AppName, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
+use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
 /// A hacker's PaaS in one binary: deploys containers over SSH, watches them, and heals them.
 ///
@@ -102,9 +102,15 @@ fn parse_duration(text: &str) -> Result<Duration, duration::DurationError> {
 pub struct Push {
     /// The app; may be left out when arcane.toml has just one.
     pub app: Option<AppName>,
-    /// Hosts and groups, separated by commas; one after the other, stopping at the first failure.
+    /// Hosts and groups, separated by commas, in this order: each has the release before the next is begun.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,
+    /// How many hosts of a group follow its first one at once: a share of the group, or a number.
+    #[arg(long, value_name = "SHARE|NUMBER", default_value_t = Batch::DEFAULT)]
+    pub batch: Batch,
+    /// When a host fails, give those already switched back what they ran.
+    #[arg(long)]
+    pub all_or_nothing: bool,
     /// The environment whose settings apply.
     #[arg(long, value_name = "NAME")]
     pub env: Option<EnvironmentName>,
@@ -133,6 +139,9 @@ pub struct Rollback {
     /// Hosts and groups, separated by commas.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,
+    /// How many hosts at once: a share of them, or a number; 8 at most.
+    #[arg(long, value_name = "SHARE|NUMBER", default_value_t = Batch::DEFAULT)]
+    pub batch: Batch,
     /// Wait this long for a lock that somebody else holds.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     pub wait: Duration,
@@ -216,9 +225,10 @@ pub struct Unlock {
 /// Options of `arcane doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The host.
-    pub host: HostName,
-    /// Print JSON.
+    /// Hosts and groups, separated by commas.
+    #[arg(value_name = "HOST|GROUP,…")]
+    pub to: String,
+    /// Print a line of JSON per host.
     #[arg(long)]
     pub json: bool,
 }

@@ -46,12 +46,6 @@ impl Failure {
         self
     }
 
-    #[must_use]
-    pub(crate) fn with_code(mut self, code: u8) -> Self {
-        self.code = code;
-        self
-    }
-
     pub(crate) const fn code(&self) -> u8 {
         self.code
     }
@@ -63,11 +57,34 @@ impl Failure {
 
     pub(crate) fn render(&self, ui: &Ui, as_json: bool) {
         if as_json {
-            ui.json(&json!({ "error": {
-                "code": self.code, "message": self.message, "causes": self.causes, "hints": self.hints,
-                "details": self.details,
-            }}));
+            ui.json(&json!({ "error": self.to_json() }));
         }
+        self.tell(ui);
+    }
+
+    /// A failure on one host of perhaps several: the line of JSON says which.
+    #[cfg(feature = "ops")]
+    pub(crate) fn render_about(
+        &self,
+        ui: &Ui,
+        as_json: bool,
+        host: &crate::fleet::HostName,
+        app: &crate::fleet::AppName,
+    ) {
+        if as_json {
+            ui.json(&json!({ "event": "failed", "host": host, "app": app, "error": self.to_json() }));
+        }
+        self.tell(ui);
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "code": self.code, "message": self.message, "causes": self.causes, "hints": self.hints,
+            "details": self.details,
+        })
+    }
+
+    fn tell(&self, ui: &Ui) {
         ui.tagged(Tag::Error, &self.message);
         for cause in &self.causes {
             ui.tagged(Tag::Cause, cause);

@@ -39,12 +39,14 @@ enum Undone {
 }
 
 impl Change<'_> {
-    /// Brings back what was live before. `Ok` when it turns out that the switch had succeeded.
+    /// Brings back what was live before, which was stopped at about `stopped`. `Ok` when it turns out that the switch had
+    /// succeeded.
     pub(super) async fn boomerang(
         &self,
         before: &Situation,
         candidate: &ContainerId,
         failure: Failure,
+        stopped: std::time::Instant,
     ) -> Result<(), Error> {
         let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
         let cause = match &failure {
@@ -64,6 +66,7 @@ impl Change<'_> {
             last_lines,
             interrupted,
             transferred: Transferred::default(),
+            gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),

@@ -1,5 +1,7 @@
 //! What can go wrong when a server is changed, with the state that things are left in.
 
+use std::time::Duration;
+
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
@@ -138,6 +140,8 @@ pub struct RolledBack {
     pub interrupted: bool,
     /// What went over the line for it.
     pub transferred: Transferred,
+    /// How long nothing answered: from stopping the release before until it ran again.
+    pub gap: Duration,
 }
 
 fn restored_text(restored: Option<&ReleaseId>) -> String {

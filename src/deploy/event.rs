@@ -58,6 +58,8 @@ pub enum Event {
 pub struct Done {
     /// Which release is live now.
     pub release: ReleaseId,
+    /// Which release was live before; `None` when none was.
+    pub before: Option<ReleaseId>,
     /// Where.
     pub host: HostName,
     /// Which app.

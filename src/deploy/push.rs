@@ -93,8 +93,9 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
-    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+    let done = |release: ReleaseId, before, sent: Transferred, gap: Duration, outcome| Done {
         release,
+        before,
         host: host.clone(),
         app: order.app.name.clone(),
         bytes_sent: sent.bytes,
@@ -118,7 +119,8 @@ pub async fn push(
     let record = order.record();
     check(remote, order).await?;
     if let Some(release) = unchanged(&situation, &record, order.force) {
-        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
+        let before = Some(release.clone());
+        return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let arrived = tokio::select! {
@@ -149,16 +151,17 @@ pub async fn push(
     };
     let released = release(&change, order, &record, &arrived).await;
     lock.release().await;
-    let gap = released.map_err(|error| error.after(arrived.transferred))?;
-    Ok(done(order.release.clone(), arrived.transferred, gap, Outcome::Released))
+    let (before, gap) = released.map_err(|error| error.after(arrived.transferred))?;
+    Ok(done(order.release.clone(), before, arrived.transferred, gap, Outcome::Released))
 }
 
+/// Makes the release and switches to it. Returns the one that was live before, and how long nothing answered.
 async fn release(
     change: &Change<'_>,
     order: &Order<'_>,
     record: &Record,
     arrived: &Arrived,
-) -> Result<Duration, Error> {
+) -> Result<(Option<ReleaseId>, Duration), Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
@@ -179,7 +182,7 @@ async fn release(
     if let Ok(after) = remote.app(app).await {
         switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
     }
-    Ok(gap)
+    Ok((situation.live.map(|live| live.record.release), gap))
 }
 
 /// Gives the image a reference of its own for this release, so that nothing removes it.

@@ -116,7 +116,7 @@ fn target<'s>(
 pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
     under_lock(remote, request, "restart", async |locked| {
         let begun = Instant::now();
-        let live = live(remote, request.app, &locked.settled)?;
+        let live = locked.live()?;
         let change = locked.change(&live.record.app, &live.record.release);
         change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
@@ -134,7 +134,7 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
 pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
     under_lock(remote, request, "redeploy", async |locked| {
         let begun = Instant::now();
-        let live = live(remote, request.app, &locked.settled)?;
+        let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
         let change = locked.change(app, release);
         change.guarded(Step::Create, release.as_str()).await?;
@@ -151,13 +151,8 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
     .await
 }
 
-fn live<'s>(remote: &Remote, app: &AppName, situation: &'s Situation) -> Result<&'s Found, Error> {
-    let not_deployed = || Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
-    situation.live.as_ref().ok_or_else(not_deployed)
-}
-
 /// A change in progress: the lock is ours and nothing interrupted is left.
-struct Locked<'a> {
+pub(super) struct Locked<'a> {
     remote: &'a Remote,
     request: &'a Request<'a>,
     lock: &'a Lock,
@@ -169,6 +164,13 @@ struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    /// The live release.
+    pub(super) fn live(&self) -> Result<&Found, Error> {
+        let (app, host) = (self.request.app, self.remote.name());
+        let not_deployed = || Error::NotDeployed { app: app.clone(), host: host.clone() };
+        self.settled.live.as_ref().ok_or_else(not_deployed)
+    }
+
     fn expected(&self) -> Result<(), Error> {
         let live = self.settled.live.as_ref().map(|live| &live.record.release);
         match (&self.request.expect, live) {
@@ -182,7 +184,7 @@ impl Locked<'_> {
         }
     }
 
-    fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
+    pub(super) fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
         Change {
             remote: self.remote,
             lock: self.lock,
@@ -196,7 +198,7 @@ impl Locked<'_> {
     }
 }
 
-async fn under_lock<T>(
+pub(super) async fn under_lock<T>(
     remote: &Remote,
     request: &Request<'_>,
     doing: &str,

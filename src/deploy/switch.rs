@@ -95,7 +95,9 @@ impl Change<'_> {
         self.guard(situation.live.as_ref(), name).await;
         let switched = match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
-            Err(failure) => self.boomerang(situation, candidate, failure).await.map(|()| begun.elapsed()),
+            Err(failure) => {
+                self.boomerang(situation, candidate, failure, begun).await.map(|()| begun.elapsed())
+            }
         };
         self.lock.unguard().await;
         switched

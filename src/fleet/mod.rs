@@ -4,6 +4,7 @@
 //! the data, which is what makes replay, simulation and exact tests possible. It depends on no other room.
 
 pub mod app;
+pub mod batch;
 pub mod class;
 pub mod duration;
 pub mod health;
@@ -18,9 +19,10 @@ pub mod text;
 pub mod time;
 
 pub use app::{App, MemoryLimit, Source, Strategy, Volume};
+pub use batch::{Batch, BatchError};
 pub use class::Class;
 pub use health::{HealthCheck, Probe};
-pub use host::Host;
+pub use host::{Gate, Host};
 pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
 pub use name::{AppName, EnvironmentName, GroupName, HostName, ImageRef, NameError, VariableName};
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::steps::bytes;
 use crate::deploy::Event;
@@ -11,7 +11,7 @@ use crate::fleet::text::plural;
 
 /// How often a program is told.
 const TELL: Duration = Duration::from_secs(1);
-const TEMPLATE: &str = "          {bar:30} {percent:>3}%  {msg}";
+const TEMPLATE: &str = "          {prefix}  {bar:30} {percent:>3}%  {msg}";
 
 /// The upload to one host.
 #[derive(Default)]
@@ -32,8 +32,9 @@ impl Meter {
     }
 
     /// Shows an event of the kind `Sent` to a person.
-    pub(super) fn show(&mut self, event: &Event) {
+    pub(super) fn show(&mut self, screen: &MultiProgress, event: &Event) {
         let Event::Sent {
+            host,
             bytes_sent,
             bytes_per_second,
             layers_sent,
@@ -41,7 +42,6 @@ impl Meter {
             layers_total,
             bytes_read,
             bytes_total,
-            ..
         } = event
         else {
             return;
@@ -49,8 +49,10 @@ impl Meter {
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let bar = self.bar.get_or_insert_with(|| {
             let style = ProgressStyle::with_template(TEMPLATE);
-            ProgressBar::with_draw_target(Some(*bytes_total), ProgressDrawTarget::stderr())
+            let bar = ProgressBar::new(*bytes_total)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_prefix(host.to_string());
+            screen.add(bar)
         });
         let sent = format!("{layers_sent} of {}", plural(layers_total - layers_skipped, "layer"));
         let skipped = if *layers_skipped > 0 { format!(", {layers_skipped} there") } else { String::new() };

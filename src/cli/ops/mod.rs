@@ -11,6 +11,7 @@ mod plan;
 mod push;
 mod releases;
 mod rollback;
+mod rollout;
 mod rules;
 mod status;
 mod steps;

@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::steps::bytes;
-use super::{context, push, status};
+use super::{context, push, rollout, status};
 use crate::cli::args::Push;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
 use crate::deploy::push::check;
+use crate::deploy::rollout::{AT_ONCE, OnFailure, Stage, on_each};
 use crate::deploy::situation::{Found, Situation, back_name};
 use crate::deploy::{Error, Remote, Step, build, preflight, transfer};
 use crate::docker::{Engine, Image};
@@ -71,30 +72,56 @@ pub(super) async fn run(
     options: &Push,
     local: &Engine,
     app: &App,
-    hosts: &[Host],
+    stages: &[Stage],
+    on_failure: OnFailure,
 ) -> Result<u8, Failure> {
     let name = build::name(app);
     let image = local.image(&name).await.map_err(Error::from)?;
     if image.is_none() && matches!(app.source, Source::Image(_)) {
         return Err(Error::NoImage { image: name }.into());
     }
-    let mut failures = Vec::new();
-    for host in hosts {
-        let (plan, failure) = match look(local, options, app, image.as_ref(), &name, host).await {
+    let hosts: Vec<_> = stages.iter().flat_map(|stage| &stage.hosts).cloned().collect();
+    if hosts.len() > 1 {
+        rollout::show_order(ui, options.json, &app.name, stages, on_failure);
+    }
+    let (image, name) = (image.as_ref(), name.as_str());
+    let looks = on_each(&hosts, AT_ONCE, |host| async move {
+        let seen = look(local, options, app, image, name, &host).await;
+        (host, seen)
+    });
+    let (mut failures, mut alike) = (Vec::new(), Alike::default());
+    for (host, seen) in looks.await {
+        let (plan, failure) = match seen {
             Ok((plan, refused)) => (Some(plan), refused.map(Failure::from)),
             Err(error) => (None, Some(Failure::from(error))),
         };
         match plan {
             Some(plan) if options.json => ui.json(&plan),
-            Some(plan) => ui.out(&plan.text()),
+            Some(plan) => alike.add(&host, plan.text()),
             None => {}
         }
         if let Some(failure) = failure {
-            failure.render(ui, options.json);
+            failure.render_about(ui, options.json, &host.name, &app.name);
             failures.push(failure);
         }
     }
+    for (hosts, text) in alike.0 {
+        ui.out(&format!("{} on {}\n{text}", app.name, context::names(&hosts)));
+    }
     Ok(context::exit_code(&failures, hosts.len()))
+}
+
+/// Hosts with the same plan, which is shown once: of fifty hosts most are alike.
+#[derive(Debug, Default)]
+struct Alike(Vec<(Vec<Host>, String)>);
+
+impl Alike {
+    fn add(&mut self, host: &Host, text: String) {
+        match self.0.iter_mut().find(|(_, other)| *other == text) {
+            Some((hosts, _)) => hosts.push(host.clone()),
+            None => self.0.push((vec![host.clone()], text)),
+        }
+    }
 }
 
 /// The plan for one host, and why the host would refuse it.
@@ -219,7 +246,7 @@ fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
 
 impl Plan {
     fn text(&self) -> String {
-        let mut lines = vec![format!("{} on {}", self.app, self.host)];
+        let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         line("image", self.image_text());
         line("sent", self.sent_text());

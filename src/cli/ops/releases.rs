@@ -7,6 +7,8 @@ use crate::cli::args::{Arguments, Releases};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
+use crate::deploy::Remote;
+use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::fleet::{HostName, ReleaseId, duration};
 use crate::journal::Journal;
 
@@ -20,11 +22,10 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
     let now = crate::clock::now();
     let mut rows = Vec::new();
     let mut failures = Vec::new();
-    for (host, remote) in context::connect(&hosts).await {
-        let deployed = match remote {
-            Ok(remote) => remote.app(&app).await,
-            Err(error) => Err(error),
-        };
+    let wanted = &app;
+    let looks =
+        on_each(&hosts, AT_ONCE, |host| async move { Remote::connect(&host).await?.app(wanted).await }).await;
+    for (host, deployed) in hosts.iter().zip(looks) {
         let situation = match deployed {
             Ok(deployed) => deployed.situation,
             Err(error) => {

@@ -1,6 +1,5 @@
 //! `arcane status`.
 
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::context;
@@ -9,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::deploy::lock::Lock;
 use crate::deploy::remote::Deployed;
+use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::deploy::situation::Interruption;
 use crate::deploy::{Error, Remote};
 use crate::docker::Container;
@@ -68,7 +68,8 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Res
     let hosts = context::hosts(&fleet, options.to.as_deref())?;
     let mut failures = Vec::new();
     let mut report = Report { hosts: Vec::new() };
-    for (host, looked) in join_all(hosts.iter().map(async |host| (host, look(host).await))).await {
+    let looks = on_each(&hosts, AT_ONCE, |host| async move { look(&host).await }).await;
+    for (host, looked) in hosts.iter().zip(looks) {
         report.hosts.push(looked.unwrap_or_else(|error| {
             let failure = Failure::from(error);
             let report = HostReport {
