@@ -17,9 +17,6 @@ const LISTENING: &str = "0A";
 /// [`Error::Preflight`] when it cannot, with what it has and what it would need. [`Error::Ssh`] when it cannot be asked.
 pub async fn takes(remote: &Remote, info: &EngineInfo, lacking: &Lacking) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
-    if lacking.has_image {
-        return Ok(());
-    }
     let version = &remote.engine.version().version;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if info.containerd_store && major.is_some_and(|major| major < 25) {

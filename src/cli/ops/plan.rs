@@ -141,10 +141,11 @@ async fn look(
         let found = transfer::look(local, &remote, image).await?;
         lacking = Some(found);
         let order = push::order(options, app, image, image_name.to_owned());
-        let room = async { preflight::takes(&remote, &remote.engine.info().await?, &found).await };
         let checked = match check(&remote, &order).await {
-            Ok(()) => room.await,
-            Err(error) => Err(error),
+            Ok(()) if !found.has_image => {
+                preflight::takes(&remote, &remote.engine.info().await?, &found).await
+            }
+            checked => checked,
         };
         refused = match checked {
             Ok(()) => None,

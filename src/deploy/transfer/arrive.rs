@@ -52,15 +52,16 @@ pub async fn ensure(
     image: &Image,
     report: Report<'_>,
 ) -> Result<Arrived, Error> {
+    let layers = image.layers.len();
+    if remote.engine.image(&image.id).await?.is_some() {
+        let transferred = Transferred { bytes: 0, layers_sent: 0, layers_skipped: layers };
+        return Ok(Arrived { transferred, image: image.id.clone() });
+    }
     let info = async { Ok(remote.engine.info().await?) };
     let (mut lacking, info, route) =
         futures_util::try_join!(look(local, remote, image), info, Route::of(remote))?;
     preflight::takes(remote, &info, &lacking).await?;
-    let mut transferred =
-        Transferred { bytes: 0, layers_sent: 0, layers_skipped: image.layers.len() - lacking.layers };
-    if lacking.has_image {
-        return Ok(Arrived { transferred, image: image.id.clone() });
-    }
+    let mut transferred = Transferred::default();
     let store = if info.containerd_store { Store::Containerd } else { Store::Classic };
     let mut retried = false;
     loop {
@@ -80,8 +81,7 @@ pub async fn ensure(
             Err(Failed::Vanished(_)) if !retried && lacking.have > 0 => {
                 retried = true;
                 let bytes = image.size;
-                lacking =
-                    Lacking { has_image: false, have: 0, layers: image.layers.len(), bytes, largest: bytes };
+                lacking = Lacking { has_image: false, have: 0, layers, bytes, largest: bytes };
             }
             Err(failed) => {
                 // What arrived is kept for the next try, unless it is in the way.
