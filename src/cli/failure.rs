@@ -116,7 +116,7 @@ impl From<crate::deploy::Error> for Failure {
         let code = match &error {
             Error::Ssh(error) if error.is_unreachable() => exit::UNREACHABLE,
             Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
-            Error::LockHeld { .. } | Error::LockLost { .. } => exit::REFUSED,
+            Error::LockHeld { .. } | Error::LockLost { .. } | Error::AcrossMigration { .. } => exit::REFUSED,
             Error::RolledBack(failed) if failed.interrupted => exit::INTERRUPTED,
             Error::RolledBack(_) => exit::ROLLED_BACK,
             Error::Interrupted { .. } => exit::INTERRUPTED,
@@ -127,6 +127,9 @@ impl From<crate::deploy::Error> for Failure {
             Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => {
                 failed.last_lines.clone()
             }
+            Error::ReleaseCommand { last_lines, .. }
+            | Error::BeforeHook { last_lines, .. }
+            | Error::AfterHook { last_lines, .. } => last_lines.clone(),
             _ => Vec::new(),
         };
         let failure = Self::from_error(code, &error).details(details);

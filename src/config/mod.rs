@@ -11,6 +11,7 @@ mod document;
 mod environment;
 mod error;
 mod health;
+mod hooks;
 mod hosts;
 mod launch;
 mod problem;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::error::{Error, RolledBack};
 use super::event::Step;
 use super::lock::Lock;
+use super::oneoff;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
@@ -51,9 +52,13 @@ impl Change<'_> {
         let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
         let cause = match &failure {
             Failure::Unhealthy(why) => why.clone(),
+            Failure::Command(failed) => format!("its release command failed: {}", failed.why),
             Failure::Broken(error) => chain(error),
         };
-        let last_lines = last_lines(self.remote, candidate).await;
+        let last_lines = match failure {
+            Failure::Command(failed) => failed.last_lines,
+            _ => last_lines(self.remote, candidate).await,
+        };
         let restored = before.live.as_ref().map(|live| live.record.release.clone());
         self.step(Step::Boomerang, restored.as_ref().map_or("nothing ran before", ReleaseId::as_str));
         let undone = self.insist(before, candidate).await;
@@ -65,6 +70,7 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
+            migrated: self.fresh.is_some() && self.app.migrates,
             transferred: Transferred::default(),
             gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
         });
@@ -112,6 +118,8 @@ async fn undo(
     candidate: &ContainerId,
 ) -> Result<Undone, Error> {
     let app = change.app;
+    // First of all: it may be writing to what is about to be started.
+    oneoff::sweep(remote, app).await?;
     let now = remote.app(&app.name).await?.situation;
     if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
         return Ok(Undone::Succeeded);

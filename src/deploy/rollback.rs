@@ -1,6 +1,7 @@
 //! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
 //! lock, settles what an interrupted change left, and tells what it did.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::event::{Report, Step};
+use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
-use super::push::{create, image_tag};
+use super::push::{create, image_tag, repository};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
@@ -48,17 +50,35 @@ pub struct Changed {
     pub gap: Duration,
 }
 
-/// Brings a kept release back: the one asked for, or the newest that is older than the live one. When a change was
-/// interrupted and left no live release, bringing back the one before is all that is done.
+/// What to go back to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// The release; `None` for the one that was live before.
+    pub release: Option<&'a ReleaseId>,
+    /// Even if the app's data was changed for good since, which whoever asks has thought about.
+    pub across_migration: bool,
+}
+
+impl<'a> From<Option<&'a ReleaseId>> for Wanted<'a> {
+    fn from(release: Option<&'a ReleaseId>) -> Self {
+        Self { release, across_migration: false }
+    }
+}
+
+/// Brings a kept release back: the one asked for, or the one that was live last of those older than the live one. Its
+/// container is there, stopped, and only has to be started; if somebody removed it, it is made anew from the release's
+/// image and record. When a change was interrupted and left no live release, bringing back the one before is all that is
+/// done.
 ///
 /// # Errors
-/// [`Error::NoRelease`] when there is none; [`Error::RolledBack`] when the kept release failed and what was live runs
-/// again.
-pub async fn rollback(
+/// [`Error::NoRelease`] when there is none; [`Error::AcrossMigration`] when the release is older than the data;
+/// [`Error::RolledBack`] when the kept release failed and what was live runs again.
+pub async fn rollback<'w>(
     remote: &Remote,
     request: &Request<'_>,
-    to: Option<&ReleaseId>,
+    wanted: impl Into<Wanted<'w>>,
 ) -> Result<Changed, Error> {
+    let Wanted { release: to, across_migration } = wanted.into();
     let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
@@ -72,41 +92,104 @@ pub async fn rollback(
         {
             return Ok(Changed { release, before: None, took: begun.elapsed(), gap: begun.elapsed() });
         }
-        let target = target(remote, request.app, &locked.settled, to)?;
-        let (app, release) = (&target.record.app, &target.record.release);
+        let target = target(remote, request.app, &locked.settled, to).await?;
+        let Record { app, release, .. } = target.record();
+        if let Some(migrated) = locked.settled.migrated_since(release).filter(|_| !across_migration) {
+            return Err(Error::AcrossMigration {
+                app: request.app.clone(),
+                host: remote.name().clone(),
+                release: release.clone(),
+                migrated: migrated.clone(),
+            });
+        }
         let change = locked.change(app, release);
         let back = back_name(request.app);
-        change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
-        remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
-        settled.old = settled.old.filter(|old| old.id != target.id);
-        let gap = change.switch(&settled, &target.id, &back).await?;
+        let candidate = match &target {
+            Target::Kept(found) => {
+                change.guarded(Step::Rename, format!("{} to {back}", found.name)).await?;
+                remote.engine.rename(&found.id.0, &back).await?;
+                settled.old = settled.old.filter(|old| old.id != found.id);
+                found.id.clone()
+            }
+            Target::Forgotten(record) => {
+                change.guarded(Step::Create, format!("{release}, whose container was removed")).await?;
+                create(remote, &back, record, &image_tag(request.app, release)).await?
+            }
+        };
+        let gap = change.switch(&settled, &candidate, &back).await?;
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
 }
 
-fn target<'s>(
+/// A release that can be brought back.
+enum Target<'s> {
+    /// Its container is there.
+    Kept(&'s Found),
+    /// Its container is gone, its image is there, and so is what is recorded of it.
+    Forgotten(&'s Record),
+}
+
+impl Target<'_> {
+    fn record(&self) -> &Record {
+        match self {
+            Self::Kept(found) => &found.record,
+            Self::Forgotten(record) => record,
+        }
+    }
+}
+
+async fn target<'s>(
     remote: &Remote,
     app: &AppName,
     situation: &'s Situation,
     to: Option<&ReleaseId>,
-) -> Result<&'s Found, Error> {
+) -> Result<Target<'s>, Error> {
     let found = match to {
         Some(release) => situation.restorable().find(|found| found.record.release == *release),
         None => situation.previous(),
     };
-    found.ok_or_else(|| {
-        if situation.live.is_none() && situation.restorable().next().is_none() {
-            return Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
-        }
-        Error::NoRelease {
-            app: app.clone(),
-            host: remote.name().clone(),
-            wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
-            kept: situation.restorable().map(|found| found.record.release.clone()).collect(),
-        }
+    if let Some(found) = found {
+        return Ok(Target::Kept(found));
+    }
+    let forgotten = forgotten(remote, app, situation).await?;
+    let live = situation.live.as_ref().map(|live| &live.record.release);
+    let found = forgotten.iter().find(|record| match to {
+        Some(release) => record.release == *release,
+        None => live.is_some_and(|live| record.release < *live),
+    });
+    if let Some(record) = found {
+        return Ok(Target::Forgotten(record));
+    }
+    if situation.live.is_none() && situation.restorable().next().is_none() {
+        return Err(Error::NotDeployed { app: app.clone(), host: remote.name().clone() });
+    }
+    let kept = situation.restorable().map(|found| &found.record).chain(forgotten);
+    Err(Error::NoRelease {
+        app: app.clone(),
+        host: remote.name().clone(),
+        wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
+        kept: kept.map(|record| record.release.clone()).collect(),
     })
+}
+
+/// The releases without a container that can be made anew, because their image is still there.
+///
+/// # Errors
+/// When the engine cannot be asked.
+pub async fn forgotten<'s>(
+    remote: &Remote,
+    app: &AppName,
+    situation: &'s Situation,
+) -> Result<Vec<&'s Record>, Error> {
+    let forgotten = situation.forgotten();
+    if forgotten.is_empty() {
+        return Ok(forgotten);
+    }
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    let tags: BTreeSet<&String> = images.iter().flat_map(|image| &image.tags).collect();
+    Ok(forgotten.into_iter().filter(|record| tags.contains(&image_tag(app, &record.release))).collect())
 }
 
 /// Restarts the live release's container.
@@ -138,7 +221,8 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let (app, release) = (&live.record.app, &live.record.release);
         let change = locked.change(app, release);
         change.guarded(Step::Create, release.as_str()).await?;
-        let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
+        let candidate =
+            create(remote, &new_name(request.app), &live.record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
@@ -194,6 +278,7 @@ impl Locked<'_> {
             report: self.request.report,
             cancel: self.request.cancel,
             touched: AtomicBool::new(false),
+            fresh: None,
         }
     }
 }

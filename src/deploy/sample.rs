@@ -3,7 +3,8 @@
 use super::labels::{Record, spec_digest};
 use super::situation::Found;
 use crate::fleet::{
-    App, AppName, ContainerId, HealPolicy, HealthCheck, ImageRef, ReleaseId, Source, Strategy, Timestamp,
+    App, AppName, ContainerId, HealPolicy, HealthCheck, Hooks, ImageRef, ReleaseId, Source, Strategy,
+    Timestamp,
 };
 
 pub(crate) fn app(name: &str) -> App {
@@ -24,6 +25,10 @@ pub(crate) fn app(name: &str) -> App {
         prove: App::DEFAULT_PROVE,
         keep: App::DEFAULT_KEEP,
         heal: HealPolicy::default(),
+        release: None,
+        migrates: false,
+        bake: std::time::Duration::ZERO,
+        hooks: Hooks::default(),
     }
 }
 
@@ -42,6 +47,8 @@ pub(crate) fn found(name: &str, release: u16, running: bool) -> Found {
             by: "ada@laptop".to_owned(),
             at: started,
             environment: None,
+            migrated: None,
+            past: Vec::new(),
         },
         running,
         created: started,

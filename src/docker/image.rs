@@ -91,6 +91,18 @@ impl Engine {
         Ok(steps.into_iter().map(|step| step.size).collect())
     }
 
+    /// The size in bytes of each layer of an image, the lowest first. When the engine's account of how it was built does
+    /// not tell them apart, the lowest counts as the whole image.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or does not have it.
+    pub async fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
+        // A step that changed no file has no layer, and neither does a layer without a byte in it show.
+        let steps = self.history_sizes(&image.id).await?;
+        let sizes: Vec<u64> = steps.into_iter().rev().filter(|&size| size > 0).collect();
+        Ok(if sizes.len() == image.layers.len() { sizes } else { vec![image.size] })
+    }
+
     /// Gives an image another reference, `repository:tag`; one that exists is moved.
     ///
     /// # Errors

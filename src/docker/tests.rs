@@ -138,8 +138,13 @@ async fn a_container_is_described() {
         "State": {"Status": "running", "Running": true, "ExitCode": 0, "OOMKilled": false, "Error": "", "Pid": 42,
                   "StartedAt": "2026-11-25T18:42:04Z", "FinishedAt": "0001-01-01T00:00:00Z",
                   "Health": {"Status": "unhealthy", "Log": [{"Output": "first"}, {"Output": "last"}]}},
-        "Config": {"Image": "shop:1.4", "Labels": {"arcane.app": "shop"}, "Tty": false},
-        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "Memory": 1024},
+        "Config": {"Image": "shop:1.4", "Labels": {"arcane.app": "shop"}, "Tty": false,
+                   "Env": ["A=b=c", "odd"], "Cmd": ["serve"]},
+        "Mounts": [{"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data/_data",
+                    "Destination": "/data", "RW": true},
+                   {"Type": "bind", "Source": "/srv", "Destination": "/srv", "RW": false}],
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "Memory": 1024,
+                       "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8001"}], "81/tcp": null}},
         "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8001"}], "81/udp": null},
                             "Networks": {"bridge": {"IPAddress": "172.17.0.2"}, "none": {"IPAddress": ""}}}
     }"#;
@@ -153,6 +158,16 @@ async fn a_container_is_described() {
     assert_eq!(shop.ports.len(), 1);
     assert_eq!(shop.addresses.keys().collect::<Vec<_>>(), ["bridge"]);
     assert_eq!(shop.memory_limit, Some(1024));
+    assert_eq!(shop.made.env.into_iter().collect::<Vec<_>>(), [("A".to_owned(), "b=c".to_owned())]);
+    assert_eq!(
+        (shop.made.command, shop.made.restart_policy.as_str()),
+        (vec!["serve".to_owned()], "unless-stopped")
+    );
+    assert_eq!(shop.made.publish.into_iter().collect::<Vec<_>>(), [(8001, 80)]);
+    let mounts: Vec<_> =
+        shop.made.mounts.iter().map(|(to, it)| (to.as_str(), it.source.as_str(), it.read_only)).collect();
+    assert_eq!(mounts, [("/data", "data", false), ("/srv", "/srv", true)]);
+    assert_eq!(shop.made.networks.into_iter().collect::<Vec<_>>(), ["bridge", "none"]);
 }
 
 fn frame(kind: u8, text: &str) -> Vec<u8> {

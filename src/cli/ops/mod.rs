@@ -8,6 +8,7 @@ mod incidents;
 mod logs;
 mod meter;
 mod plan;
+mod prune;
 mod push;
 mod releases;
 mod rollback;
@@ -50,6 +51,7 @@ async fn dispatch(
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
+        Command::Prune(options) => prune::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
         Command::Status(options) => unless(cancel, status::run(ui, arguments, options)).await,
         Command::Logs(options) => logs::run(ui, arguments, options, cancel).await,

@@ -162,14 +162,26 @@ impl Pushing<'_> {
                         tally.note(host, End { release: failed.restored.clone(), ..End::default() });
                         (Some(failed.cause.clone()), Some(rolled_back(failed, took)))
                     }
+                    Error::AfterHook { done, why, .. } => {
+                        let Done { release, before, .. } = (**done).clone();
+                        tally.note(host, End { release: Some(release), before, ..End::default() });
+                        let line = serde_json::to_value(Event::Done((**done).clone())).ok();
+                        (Some(format!("it is live, but its `after` hook failed: {why}")), line)
+                    }
                     _ => (None, None),
                 };
+                let is_live = matches!(error, Error::AfterHook { .. });
                 let failure = Failure::from(error);
                 let reason = reason.unwrap_or_else(|| failure.line());
                 tally.fail_because(host, &failure, reason, took);
                 // The last line about a host tells what it runs now.
                 if let Some(done) = done.filter(|_| options.json) {
                     tally.ui.json(&done);
+                }
+                if is_live && options.all_or_nothing {
+                    let failed = tally.end(&host.name).failed;
+                    self.give_back(host).await;
+                    tally.note(host, End { failed, ..tally.end(&host.name) });
                 }
                 Ended::Failed
             }
@@ -247,7 +259,7 @@ fn rolled_back(failed: &RolledBack, took: Duration) -> Value {
         "event": "done", "release": failed.restored, "before": failed.restored, "host": failed.host,
         "app": failed.app, "bytes_sent": failed.transferred.bytes, "layers_sent": failed.transferred.layers_sent,
         "layers_skipped": failed.transferred.layers_skipped, "seconds": seconds(took),
-        "gap_seconds": seconds(failed.gap), "outcome": Outcome::RolledBack,
+        "gap_seconds": seconds(failed.gap), "outcome": Outcome::RolledBack, "migrated": failed.migrated,
     })
 }
 
@@ -272,6 +284,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
     let (outcome, detail) = match pushed {
         Ok(done) if done.outcome == Outcome::Unchanged => return,
         Ok(_) => (journal::Outcome::Released, String::new()),
+        Err(error @ Error::AfterHook { .. }) => (journal::Outcome::Released, error.to_string()),
         Err(error @ Error::RolledBack(_)) => (journal::Outcome::RolledBack, error.to_string()),
         Err(error) => (journal::Outcome::Failed, error.to_string()),
     };
@@ -287,7 +300,11 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
         strategy: order.app.strategy,
         outcome,
         seconds: took.as_secs_f64(),
-        bytes_sent: pushed.as_ref().map_or(0, |done| done.bytes_sent),
+        bytes_sent: match pushed {
+            Ok(done) => done.bytes_sent,
+            Err(Error::AfterHook { done, .. }) => done.bytes_sent,
+            Err(_) => 0,
+        },
         detail,
     };
     let written = tokio::task::spawn_blocking(move || {
@@ -314,6 +331,7 @@ mod tests {
             cause: "503".to_owned(),
             last_lines: Vec::new(),
             interrupted: false,
+            migrated: false,
             transferred: Transferred { bytes: 700, layers_sent: 1, layers_skipped: 2 },
             gap: Duration::from_millis(250),
         };

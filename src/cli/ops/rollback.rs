@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::event::seconds;
 use crate::deploy::remote::Pool;
-use crate::deploy::rollback::{Changed, Request, rollback};
+use crate::deploy::rollback::{Changed, Request, Wanted, rollback};
 use crate::deploy::rollout::{AT_ONCE, Course, Ended, Kind, OnFailure, Stage, carry_out};
 use crate::deploy::{Error, Event};
 use crate::fleet::{Host, duration};
@@ -88,7 +88,8 @@ async fn one(
             return Err(Error::Interrupted { state: format!("{} runs what it ran", host.name) });
         }
     };
-    rollback(&remote, &request, options.release.as_ref()).await
+    let wanted = Wanted { release: options.release.as_ref(), across_migration: options.across_migration };
+    rollback(&remote, &request, wanted).await
 }
 
 fn show(tally: &Tally<'_>, several: bool, host: &Host, changed: &Changed) {

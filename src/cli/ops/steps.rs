@@ -42,7 +42,7 @@ impl<'a> Steps<'a> {
                 }
             }
             Event::Done(done) => self.clear(&done.host),
-            Event::Step { host, .. } | Event::LockWait { host, .. } => {
+            Event::Step { host, .. } | Event::Output { host, .. } | Event::LockWait { host, .. } => {
                 self.clear(host);
                 if self.json {
                     self.ui.json(event);
@@ -75,6 +75,9 @@ impl<'a> Steps<'a> {
         match event {
             Event::Step { host, step, detail, .. } => {
                 format!("{}  {} {}", self.at(host), step.verb(), printable(detail, DETAIL))
+            }
+            Event::Output { host, from, line, .. } => {
+                format!("{}  {} | {line}", self.at(host), from.as_str())
             }
             Event::LockWait { host, holder } => {
                 format!("{}  waiting for the lock of {holder}", self.at(host))
