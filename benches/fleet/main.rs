@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 6] = [
+const PARTS: [(&str, fn(&LabHost)); 8] = [
     ("talk", talking::measure),
     ("push", pushing::small),
     ("large", pushing::large),
-    ("transfer", transferring::measure),
+    ("first", transferring::whole),
+    ("change", transferring::changed),
+    ("line", transferring::slow_line),
     ("heal", healing::measure),
     ("watch", watching::measure),
 ];

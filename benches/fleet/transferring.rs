@@ -21,19 +21,9 @@ const LINE: (&str, &str) = ("40ms", "50mbit");
 const PIPE: &str = "`docker save \\| zstd -T0 -3 \\| ssh \\| zstd -d \\| docker load`";
 const BASE: &str = "bench-transfer:base";
 
-pub(crate) fn measure(host: &LabHost) {
-    let env = TestEnv::new().fleet(&[host]);
-    base(&env);
-    whole(&env, host);
-    let env = changed(env, host);
-    slow_line(env, host);
-    let tags = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "bench-transfer"]);
-    let tags: Vec<&str> = tags.text().lines().collect();
-    docker(&[["rmi", "-f"].as_slice(), &tags].concat());
-}
-
 /// A first push: there is nothing on the host.
-fn whole(env: &TestEnv, host: &LabHost) {
+pub(crate) fn whole(host: &LabHost) {
+    let env = &base(host);
     let [mut ours, mut theirs] = [const { Vec::new() }; 2];
     for round in 0..LONG_ROUNDS {
         let push = || ours.push(seconds(|| drop(pushed_as(env, BASE))));
@@ -50,7 +40,8 @@ fn whole(env: &TestEnv, host: &LabHost) {
 }
 
 /// The host has the image; one line of its top layer changes, or nothing.
-fn changed(env: TestEnv, host: &LabHost) -> TestEnv {
+pub(crate) fn changed(host: &LabHost) {
+    let env = base(host);
     clean(host);
     drop(pushed_as(&env, BASE));
     let [mut ours, mut unchanged, mut bytes, mut theirs] = [const { Vec::new() }; 4];
@@ -78,11 +69,12 @@ fn changed(env: TestEnv, host: &LabHost) -> TestEnv {
         ROUNDS,
     );
     versus("push of the unchanged image", &unchanged, PIPE, &theirs, "s");
-    env
 }
 
 /// The same over a line as people have it at home, with a layer of 20 MB changed.
-fn slow_line(env: TestEnv, host: &LabHost) {
+pub(crate) fn slow_line(host: &LabHost) {
+    let env = base(host);
+    drop(pushed_as(&env, BASE));
     let blob = env.path("context/layer");
     fs::create_dir_all(blob.parent().unwrap()).unwrap();
     let [mut ours, mut theirs] = [const { Vec::new() }; 2];
@@ -122,7 +114,12 @@ fn clean(host: &LabHost) {
         .succeeds();
 }
 
-fn base(env: &TestEnv) {
+/// The image, made if it is not there yet: it takes minutes, and stays for the next run.
+fn base(host: &LabHost) -> TestEnv {
+    let env = TestEnv::new().fleet(&[host]);
+    if !docker(&["images", "-q", BASE]).text().is_empty() {
+        return env;
+    }
     image("bench-transfer:app", &[("VERSION", "one")]);
     let context = env.path("context");
     fs::create_dir_all(&context).unwrap();
@@ -131,8 +128,9 @@ fn base(env: &TestEnv) {
         fill(&context.join(layer), LAYER, layer.len() as u64 + u64::from(layer.as_bytes()[0]));
         lines += &format!("COPY {layer} /{layer}\n");
     }
-    build(env, BASE, &lines);
+    build(&env, BASE, &lines);
     fs::remove_dir_all(&context).unwrap();
+    env
 }
 
 fn on_top(env: &TestEnv, tag: &str, line: &str) {

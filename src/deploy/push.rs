@@ -18,7 +18,7 @@ use super::prune;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{Change, Fresh};
-use super::transfer::{self, Transferred};
+use super::transfer::{self, Arrived, Transferred};
 use crate::docker::{
     ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
 };
@@ -155,12 +155,11 @@ pub async fn push(
         touched: AtomicBool::new(false),
         fresh: Some(Fresh { image: &tag }),
     };
-    let released = release(&change, order, &record, &tag, &arrived.image).await;
+    let released = release(&change, order, &record, &tag, &arrived).await;
     lock.release().await;
-    let transferred = arrived.transferred;
-    let released = released.map_err(|error| error.after(transferred))?;
+    let released = released.map_err(|error| error.after(arrived.transferred))?;
     let Released { before, gap, after } = released;
-    let done = done(order.release.clone(), before, transferred, gap, Outcome::Released);
+    let done = done(order.release.clone(), before, arrived.transferred, gap, Outcome::Released);
     match after {
         Ok(()) => Ok(done),
         Err(failed) => {
@@ -185,13 +184,13 @@ async fn release(
     order: &Order<'_>,
     record: &Record,
     tag: &str,
-    image: &str,
+    arrived: &Arrived,
 ) -> Result<Released, Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
-    hold_image(remote, order, image).await?;
+    hold_image(remote, order, &arrived.image).await?;
     let mut situation = change.settle().await?;
     let switched = switch(change, order, record, tag, &mut situation).await;
     if switched.is_err() {

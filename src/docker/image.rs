@@ -79,18 +79,6 @@ impl Engine {
         Ok(listed.into_iter().map(Into::into).collect())
     }
 
-    /// The size in bytes of each layer of an image, the lowest first. When the engine's account of how it was built does
-    /// not tell them apart, the lowest counts as the whole image.
-    ///
-    /// # Errors
-    /// When the engine does not answer, or does not have it.
-    pub async fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
-        // A step that changed no file has no layer, and neither does a layer without a byte in it show.
-        let sizes: Vec<u64> =
-            self.history_sizes(&image.id).await?.into_iter().rev().filter(|&size| size > 0).collect();
-        Ok(if sizes.len() == image.layers.len() { sizes } else { vec![image.size] })
-    }
-
     /// The bytes that each step of an image's history added, unpacked, the newest first. Steps that changed no file
     /// have none.
     ///
@@ -101,6 +89,18 @@ impl Engine {
         let steps: Vec<PastStep> =
             self.http.json(Call::get(path, format!("read the history of image {image}")), DEADLINE).await?;
         Ok(steps.into_iter().map(|step| step.size).collect())
+    }
+
+    /// The size in bytes of each layer of an image, the lowest first. When the engine's account of how it was built does
+    /// not tell them apart, the lowest counts as the whole image.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or does not have it.
+    pub async fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
+        // A step that changed no file has no layer, and neither does a layer without a byte in it show.
+        let steps = self.history_sizes(&image.id).await?;
+        let sizes: Vec<u64> = steps.into_iter().rev().filter(|&size| size > 0).collect();
+        Ok(if sizes.len() == image.layers.len() { sizes } else { vec![image.size] })
     }
 
     /// Gives an image another reference, `repository:tag`; one that exists is moved.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -21,8 +22,9 @@ use super::spool::Spool;
 const BLOCK: usize = 4 << 20;
 /// The level at which nothing is known of the line yet.
 const FIRST_LEVEL: i32 = 3;
-/// Levels above this cost more time than even a slow line gives.
-const SLOWEST_LEVEL: i32 = 9;
+/// The highest level for a line that takes so many bytes a second. On a fast one what piles up is waiting for the
+/// host, or for this machine's own cores, and better compression would make both wait longer.
+const HIGHEST_LEVEL: [(u64, i32); 3] = [(20_000_000, 3), (5_000_000, 6), (0, 9)];
 /// This many packed bytes before the line are enough to keep it busy.
 const COMFORT: u64 = 4 << 20;
 
@@ -56,6 +58,8 @@ impl Form {
 pub(super) struct Pace {
     packed: AtomicU64,
     sent: AtomicU64,
+    /// Microseconds that the line took for that.
+    took: AtomicU64,
     level: AtomicI32,
     /// The line is idle for a reason of its own.
     rests: AtomicBool,
@@ -66,6 +70,7 @@ impl Default for Pace {
         Self {
             packed: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            took: AtomicU64::new(0),
             level: AtomicI32::new(FIRST_LEVEL),
             rests: AtomicBool::new(false),
         }
@@ -73,9 +78,15 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The line has taken these bytes.
-    pub(super) fn sent(&self, bytes: u64) {
+    /// The line has taken these bytes, in this time.
+    pub(super) fn sent(&self, bytes: u64, took: Duration) {
         self.sent.fetch_add(bytes, Ordering::Relaxed);
+        self.took.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes a second that the line takes while it is given any.
+    pub(super) fn rate(&self) -> u64 {
+        self.total().saturating_mul(1_000_000) / self.took.load(Ordering::Relaxed).max(1)
     }
 
     /// The line is idle because the host unpacks, or goes on: what piles up meanwhile says nothing of its speed.
@@ -99,7 +110,10 @@ impl Pace {
             ahead if ahead > 3 * COMFORT => level + 1,
             _ => level,
         };
-        let next = next.clamp(1, SLOWEST_LEVEL);
+        let rate = self.rate();
+        let highest =
+            HIGHEST_LEVEL.iter().find(|(from, _)| rate >= *from).map_or(FIRST_LEVEL, |(_, level)| *level);
+        let next = next.clamp(1, highest);
         self.level.store(next, Ordering::Relaxed);
         next
     }
@@ -215,16 +229,19 @@ mod tests {
 
     #[test]
     fn the_level_follows_the_line() {
-        let pace = Pace::default();
-        assert_eq!(pace.next_level(100 << 20), FIRST_LEVEL, "nothing is known of a line that took nothing");
-        pace.sent(1 << 20);
-        let slow: Vec<i32> = (0..10).map(|_| pace.next_level(1 << 20)).collect();
-        assert_eq!(slow.last(), Some(&SLOWEST_LEVEL), "{slow:?}");
-        pace.sent(109 << 20);
-        pace.rests(true);
-        assert_eq!(pace.next_level(0), SLOWEST_LEVEL);
-        pace.rests(false);
-        let fast: Vec<i32> = (0..10).map(|_| pace.next_level(0)).collect();
-        assert_eq!(fast.last(), Some(&1), "{fast:?}");
+        let second = Duration::from_secs(1);
+        let levels = |pace: &Pace, packed: u64| (0..10).map(|_| pace.next_level(packed)).collect::<Vec<_>>();
+        let slow = Pace::default();
+        assert_eq!(slow.next_level(100 << 20), FIRST_LEVEL, "nothing is known of a line that took nothing");
+        slow.sent(1 << 20, second);
+        assert_eq!(levels(&slow, 1 << 20).last(), Some(&9), "there is time to compress");
+        slow.rests(true);
+        assert_eq!(levels(&slow, 1 << 20).last(), Some(&9), "a host that unpacks tells nothing");
+        slow.rests(false);
+        slow.sent(109 << 20, 109 * second);
+        assert_eq!(levels(&slow, 0).last(), Some(&1), "the line waits");
+        let fast = Pace::default();
+        fast.sent(100 << 20, second);
+        assert_eq!(levels(&fast, 100 << 20).last(), Some(&FIRST_LEVEL), "what piles up is not for the line");
     }
 }

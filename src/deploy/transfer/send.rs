@@ -84,7 +84,7 @@ impl Sending<'_> {
             progress.sent += 1;
             self.tell(&progress, 0, pace);
             let last = index + 1 == layers.len();
-            let enough = LOAD.max(MOMENT * rate(pace.total(), progress.begun));
+            let enough = LOAD.max(MOMENT * pace.rate());
             if !last && pace.total() - loaded >= enough {
                 let arrived = layers.get(..=index).unwrap_or_default();
                 let config = package::partial_config(&self.image.os, &self.image.architecture, arrived);
@@ -124,8 +124,9 @@ impl Sending<'_> {
 
     async fn give(&self, load: &mut Load, pace: &Pace, packed: Bytes) -> Result<(), Failed> {
         let length = packed.len() as u64;
+        let begun = Instant::now();
         load.write(packed).await?;
-        pace.sent(length);
+        pace.sent(length, begun.elapsed());
         Ok(())
     }
 
