@@ -28,6 +28,7 @@ const PURE: &[&str] = &[
     "src/rules/",
     "src/deploy/situation.rs",
     "src/deploy/labels.rs",
+    "src/deploy/caddyfile/",
     "src/heal/supervisor",
     "src/heal/guard.rs",
     "src/heal/ladder.rs",

@@ -18,6 +18,7 @@ const BY: &str = "arcane.by";
 const AT: &str = "arcane.at";
 const STRATEGY: &str = "arcane.strategy";
 const ENVIRONMENT: &str = "arcane.environment";
+const SLOT: &str = "arcane.slot";
 
 /// What a container's labels say of its release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Record {
     pub at: Timestamp,
     /// The environment it was pushed for, if any was named.
     pub environment: Option<String>,
+    /// The port of the host that it has as its slot, when it is swapped blue/green.
+    pub slot: Option<u16>,
 }
 
 /// Labels that claim to be ours but cannot be understood: made by a newer version, or by hand.
@@ -49,6 +52,12 @@ pub struct LabelError {
 }
 
 impl Record {
+    /// The port of the host that leads to the release's container, when one does.
+    #[must_use]
+    pub fn host_port(&self) -> Option<u16> {
+        self.slot.or(self.app.publish)
+    }
+
     /// As labels for a container.
     #[must_use]
     pub fn to_labels(&self) -> BTreeMap<String, String> {
@@ -68,6 +77,9 @@ impl Record {
         );
         if let Some(environment) = &self.environment {
             labels.insert(ENVIRONMENT.to_owned(), environment.clone());
+        }
+        if let Some(slot) = self.slot {
+            labels.insert(SLOT.to_owned(), slot.to_string());
         }
         labels
     }
@@ -99,6 +111,10 @@ impl Record {
             by: get(BY)?.clone(),
             at: Timestamp::parse(get(AT)?).map_err(|error| malformed(AT)(&error))?,
             environment: labels.get(ENVIRONMENT).cloned(),
+            slot: labels
+                .get(SLOT)
+                .map(|slot| slot.parse().map_err(|error| malformed(SLOT)(&error)))
+                .transpose()?,
         })
     }
 }
@@ -132,6 +148,7 @@ mod tests {
             by: "ada@laptop".to_owned(),
             at: Timestamp::from_seconds(1_000),
             environment: Some("staging".to_owned()),
+            slot: Some(8001),
         }
     }
 
@@ -143,9 +160,14 @@ mod tests {
 
     #[test]
     fn labels_made_by_hand_are_refused_by_name() {
-        for (label, value) in
-            [(RELEASE, "latest"), (SETTINGS, "{}"), (AT, "noon"), (APP, "a'b"), (APP, "other")]
-        {
+        for (label, value) in [
+            (RELEASE, "latest"),
+            (SETTINGS, "{}"),
+            (AT, "noon"),
+            (SLOT, "8001; id"),
+            (APP, "a'b"),
+            (APP, "other"),
+        ] {
             let mut labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
             labels.insert(label.to_owned(), value.to_owned());
             let error = Record::from_labels(&labels).unwrap_err();

@@ -6,6 +6,7 @@
 
 mod boomerang;
 pub mod build;
+pub mod caddyfile;
 pub mod error;
 pub mod event;
 mod health;

@@ -52,6 +52,7 @@ impl Order<'_> {
             by: self.by.clone(),
             at: self.now,
             environment: self.environment.clone(),
+            slot: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! the data, which is what makes replay, simulation and exact tests possible. It depends on no other room.
 
 pub mod app;
+pub mod blue_green;
 pub mod class;
 pub mod duration;
 pub mod health;
@@ -14,10 +15,12 @@ pub mod observation;
 pub mod release;
 pub mod remedy;
 pub mod signal;
+pub mod site;
 pub mod text;
 pub mod time;
 
 pub use app::{App, MemoryLimit, Source, Strategy, Volume};
+pub use blue_green::BlueGreen;
 pub use class::Class;
 pub use health::{HealthCheck, Probe};
 pub use host::Host;
@@ -27,4 +30,5 @@ pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Ro
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
 pub use signal::{Evidence, Signal, Verify};
+pub use site::SiteAddress;
 pub use time::Timestamp;
