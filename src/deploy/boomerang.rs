@@ -112,6 +112,14 @@ async fn undo(
         return Ok(Undone::Succeeded);
     }
     let was_running = before.live.as_ref().is_some_and(|live| live.running);
+    if let Some(slots) = &change.slots {
+        change.undo_slots(remote, lock, slots, before).await?;
+        let live = remote.app(&app.name).await?.situation.live;
+        if live.is_some_and(|live| live.id == *candidate) {
+            return Ok(Undone::Succeeded);
+        }
+        return verify(remote, before.live.as_ref(), was_running, change).await;
+    }
     if let Some(old) = &before.live {
         if now.find(&old.id).is_none() {
             return Err(Error::NotDeployed { app: app.name.clone(), host: remote.name().clone() });

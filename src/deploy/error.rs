@@ -3,6 +3,7 @@
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
+use super::caddy::Problem;
 use super::lock::Holder;
 
 /// Why a change did not happen, or did not last.
@@ -109,6 +110,14 @@ pub enum Error {
         /// The release that is live.
         live: Option<ReleaseId>,
     },
+    /// Caddy cannot be made to lead to another slot.
+    #[error("Caddy on {host}: {problem}")]
+    Caddy {
+        /// Which host.
+        host: HostName,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// The operator interrupted.
     #[error("interrupted; {state}")]
     Interrupted {
@@ -145,6 +154,10 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 }
 
 impl Error {
+    pub(super) fn caddy(host: &HostName, problem: Problem) -> Self {
+        Self::Caddy { host: host.clone(), problem: Box::new(problem) }
+    }
+
     /// The next thing to type, when there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

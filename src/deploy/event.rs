@@ -104,8 +104,12 @@ pub enum Step {
     Start,
     /// Waiting for its health.
     Health,
+    /// Making Caddy lead to it.
+    Route,
     /// Giving it the app's name.
     Switch,
+    /// Letting the release before finish what it is answering.
+    Drain,
     /// Bringing the release before back.
     Boomerang,
     /// Removing releases beyond those that are kept.
@@ -127,7 +131,9 @@ impl Step {
             Self::Stop => "stopping",
             Self::Start => "starting",
             Self::Health => "checking",
+            Self::Route => "routing",
             Self::Switch => "switching",
+            Self::Drain => "draining",
             Self::Boomerang => "rolling back",
             Self::Tidy => "tidying",
         }

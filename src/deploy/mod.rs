@@ -5,7 +5,9 @@
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
 mod boomerang;
+mod blue_green;
 pub mod build;
+pub mod caddy;
 pub mod caddyfile;
 pub mod error;
 pub mod event;
@@ -16,6 +18,8 @@ pub mod push;
 pub mod remote;
 pub mod rollback;
 pub mod situation;
+mod slots;
+mod sockets;
 mod switch;
 pub mod transfer;
 

@@ -3,6 +3,7 @@
 //! The upload changes nothing that runs and needs no lock. Everything after it happens under the lock, and begins with
 //! undoing what an interrupted change left, so that a push can always simply be typed again.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Step, seconds};
-use super::labels::{Record, spec_digest};
+use super::caddy::Route;
+use super::labels::{APP, Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
+use super::sockets::listened;
 use super::switch::{self, Change};
 use super::transfer::{self, Transferred};
-use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use crate::docker::{ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
@@ -114,8 +117,8 @@ pub async fn push(
     }
     let order = &order;
     let record = order.record();
-    check(remote, order).await?;
-    if let Some(release) = unchanged(&situation, &record, order.force) {
+    let route = check(remote, order).await?;
+    if let Some(release) = unchanged(&situation, &record, order.force).filter(|_| leads(&situation, route.as_ref())) {
         return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
@@ -143,15 +146,16 @@ pub async fn push(
         release: &order.release,
         report,
         cancel,
+        slots: None,
         touched: AtomicBool::new(false),
     };
-    let released = release(&change, order, &record).await;
+    let released = release(change, order, record).await;
     lock.release().await;
     let gap = released?;
     Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
 }
 
-async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Result<Duration, Error> {
+async fn release(change: Change<'_>, order: &Order<'_>, record: Record) -> Result<Duration, Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     let tag = image_tag(app, &order.release);
@@ -159,7 +163,13 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     // Before repairs, which let go of the image of a candidate: it may be the same one.
     hold_image(remote, order).await?;
     let situation = change.settle().await?;
-    let switched = match create(remote, record, &tag).await {
+    let slots = match &order.app.blue_green {
+        Some(slots) => Some(change.free_slot(slots).await?),
+        None => None,
+    };
+    let record = Record { slot: slots.as_ref().map(|slots| slots.slot), ..record };
+    let change = Change { slots, ..change };
+    let switched = match create(remote, &record, &tag).await {
         Ok(candidate) => change.switch(&situation, &candidate).await,
         Err(error) => Err(error),
     };
@@ -170,7 +180,7 @@ async fn release(change: &Change<'_>, order: &Order<'_>, record: &Record) -> Res
     let gap = switched?;
     // The release is live. What cannot be tidied now is tidied after the next push.
     if let Ok(after) = remote.app(app).await {
-        switch::tidy(change, &after.situation.surplus(crate::clock::now())).await;
+        switch::tidy(&change, &after.situation.surplus(crate::clock::now())).await;
     }
     Ok(gap)
 }
@@ -197,8 +207,10 @@ pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Res
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     let app = &record.app;
-    let publish = match (app.publish, app.port) {
-        (Some(host_port), Some(container_port)) => vec![Publish { host_ip: None, host_port, container_port }],
+    // A slot is for Caddy alone: whoever reaches it past Caddy reaches it past its logins and its encryption, too.
+    let host_ip = record.slot.map(|_| IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let publish = match (record.host_port(), app.port) {
+        (Some(host_port), Some(container_port)) => vec![Publish { host_ip, host_port, container_port }],
         _ => Vec::new(),
     };
     let mount = |volume: &Volume| Mount {
@@ -229,11 +241,11 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     }
 }
 
-/// What can be found wrong before anything is sent or changed.
+/// What can be found wrong before anything is sent or changed. Returns where Caddy leads, when that is of matter.
 ///
 /// # Errors
 /// [`Error::Preflight`] with what is wrong.
-pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, Error> {
     let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
     let version = remote.engine.version();
     if order.image.architecture != version.architecture || order.image.os != version.os {
@@ -248,18 +260,45 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
             "health = { docker = true } needs a HEALTHCHECK in the image, which has none".to_owned(),
         );
     }
-    let Some(port) = order.app.publish else {
-        return Ok(());
-    };
     let containers = remote.engine.list_containers(false, &[]).await?;
-    let taken = containers.iter().find(|container| {
-        container.ports.iter().any(|published| published.host_port == port)
-            && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
-    });
-    match taken {
-        Some(container) => refuse(format!("port {port} is taken by container {}", container.name)),
-        None => Ok(()),
+    let app = order.app;
+    let slots = app.blue_green.as_ref();
+    let ports: Vec<u16> = app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)).collect();
+    for port in &ports {
+        let mut publishing = containers
+            .iter()
+            .filter(|container| container.ports.iter().any(|published| published.host_port == *port));
+        let foreign =
+            |it: &&ContainerSummary| it.labels.get(APP).map(String::as_str) != Some(app.name.as_str());
+        if let Some(container) = publishing.find(foreign) {
+            return refuse(format!("port {port} is taken by container {}", container.name));
+        }
     }
+    let Some(slots) = slots else { return Ok(None) };
+    let published = |port: &u16| containers.iter().flat_map(|it| &it.ports).any(|it| it.host_port == *port);
+    let unpublished: Vec<u16> = ports.into_iter().filter(|port| !published(port)).collect();
+    if let Some(port) = listened(remote, &unpublished).await?.first() {
+        return refuse(format!("port {port} is taken by a program that is no container; see `ss -ltnp` there"));
+    }
+    let route = async {
+        let route = Route::look(remote, slots).await?;
+        route.live()?;
+        route.may_write()?;
+        Ok(route)
+    };
+    match route.await {
+        Ok(route) => Ok(Some(route)),
+        Err(Error::Caddy { problem, .. }) => refuse(format!("its Caddy is not ready: {problem}")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether requests reach the live release. Without slots they do.
+fn leads(situation: &Situation, route: Option<&Route>) -> bool {
+    route.is_none_or(|route| {
+        let live = situation.live.as_ref().and_then(|live| live.record.host_port());
+        route.running == live && Some(route.upstream.port) == live
+    })
 }
 
 /// The live release, when it is what is asked for already and nothing is left of an interrupted change.

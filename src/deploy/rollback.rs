@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::event::{Report, Step};
+use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name};
 use super::switch::Change;
-use crate::fleet::{App, AppName, ReleaseId, Timestamp};
+use crate::fleet::{App, AppName, BlueGreen, ReleaseId, Timestamp};
 
 /// Who asks for a change, and how long it may wait for the lock.
 #[derive(Clone)]
@@ -66,7 +67,12 @@ pub async fn rollback(
         let unfinished =
             locked.before.candidate.as_ref().filter(|tried| tried.name == back_name(request.app));
         let to = to.or(unfinished.map(|tried| &tried.record.release));
-        let interrupted = locked.before.interruption() == Some(Interruption::DuringSwitch);
+        let interrupted = match locked.before.interruption() {
+            Some(Interruption::DuringSwitch) => true,
+            // Between two slots a change is ended or undone, by where Caddy led. What was ended is rolled back from.
+            Some(Interruption::BetweenSlots) => unfinished.is_some() || !locked.ended(),
+            _ => false,
+        };
         let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
         if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
         {
@@ -75,6 +81,15 @@ pub async fn rollback(
         let target = target(remote, request.app, &locked.settled, to)?;
         let (app, release) = (&target.record.app, &target.record.release);
         let change = locked.change(app, release);
+        if let Some(of) = locked.slots(target) {
+            locked.back_to_slot(target, of).await?;
+            return Ok(Changed {
+                release: release.clone(),
+                before: live,
+                took: begun.elapsed(),
+                gap: Duration::ZERO,
+            });
+        }
         let back = back_name(request.app);
         change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
         remote.engine.rename(&target.id.0, &back).await?;
@@ -136,9 +151,14 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let begun = Instant::now();
         let live = live(remote, request.app, &locked.settled)?;
         let (app, release) = (&live.record.app, &live.record.release);
-        let change = locked.change(app, release);
+        let mut change = locked.change(app, release);
+        if let Some(of) = locked.slots(live) {
+            change.slots = Some(change.free_slot(of).await?);
+        }
+        let slot = change.slots.as_ref().map(|slots| slots.slot);
+        let record = Record { slot: slot.or(live.record.slot), ..live.record.clone() };
         change.guarded(Step::Create, release.as_str()).await?;
-        let candidate = create(remote, &live.record, &image_tag(request.app, release)).await?;
+        let candidate = create(remote, &record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
@@ -182,6 +202,53 @@ impl Locked<'_> {
         }
     }
 
+    /// Whether a change that had been cut off between two slots was brought to its end.
+    fn ended(&self) -> bool {
+        let id = |found: &Option<Found>| found.as_ref().map(|found| found.id.clone());
+        id(&self.before.candidate) == id(&self.settled.live)
+    }
+
+    /// The slots by which a release comes back: those of the live one, or its own when that has none. `None` when it is
+    /// swapped in another way.
+    fn slots<'s>(&'s self, target: &'s Found) -> Option<&'s BlueGreen> {
+        let own = target.record.app.blue_green.as_ref()?;
+        Some(self.settled.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
+    }
+
+    /// Brings a kept release back into the slot that is free. When its container was made for the other one, another is
+    /// made of its image and its record.
+    async fn back_to_slot(&self, target: &Found, of: &BlueGreen) -> Result<(), Error> {
+        let (engine, name) = (&self.remote.engine, self.request.app);
+        let Record { app, release, .. } = &target.record;
+        let mut change = self.change(app, release);
+        let slots = change.free_slot(of).await?;
+        let slot = slots.slot;
+        change.slots = Some(slots);
+        let mut settled = self.settled.clone();
+        if target.record.slot == Some(slot) {
+            let back = back_name(name);
+            change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
+            engine.rename(&target.id.0, &back).await?;
+            settled.old = settled.old.filter(|old| old.id != target.id);
+            return change.switch(&settled, &target.id).await.map(drop);
+        }
+        let record = Record {
+            app: App { blue_green: Some(of.clone()), ..app.clone() },
+            slot: Some(slot),
+            ..target.record.clone()
+        };
+        change.guarded(Step::Create, format!("{release} anew, for localhost:{slot}")).await?;
+        let candidate = create(self.remote, &record, &image_tag(name, release)).await?;
+        change.switch(&settled, &candidate).await?;
+        // It is there once more, and live. Should this fail, the next swap keeps one of the two.
+        if self.lock.check(self.remote.name()).await.is_ok()
+            && let Err(error) = engine.remove(&target.id.0).await
+        {
+            tracing::warn!(%error, "the container that was made for the other slot is still there");
+        }
+        Ok(())
+    }
+
     fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
         Change {
             remote: self.remote,
@@ -191,6 +258,7 @@ impl Locked<'_> {
             release,
             report: self.request.report,
             cancel: self.request.cancel,
+            slots: None,
             touched: AtomicBool::new(false),
         }
     }

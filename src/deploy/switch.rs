@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::blue_green::{self, Slots};
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
@@ -32,7 +33,10 @@ pub(super) struct Change<'a> {
     pub(super) report: Report<'a>,
     /// The operator's interruption.
     pub(super) cancel: &'a CancellationToken,
-    /// Whether the live release was asked to stop: from then on it has to be brought back.
+    /// The slots, when it is a swap blue/green.
+    pub(super) slots: Option<Slots>,
+    /// Whether what serves was touched: the live release was asked to stop, or Caddy to lead elsewhere. From then on it
+    /// has to be brought back.
     pub(super) touched: AtomicBool,
 }
 
@@ -71,6 +75,10 @@ impl Change<'_> {
     /// Undoes what an interrupted change left, if one did. Returns the situation as it is then.
     pub(super) async fn settle(&self) -> Result<Situation, Error> {
         let situation = self.remote.app(&self.app.name).await?.situation;
+        if let Some(slots) = blue_green::slots(&situation, self.app) {
+            self.settle_slots(slots).await?;
+            return Ok(self.remote.app(&self.app.name).await?.situation);
+        }
         let repairs = situation.repairs();
         if repairs.is_empty() {
             return Ok(situation);
@@ -90,6 +98,9 @@ impl Change<'_> {
         situation: &Situation,
         candidate: &ContainerId,
     ) -> Result<Duration, Error> {
+        if let Some(slots) = &self.slots {
+            return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
+        }
         let begun = Instant::now();
         match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),

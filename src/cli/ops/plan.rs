@@ -110,7 +110,7 @@ async fn look(
         has_image = remote.engine.image(&image.id).await?.is_some();
         let order = push::order(options, app, image, image_name.to_owned());
         refused = match check(&remote, &order).await {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(error @ Error::Preflight { .. }) => Some(error),
             Err(error) => return Err(error),
         };
