@@ -18,7 +18,7 @@ use super::lock::Lock;
 use super::remote::Remote;
 use super::situation::{Found, Situation};
 use super::slots::{Mend, Routed, mends, unsettled};
-use super::sockets::connected;
+use super::sockets::{Idle, busy};
 use super::switch::{Change, Failure};
 use crate::fleet::text::plural;
 use crate::fleet::{App, BlueGreen, ContainerId, duration};
@@ -115,7 +115,8 @@ impl Settling<'_> {
             }
             Mend::Retire(id) => {
                 if let Some(found) = situation.find(id) {
-                    self.retire(found).await?;
+                    let idle = if route.is_some_and(Route::closes_idle) { Idle::Closed } else { Idle::Kept };
+                    self.retire(found, idle).await?;
                 }
             }
             Mend::Discard(id, release) => {
@@ -135,9 +136,9 @@ impl Settling<'_> {
     }
 
     /// Lets a container finish, then stops it. Nothing leads to it any more.
-    async fn retire(&self, found: &Found) -> Result<(), Error> {
+    async fn retire(&self, found: &Found, idle: Idle) -> Result<(), Error> {
         if let Some(port) = found.record.host_port() {
-            self.drain(port).await?;
+            self.drain(port, idle).await?;
         }
         self.guarded(Step::Stop, found.record.release.as_str()).await?;
         self.remote.engine.stop(&found.id.0, found.record.app.stop_timeout).await?;
@@ -145,19 +146,19 @@ impl Settling<'_> {
     }
 
     /// Waits until nothing is answered on a port any more, or the time for that is up.
-    async fn drain(&self, port: u16) -> Result<(), Error> {
+    async fn drain(&self, port: u16, idle: Idle) -> Result<(), Error> {
         let deadline = Instant::now() + self.slots.drain;
         let mut quiet = 0;
         let mut told = None;
         loop {
-            let open = connected(self.remote, port).await?;
+            let open = busy(self.remote, port, idle).await?;
             quiet = if open == 0 { quiet + 1 } else { 0 };
             if quiet >= QUIET || Instant::now() >= deadline {
                 return Ok(());
             }
             if open > 0 && told != Some(open) {
                 let limit = duration::format(self.slots.drain);
-                let connections = plural(usize::try_from(open).unwrap_or(usize::MAX), "connection");
+                let connections = plural(open, "busy connection");
                 self.guarded(Step::Drain, format!("{connections} to localhost:{port}, up to {limit}")).await?;
                 told = Some(open);
             }

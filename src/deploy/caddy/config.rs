@@ -105,6 +105,22 @@ pub(super) fn renamed(config: Value, from: &str, to: &str) -> Value {
     }
 }
 
+/// Whether the handler that leads to a slot has a transport of its own, which a Caddy closes when it is done with it.
+pub(super) fn has_transport(config: &Value, app: &BlueGreen) -> bool {
+    match config {
+        Value::Object(fields) => {
+            let dials = fields.get("upstreams").and_then(Value::as_array).into_iter().flatten();
+            let mut dials = dials.filter_map(|upstream| upstream.get("dial")).filter_map(Value::as_str);
+            if dials.any(|dial| slot_of_dial(dial, app).is_some()) {
+                return fields.contains_key("transport");
+            }
+            fields.values().any(|item| has_transport(item, app))
+        }
+        Value::Array(items) => items.iter().any(|item| has_transport(item, app)),
+        _ => false,
+    }
+}
+
 /// The hosts that a configuration answers for.
 pub(super) fn answers_for(config: &Value, host: &str) -> bool {
     match config {
@@ -170,6 +186,17 @@ mod tests {
         let other = config(&["localhost:8001", "localhost:9000"], "ho");
         let at = drift(&before, &other, &app()).unwrap();
         assert_eq!(at, "apps.http.servers.srv0.routes[1].handle[0].body");
+    }
+
+    #[test]
+    fn a_transport_counts_only_where_the_slot_is() {
+        let mut with = config(&["localhost:8001"], "");
+        assert!(!has_transport(&with, &app()));
+        let routes = "/apps/http/servers/srv0/routes";
+        with.pointer_mut(&format!("{routes}/1/handle/0")).unwrap()["transport"] = json!({ "protocol": "http" });
+        assert!(!has_transport(&with, &app()));
+        with.pointer_mut(&format!("{routes}/0/handle/0")).unwrap()["transport"] = json!({ "protocol": "http" });
+        assert!(has_transport(&with, &app()));
     }
 
     #[test]

@@ -247,6 +247,11 @@ impl Route {
         printable(self.upstream.shown(&self.upstream.moved(&self.file.text, port)), 200)
     }
 
+    /// Whether Caddy closes its idle connections to a slot that it leads to no more.
+    pub(super) fn closes_idle(&self) -> bool {
+        config::has_transport(&self.file.config, &self.app)
+    }
+
     /// What becomes of websockets and other streams when Caddy loads the file, if they do not live on.
     #[must_use]
     pub fn cuts_streams(&self) -> Option<String> {

@@ -69,14 +69,15 @@ pub fn site_line(text: &str, address: &SiteAddress) -> Result<Option<usize>, Pro
 /// The block of a site that leads to the first slot. `keeps_streams` says whether this Caddy knows how to keep them.
 #[must_use]
 pub fn block(app: &BlueGreen, keeps_streams: bool) -> String {
-    let upstream = format!("reverse_proxy localhost:{}", app.ports[0]);
-    let mut text = format!("{} {{\n\t{upstream}", app.domain);
+    let mut text = format!("{} {{\n\treverse_proxy localhost:{} {{\n", app.domain, app.ports[0]);
     if keeps_streams {
         // One second at least: 0 would mean "at once".
         let delay = duration::format(app.drain.max(std::time::Duration::from_secs(1)));
-        let _ = write!(text, " {{\n\t\tstream_close_delay {delay}\n\t}}");
+        let _ = writeln!(text, "\t\tstream_close_delay {delay}");
     }
-    text + "\n}\n"
+    // With a transport of its own, Caddy closes idle connections to a slot that it leads to no more. Any option makes it
+    // its own; this is the one that costs nothing.
+    text + "\t\ttransport http {\n\t\t\tkeepalive 30s\n\t\t}\n\t}\n}\n"
 }
 
 /// The file with a block behind everything else.
