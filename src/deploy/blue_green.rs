@@ -64,8 +64,7 @@ impl Settling<'_> {
     async fn settle(&self) -> Result<(), Error> {
         let situation = self.remote.app(&self.change.app.name).await?.situation;
         let route = Route::look(self.remote, self.slots).await?;
-        let routed =
-            Routed { ports: self.slots.ports, file: route.upstream.port, running: route.running };
+        let routed = Routed { ports: self.slots.ports, file: route.upstream.port, running: route.running };
         let mends = mends(&self.change.app.name, &situation, routed).map_err(|dispute| {
             let live = situation.live.as_ref().map_or_else(|| "nothing".to_owned(), |live| live.name.clone());
             let problem = Problem::Disputed { port: dispute.port, container: dispute.container, live };
@@ -96,7 +95,7 @@ impl Settling<'_> {
     }
 
     async fn mend(&self, situation: &Situation, route: Option<&Route>, mend: &Mend) -> Result<(), Error> {
-        let engine = &self.remote.engine;
+        let (engine, app) = (&self.remote.engine, self.change.app);
         let name = |id: &ContainerId| situation.find(id).map_or_else(String::new, |found| found.name.clone());
         match mend {
             Mend::Route(port) => {
@@ -110,7 +109,8 @@ impl Settling<'_> {
                 engine.start(&id.0).await?;
             }
             Mend::Rename(id, to) => {
-                self.guarded(Step::Rename, format!("{} to {to}", name(id))).await?;
+                let step = if *to == app.name.as_str() { Step::Switch } else { Step::Rename };
+                self.guarded(step, format!("{} to {to}", name(id))).await?;
                 engine.rename(&id.0, to).await?;
             }
             Mend::Retire(id) => {
@@ -121,14 +121,14 @@ impl Settling<'_> {
             }
             Mend::Discard(id, release) => {
                 self.guarded(Step::Tidy, name(id)).await?;
-                engine.stop(&id.0, self.change.app.stop_timeout).await?;
+                engine.stop(&id.0, app.stop_timeout).await?;
                 engine.discard(&id.0).await?;
                 // Nothing refers to its image any more, unless the release is there twice: then the engine keeps it.
-                let _ = engine.remove_image(&super::push::image_tag(&self.change.app.name, release)).await;
+                let _ = engine.remove_image(&super::push::image_tag(&app.name, release)).await;
             }
             Mend::Remove(id) => {
                 self.guarded(Step::Tidy, name(id)).await?;
-                engine.stop(&id.0, self.change.app.stop_timeout).await?;
+                engine.stop(&id.0, app.stop_timeout).await?;
                 engine.remove(&id.0).await?;
             }
         }
@@ -159,7 +159,8 @@ impl Settling<'_> {
             if open > 0 && told != Some(open) {
                 let limit = duration::format(self.slots.drain);
                 let connections = plural(open, "busy connection");
-                self.guarded(Step::Drain, format!("{connections} to localhost:{port}, up to {limit}")).await?;
+                self.guarded(Step::Drain, format!("{connections} to localhost:{port}, up to {limit}"))
+                    .await?;
                 told = Some(open);
             }
             tokio::select! {
@@ -229,11 +230,7 @@ impl Change<'_> {
 
     /// Starts the candidate in its slot and makes Caddy lead to it. Whatever was cut off or went wrong after that is
     /// for [`Settling::settle`] to judge.
-    pub(super) async fn lead_to(
-        &self,
-        slots: &Slots,
-        candidate: &ContainerId,
-    ) -> Result<(), Failure> {
+    pub(super) async fn lead_to(&self, slots: &Slots, candidate: &ContainerId) -> Result<(), Failure> {
         let slot = slots.slot;
         self.interrupted()?;
         let route = Route::look(self.remote, &slots.of).await?;
@@ -254,7 +251,8 @@ impl Change<'_> {
             return Err(Failure::Unhealthy(why));
         }
         let line = route.upstream.line;
-        let detail = format!("localhost:{from} to localhost:{slot}, line {line} of {}", super::caddyfile::PATH);
+        let streams = route.cuts_streams().map(|warning| format!("; {warning}")).unwrap_or_default();
+        let detail = format!("localhost:{from} to localhost:{slot}, line {line} of the Caddyfile{streams}");
         self.guarded(Step::Route, detail).await?;
         self.touched.store(true, Ordering::Relaxed);
         route.replace(self.remote, &tried).await?;

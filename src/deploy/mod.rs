@@ -4,8 +4,8 @@
 //! under the [`lock`], both go through the same [`switch`], and both trust nothing but the names and [`labels`] of the
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
-mod boomerang;
 mod blue_green;
+mod boomerang;
 pub mod build;
 pub mod caddy;
 pub mod caddyfile;

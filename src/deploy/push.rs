@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::caddy::Route;
 use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Step, seconds};
-use super::caddy::Route;
 use super::labels::{APP, Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
 use super::remote::Remote;
@@ -19,7 +19,9 @@ use super::situation::{Situation, new_name};
 use super::sockets::listened;
 use super::switch::{self, Change};
 use super::transfer::{self, Transferred};
-use crate::docker::{ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use crate::docker::{
+    ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
+};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
@@ -118,7 +120,9 @@ pub async fn push(
     let order = &order;
     let record = order.record();
     let route = check(remote, order).await?;
-    if let Some(release) = unchanged(&situation, &record, order.force).filter(|_| leads(&situation, route.as_ref())) {
+    if let Some(release) =
+        unchanged(&situation, &record, order.force).filter(|_| leads(&situation, route.as_ref()))
+    {
         return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
@@ -263,7 +267,8 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
     let containers = remote.engine.list_containers(false, &[]).await?;
     let app = order.app;
     let slots = app.blue_green.as_ref();
-    let ports: Vec<u16> = app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)).collect();
+    let ports: Vec<u16> =
+        app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)).collect();
     for port in &ports {
         let mut publishing = containers
             .iter()
@@ -278,7 +283,9 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
     let published = |port: &u16| containers.iter().flat_map(|it| &it.ports).any(|it| it.host_port == *port);
     let unpublished: Vec<u16> = ports.into_iter().filter(|port| !published(port)).collect();
     if let Some(port) = listened(remote, &unpublished).await?.first() {
-        return refuse(format!("port {port} is taken by a program that is no container; see `ss -ltnp` there"));
+        return refuse(format!(
+            "port {port} is taken by a program that is no container; see `ss -ltnp` there"
+        ));
     }
     let route = async {
         let route = Route::look(remote, slots).await?;
@@ -294,7 +301,8 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
 }
 
 /// Whether requests reach the live release. Without slots they do.
-fn leads(situation: &Situation, route: Option<&Route>) -> bool {
+#[must_use]
+pub fn leads(situation: &Situation, route: Option<&Route>) -> bool {
     route.is_none_or(|route| {
         let live = situation.live.as_ref().and_then(|live| live.record.host_port());
         route.running == live && Some(route.upstream.port) == live

@@ -84,7 +84,8 @@ fn forward(app: &AppName, situation: &Situation, candidate: &Found, routed: Rout
     }
     mends.push(Mend::Rename(candidate.id.clone(), app.to_string()));
     let others = situation.live.iter().chain(situation.restorable());
-    let gone = |id: &ContainerId| mends.iter().any(|mend| matches!(mend, Mend::Remove(removed) if removed == id));
+    let gone =
+        |id: &ContainerId| mends.iter().any(|mend| matches!(mend, Mend::Remove(removed) if removed == id));
     let running: Vec<_> = others
         .filter(|other| other.running && !gone(&other.id))
         .map(|other| Mend::Retire(other.id.clone()))
@@ -164,7 +165,8 @@ mod tests {
 
         fn mends(&self) -> Vec<Mend> {
             let situation = Situation::of(&name(), self.containers.clone());
-            mends(&name(), &situation, Routed { ports: [A, B], file: self.file, running: self.running }).unwrap()
+            mends(&name(), &situation, Routed { ports: [A, B], file: self.file, running: self.running })
+                .unwrap()
         }
 
         fn apply(&mut self, mend: &Mend) {
@@ -257,7 +259,10 @@ mod tests {
                         }
                         for mend in host_now.mends() {
                             host_now.apply(&mend);
-                            assert!(host_now.serves(), "{host}, {what}, cut {cut}, {done} done, after {mend:?}");
+                            assert!(
+                                host_now.serves(),
+                                "{host}, {what}, cut {cut}, {done} done, after {mend:?}"
+                            );
                         }
                         let context = format!("{host}, {what}, cut {cut}, {done} mends done: {host_now:?}");
                         assert_eq!(host_now.mends(), [], "{context}");
@@ -268,7 +273,11 @@ mod tests {
                         assert_eq!(live.id == candidate.id, forward, "{context}");
                         assert_eq!(live.record.host_port(), Some(host_now.file), "{context}");
                         assert_eq!(Some(host_now.file), host_now.running, "{context}");
-                        assert_eq!(host_now.containers.iter().filter(|it| it.running).count(), 1, "{context}");
+                        assert_eq!(
+                            host_now.containers.iter().filter(|it| it.running).count(),
+                            1,
+                            "{context}"
+                        );
                     }
                 }
             }

@@ -93,7 +93,9 @@ fn busy_by_figures(text: &str) -> usize {
             connections.push(Figures::default());
             continue;
         };
-        let (Some(connection), Ok(figure)) = (connections.last_mut(), figure.trim().parse()) else { continue };
+        let (Some(connection), Ok(figure)) = (connections.last_mut(), figure.trim().parse()) else {
+            continue;
+        };
         match name {
             "bytes_sent" => connection.sent = figure,
             "bytes_received" => connection.received = figure,

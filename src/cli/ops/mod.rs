@@ -5,6 +5,7 @@ mod context;
 mod doctor;
 mod exec;
 mod incidents;
+mod init;
 mod logs;
 mod plan;
 mod push;
@@ -47,6 +48,7 @@ async fn dispatch(
 ) -> Result<u8, Failure> {
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
+        Command::Init(options) => init::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
         Command::Status(options) => unless(cancel, status::run(ui, arguments, options)).await,

@@ -7,14 +7,15 @@ use super::{context, push, status};
 use crate::cli::args::Push;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::deploy::caddy::Route;
 use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
-use crate::deploy::push::check;
+use crate::deploy::push::{check, leads};
 use crate::deploy::situation::{Found, Situation, back_name};
-use crate::deploy::{Error, Remote, Step, build};
+use crate::deploy::{Error, Remote, Step, build, caddyfile};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
-use crate::fleet::{App, AppName, Host, HostName, ReleaseId, Source, SpecDigest, duration};
+use crate::fleet::{App, AppName, Host, HostName, ReleaseId, Source, SpecDigest, Strategy, duration};
 
 /// What would be done on one host; a line of JSON.
 #[derive(Debug, Serialize)]
@@ -38,11 +39,46 @@ struct Plan {
     /// Why the host cannot take the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    /// Which slot is live, which comes, and the line of the Caddyfile that is edited for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<Swap>,
     health: String,
     keep: usize,
     prove: String,
     steps: Vec<Step>,
     removes: Vec<ReleaseId>,
+}
+
+#[derive(Debug, Serialize)]
+struct Swap {
+    live: u16,
+    next: u16,
+    file: &'static str,
+    line: usize,
+    before: String,
+    after: String,
+    drain: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl Swap {
+    /// The swap that would come, where Caddy leads to a slot now.
+    fn of(app: &App, route: &Route) -> Option<Self> {
+        let slots = app.blue_green.as_ref()?;
+        let live = route.running?;
+        let next = slots.other(live);
+        Some(Self {
+            live,
+            next,
+            file: caddyfile::PATH,
+            line: route.upstream.line,
+            before: route.line(),
+            after: route.line_moved(next),
+            drain: duration::format(slots.drain),
+            warning: route.cuts_streams(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -105,18 +141,24 @@ async fn look(
     let remote = Remote::connect(host).await?;
     let situation = remote.app(&app.name).await?.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
-    let (mut has_image, mut refused) = (false, None);
+    let (mut has_image, mut refused, mut route) = (false, None, None);
     if let Some(image) = image {
         has_image = remote.engine.image(&image.id).await?.is_some();
         let order = push::order(options, app, image, image_name.to_owned());
         refused = match check(&remote, &order).await {
-            Ok(_) => None,
+            Ok(found) => {
+                route = found;
+                None
+            }
             Err(error @ Error::Preflight { .. }) => Some(error),
             Err(error) => return Err(error),
         };
     }
     let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
-    let change = change(&situation, spec.as_ref());
+    let change = match change(&situation, spec.as_ref()) {
+        Change::None if !leads(&situation, route.as_ref()) => Change::Replace,
+        change => change,
+    };
     let removes = if change == Change::None { Vec::new() } else { removed(app, &situation) };
     let builds = matches!(app.source, Source::Build(_));
     let plan = Plan {
@@ -137,10 +179,14 @@ async fn look(
         interrupted: situation.interruption().map(status::interruption_text),
         locked_by: locked_by.map(|holder| holder.to_string()),
         refused: refused.as_ref().map(ToString::to_string),
+        slots: route.filter(|_| change != Change::None).and_then(|route| Swap::of(app, &route)),
         health: app.health.to_string(),
         keep: app.keep,
         prove: duration::format(app.prove),
-        steps: steps(&situation, change, builds, has_image, !removes.is_empty()),
+        steps: match app.strategy {
+            Strategy::SmartSwap => steps(&situation, change, builds, has_image, !removes.is_empty()),
+            Strategy::BlueGreen => swap_steps(&situation, change, builds, has_image, !removes.is_empty()),
+        },
         removes,
     };
     Ok((plan, refused))
@@ -178,6 +224,38 @@ fn steps(situation: &Situation, change: Change, builds: bool, has_image: bool, t
         (changes, Step::Start),
         (changes, Step::Health),
         (changes, Step::Switch),
+        (changes && tidies, Step::Tidy),
+    ]
+    .into_iter()
+    .filter_map(|(comes, step)| comes.then_some(step))
+    .collect()
+}
+
+/// The same of a swap between two slots.
+fn swap_steps(
+    situation: &Situation,
+    change: Change,
+    builds: bool,
+    has_image: bool,
+    tidies: bool,
+) -> Vec<Step> {
+    let changes = change != Change::None;
+    let live = situation.live.is_some() || situation.old.is_some();
+    let runs = situation.live.as_ref().or(situation.old.as_ref()).is_some_and(|live| live.running);
+    [
+        (builds, Step::Build),
+        (true, Step::Look),
+        (changes && !has_image, Step::Transfer),
+        (changes, Step::Lock),
+        (changes && situation.interruption().is_some(), Step::Repair),
+        (changes, Step::Create),
+        (changes, Step::Start),
+        (changes, Step::Health),
+        (changes, Step::Route),
+        (changes && live, Step::Rename),
+        (changes, Step::Switch),
+        (changes && runs, Step::Drain),
+        (changes && runs, Step::Stop),
         (changes && tidies, Step::Tidy),
     ]
     .into_iter()
@@ -230,6 +308,16 @@ impl Plan {
         }
         if let Some(refused) = &self.refused {
             line("refused", refused.clone());
+        }
+        if let Some(swap) = &self.slots {
+            line("slots", format!("localhost:{} is live, localhost:{} comes", swap.live, swap.next));
+            line("caddy", format!("line {} of {}", swap.line, swap.file));
+            line("", format!("- {}", swap.before));
+            line("", format!("+ {}", swap.after));
+            line("drains", format!("up to {}", swap.drain));
+            if let Some(warning) = &swap.warning {
+                line("warning", warning.clone());
+            }
         }
         line("health", self.health.clone());
         let kept = plural(self.keep, "release");

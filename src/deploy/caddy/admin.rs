@@ -71,7 +71,9 @@ impl Admin {
             Self::Unix(path) => session.open_unix(path).await,
         };
         let body = match opened {
-            Ok(stream) => timeout(ANSWER, self.get(stream)).await.unwrap_or_else(|_| Err("no answer in 10 s".to_owned())),
+            Ok(stream) => timeout(ANSWER, self.get(stream))
+                .await
+                .unwrap_or_else(|_| Err("no answer in 10 s".to_owned())),
             Err(Error::Channel { failure: ChannelFailure::Prohibited, .. }) => self.curl(session).await?,
             Err(Error::Channel { failure, .. }) => Err(failure.to_string()),
             Err(error) => return Err(error),
@@ -82,8 +84,9 @@ impl Admin {
 
     async fn get(&self, stream: ByteStream) -> Result<Vec<u8>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| text(&error))?;
         let host = match self {
             Self::Tcp(host, port) => format!("{host}:{port}"),
             Self::Unix(_) => "localhost".to_owned(),
@@ -99,7 +102,8 @@ impl Admin {
             if !answer.status().is_success() {
                 return Err(format!("it answered {}", answer.status()));
             }
-            let body = Limited::new(answer.into_body(), LIMIT).collect().await.map_err(|error| text(&error))?;
+            let body =
+                Limited::new(answer.into_body(), LIMIT).collect().await.map_err(|error| text(&error))?;
             Ok(body.to_bytes().to_vec())
         }
         .await;
@@ -139,7 +143,10 @@ mod tests {
             (json!({}), tcp("localhost", 2019)),
             (json!({ "admin": { "listen": ":2020" } }), tcp("localhost", 2020)),
             (json!({ "admin": { "listen": "tcp/[::1]:2020" } }), tcp("[::1]", 2020)),
-            (json!({ "admin": { "listen": "unix//run/caddy.sock" } }), Some(Admin::Unix("/run/caddy.sock".to_owned()))),
+            (
+                json!({ "admin": { "listen": "unix//run/caddy.sock" } }),
+                Some(Admin::Unix("/run/caddy.sock".to_owned())),
+            ),
             (json!({ "admin": { "disabled": true } }), None),
             (json!({ "admin": { "listen": "localhost" } }), None),
             (json!({ "admin": { "listen": "a\"\nurl = \"file:///etc/shadow" } }), None),

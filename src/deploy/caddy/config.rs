@@ -57,7 +57,13 @@ fn below(place: &str, key: &str) -> String {
 fn difference(one: &Value, other: &Value, same: &dyn Fn(&str, &str) -> bool, place: &str) -> Option<String> {
     let differ = || Some(printable(if place.is_empty() { "everything" } else { place }, PLACE));
     match (one, other) {
-        (Value::String(one), Value::String(other)) => if one == other || same(one, other) { None } else { differ() },
+        (Value::String(one), Value::String(other)) => {
+            if one == other || same(one, other) {
+                None
+            } else {
+                differ()
+            }
+        }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             let mut pairs = one.iter().zip(other).enumerate();
             pairs.find_map(|(index, (one, other))| difference(one, other, same, &format!("{place}[{index}]")))
@@ -72,13 +78,20 @@ fn difference(one: &Value, other: &Value, same: &dyn Fn(&str, &str) -> bool, pla
                 None => Some(printable(&below(place, key), PLACE)),
             })
         }
-        (one, other) => if one == other { None } else { differ() },
+        (one, other) => {
+            if one == other {
+                None
+            } else {
+                differ()
+            }
+        }
     }
 }
 
 /// The first place in which two configurations differ in more than the slot that they lead to.
 pub(super) fn drift(one: &Value, other: &Value, app: &BlueGreen) -> Option<String> {
-    let slots = |one: &str, other: &str| slot_of_dial(one, app).is_some() && slot_of_dial(other, app).is_some();
+    let slots =
+        |one: &str, other: &str| slot_of_dial(one, app).is_some() && slot_of_dial(other, app).is_some();
     difference(one, other, &slots, "")
 }
 
@@ -193,9 +206,11 @@ mod tests {
         let mut with = config(&["localhost:8001"], "");
         assert!(!has_transport(&with, &app()));
         let routes = "/apps/http/servers/srv0/routes";
-        with.pointer_mut(&format!("{routes}/1/handle/0")).unwrap()["transport"] = json!({ "protocol": "http" });
+        with.pointer_mut(&format!("{routes}/1/handle/0")).unwrap()["transport"] =
+            json!({ "protocol": "http" });
         assert!(!has_transport(&with, &app()));
-        with.pointer_mut(&format!("{routes}/0/handle/0")).unwrap()["transport"] = json!({ "protocol": "http" });
+        with.pointer_mut(&format!("{routes}/0/handle/0")).unwrap()["transport"] =
+            json!({ "protocol": "http" });
         assert!(has_transport(&with, &app()));
     }
 

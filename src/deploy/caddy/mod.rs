@@ -259,11 +259,11 @@ impl Route {
         if !self.file.can_keep_streams() {
             let (major, minor) = self.file.version.unwrap_or_default();
             Some(format!(
-                "Caddy {major}.{minor} closes websockets whenever it loads a file; Caddy 2.7 and later can keep them"
+                "Caddy {major}.{minor} closes websockets when it loads a file; 2.7 and later can keep them"
             ))
         } else if !self.upstream.keeps_streams && !self.app.drain.is_zero() {
             Some(format!(
-                "Caddy closes websockets when it loads a file, unless `reverse_proxy` on line {line} of {PATH} has \
+                "Caddy closes websockets when it loads a file; give `reverse_proxy` on line {line} the option \
                  `stream_close_delay {drain}`"
             ))
         } else {
