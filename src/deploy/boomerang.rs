@@ -107,10 +107,6 @@ async fn undo(
     candidate: &ContainerId,
 ) -> Result<Undone, Error> {
     let app = change.app;
-    let now = remote.app(&app.name).await?.situation;
-    if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
-        return Ok(Undone::Succeeded);
-    }
     let was_running = before.live.as_ref().is_some_and(|live| live.running);
     if let Some(slots) = &change.slots {
         change.undo_slots(remote, lock, slots, before).await?;
@@ -119,6 +115,18 @@ async fn undo(
             return Ok(Undone::Succeeded);
         }
         return verify(remote, before.live.as_ref(), was_running, change).await;
+    }
+    let now = remote.app(&app.name).await?.situation;
+    if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
+        return Ok(Undone::Succeeded);
+    }
+    if now.candidate.is_none()
+        && let (Some(old), Some(live)) = (&before.live, &now.live)
+        && live.id == old.id
+        && live.running
+    {
+        // The lock's holder was faster.
+        return Ok(Undone::Restored);
     }
     if let Some(old) = &before.live {
         if now.find(&old.id).is_none() {

@@ -5,6 +5,9 @@
 //! dies silently, the holder gives up after 20 s without a sign of life. The file's content only says who it is.
 //! A fencing number goes up with each holder; [`Lock::check`] asks the holder for it before every change, so that an
 //! arcane that slept through the loss of its lock changes nothing any more.
+//!
+//! The holder is a dead man's switch, too. While the old release is stopped and the new one unproved, it [guards](Guard)
+//! the switch: when we are killed, or the line is, it brings the old release back before it frees the lock.
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::error::Error;
-use crate::fleet::{HostName, Timestamp};
+use crate::fleet::{AppName, ContainerId, HostName, Timestamp};
 use crate::ssh::{Exec, Session};
 
 const HOLD: &str = include_str!("lock.sh");
@@ -22,6 +25,8 @@ const EVICT: &str = include_str!("unlock.sh");
 /// Must be well below the 20 s after which the holder gives up.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long the host's engine may take to say that it is there.
+const GUARDING: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a lock without an owner's name may be somebody's glance at it.
 const GLANCE: Duration = Duration::from_secs(2);
@@ -60,6 +65,44 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// What the holder does when we vanish in the middle of a switch: unless the candidate has got the app's name already,
+/// it is stopped, what was live gets its name back and is started, and the candidate goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Guard<'a> {
+    /// The name of the candidate's container.
+    pub(super) candidate: &'a str,
+    /// The app, whose name the live container has.
+    pub(super) app: &'a AppName,
+    /// What was live, if anything was.
+    pub(super) live: Option<&'a ContainerId>,
+    /// How long either may take to stop.
+    pub(super) stop_timeout: Duration,
+    /// What becomes of the candidate.
+    pub(super) then: Then,
+}
+
+/// What becomes of a candidate that did not make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It is removed, and so is its image, unless another container is of the same release.
+    Remove(Option<String>),
+    /// It was a kept release, and gets that name again.
+    Keep(String),
+}
+
+impl Guard<'_> {
+    /// The words of the holder's line. Names, ids and tags have no character that a shell would see anything in.
+    fn line(&self) -> String {
+        let live = self.live.map_or("-", |id| &id.0);
+        let (verb, object) = match &self.then {
+            Then::Remove(image) => ("remove", image.as_deref().unwrap_or("-")),
+            Then::Keep(name) => ("keep", name.as_str()),
+        };
+        let Self { candidate, app, stop_timeout, .. } = self;
+        format!("g{candidate} {app} {live} {} {verb} {object}\n", stop_timeout.as_secs())
+    }
+}
+
 /// The held lock. Dropping it frees it, as does the death of this process.
 #[derive(Debug)]
 pub struct Lock {
@@ -71,6 +114,8 @@ pub struct Lock {
 #[derive(Debug)]
 enum Request {
     Check(oneshot::Sender<bool>),
+    Guard(String, oneshot::Sender<bool>),
+    Unguard,
     Release(oneshot::Sender<()>),
 }
 
@@ -166,6 +211,22 @@ impl Lock {
         }
     }
 
+    /// Has the switch guarded until [`Self::unguard`] or [`Self::release`]. A host without a `docker` command that works
+    /// cannot: then the switch is as safe as this process and the line are, and no safer.
+    pub(super) async fn guard(&self, guard: &Guard<'_>) {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.requests.send(Request::Guard(guard.line(), answer)).await;
+        if sent.is_err() || !matches!(tokio::time::timeout(GUARDING, answered).await, Ok(Ok(true))) {
+            tracing::warn!("the host cannot guard the switch: it has no `docker` command that works");
+        }
+    }
+
+    /// Says that the switch is over.
+    pub(super) async fn unguard(&self) {
+        // Who does not hear it sees that the candidate has got the app's name.
+        let _ = self.requests.send(Request::Unguard).await;
+    }
+
     /// Frees the lock and waits until it is free.
     pub async fn release(mut self) {
         let (answer, answered) = oneshot::channel();
@@ -233,6 +294,16 @@ async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<Request>) {
                     return;
                 }
             }
+            Some(Request::Guard(line, answer)) => {
+                let said = say(&mut exec, line.as_bytes()).await;
+                let armed = said && read_line(&mut exec).await.is_some_and(|line| line.trim() == "armed");
+                let _ = answer.send(armed);
+            }
+            Some(Request::Unguard) => {
+                if !say(&mut exec, b"d").await {
+                    return;
+                }
+            }
             Some(Request::Release(answer)) => {
                 let _ = say(&mut exec, b"q").await;
                 let _ = tokio::time::timeout(ANSWER, exec.wait()).await;
@@ -275,5 +346,21 @@ mod tests {
         assert_eq!(holder.to_string(), "ada@laptop (push shop, since 2026-11-25T18:00:00Z)");
         assert_eq!(parse_holder("garbage").to_string(), "somebody who left no name");
         assert_eq!(parse_holder("").number, 0);
+    }
+
+    #[test]
+    fn a_guard_is_a_line_of_plain_words() {
+        let (app, live) = (AppName::parse("shop").unwrap(), ContainerId("4f2a".to_owned()));
+        let guard = |live, then| Guard {
+            candidate: "shop_new",
+            app: &app,
+            live,
+            stop_timeout: Duration::from_secs(10),
+            then,
+        };
+        let remove = guard(Some(&live), Then::Remove(Some("arcane/shop:20261125-184203-3f2c".to_owned())));
+        assert_eq!(remove.line(), "gshop_new shop 4f2a 10 remove arcane/shop:20261125-184203-3f2c\n");
+        let keep = guard(None, Then::Keep("shop_20261125-184203-3f2c".to_owned()));
+        assert_eq!(keep.line(), "gshop_new shop - 10 keep shop_20261125-184203-3f2c\n");
     }
 }

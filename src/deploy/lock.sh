@@ -2,8 +2,9 @@
 # nothing is installed. flock is released by the kernel however this process ends.
 #
 # stdin:  one line that says who the owner is, then one byte at a time:
-#         '.' still here (at least every 20 s), '?' is it still mine, 'q' done.
-# stdout: "held" and the owner's lines, or "locked N"; then "N" for each '?', or "lost".
+#         '.' still here (at least every 20 s), '?' is it still mine, 'q' done,
+#         'g' and a line: guard a switch (see below), 'd' the switch is over.
+# stdout: "held" and the owner's lines, or "locked N"; then "N" for each '?', or "lost"; "armed" or "unarmed" for 'g'.
 f=/var/lock/arcane.deploy
 umask 0
 # Everybody may write to /var/lock: a link that somebody put there is not followed, and a file that somebody put in the
@@ -28,10 +29,46 @@ case $n in '' | *[!0-9]* | ????????????????*) n=0 ;; esac
 n=$((n + 1))
 printf '%s\n%s\n%s\n' "$n" "$$" "$owner" | put || { echo "unwritable"; exit 74; }
 echo "locked $n"
+
+# Guarding a switch: if the owner goes without a word between stopping the old container and the health of the new one,
+# nobody but this process is left to bring the old one back. The line says: the candidate's name, the app's name, the old
+# container's id or "-", seconds to stop in, and what becomes of the candidate: "remove IMAGE" (or "-") or "keep NAME".
+# A candidate that has lost its name has got the app's: the switch was over.
+guard=
+engine() { timeout 60 docker "$@" </dev/null >/dev/null 2>&1 9<&-; }
+is_there() { timeout 20 docker ps -a --filter "name=^/$1\$" --format there </dev/null 2>/dev/null 9<&-; }
+undo() {
+    there=$(is_there "$1") || return 1
+    [ "$there" = there ] || return 0
+    engine stop -t "$4" "$1"
+    if [ "$3" != - ]; then
+        [ "$(is_there "$2")" = there ] || engine rename "$3" "$2" || return 1
+        # Waits for a stop that is still under way.
+        engine stop -t "$4" "$3"
+        engine start "$3" || return 1
+    fi
+    case $5 in
+        remove) engine rm -f "$1" && { [ "$6" = - ] || engine rmi "$6"; } ;;
+        keep) engine rename "$1" "$6" ;;
+    esac
+    return 0
+}
 while b=$(timeout 20 head -c 1 9<&-) && [ -n "$b" ]; do
     case $b in
         '?') if ours; then echo "$n"; else echo "lost"; fi ;;
+        g)
+            IFS= read -r guard || guard=
+            if engine version; then echo armed; else guard= && echo unarmed; fi
+            ;;
+        d) guard= ;;
         q) printf '%s\n' "$n" | put; exit 0 ;;
     esac
+done
+[ -n "$guard" ] && ours || exit 0
+# An engine that is down is waited for.
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    # shellcheck disable=SC2086 # the words of the line
+    undo $guard && break
+    sleep 4
 done
 exit 0

@@ -174,7 +174,7 @@ async fn release(change: Change<'_>, order: &Order<'_>, record: Record) -> Resul
     let record = Record { slot: slots.as_ref().map(|slots| slots.slot), ..record };
     let change = Change { slots, ..change };
     let switched = match create(remote, &record, &tag).await {
-        Ok(candidate) => change.switch(&situation, &candidate).await,
+        Ok(candidate) => change.switch(&situation, &candidate, &new_name(app)).await,
         Err(error) => Err(error),
     };
     if switched.is_err() {

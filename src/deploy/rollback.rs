@@ -12,7 +12,7 @@ use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
-use super::situation::{Found, Interruption, Situation, back_name};
+use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
 use crate::fleet::{App, AppName, BlueGreen, ReleaseId, Timestamp};
 
@@ -95,7 +95,7 @@ pub async fn rollback(
         remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
         settled.old = settled.old.filter(|old| old.id != target.id);
-        let gap = change.switch(&settled, &target.id).await?;
+        let gap = change.switch(&settled, &target.id, &back).await?;
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
@@ -159,7 +159,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let record = Record { slot: slot.or(live.record.slot), ..live.record.clone() };
         change.guarded(Step::Create, release.as_str()).await?;
         let candidate = create(remote, &record, &image_tag(request.app, release)).await?;
-        let gap = change.switch(&locked.settled, &candidate).await?;
+        let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
             && let Err(error) = remote.engine.remove(&live.id.0).await
@@ -230,7 +230,7 @@ impl Locked<'_> {
             change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
             engine.rename(&target.id.0, &back).await?;
             settled.old = settled.old.filter(|old| old.id != target.id);
-            return change.switch(&settled, &target.id).await.map(drop);
+            return change.switch(&settled, &target.id, &back).await.map(drop);
         }
         let record = Record {
             app: App { blue_green: Some(of.clone()), ..app.clone() },
@@ -239,7 +239,7 @@ impl Locked<'_> {
         };
         change.guarded(Step::Create, format!("{release} anew, for localhost:{slot}")).await?;
         let candidate = create(self.remote, &record, &image_tag(name, release)).await?;
-        change.switch(&settled, &candidate).await?;
+        change.switch(&settled, &candidate, &new_name(name)).await?;
         // It is there once more, and live. Should this fail, the next swap keeps one of the two.
         if self.lock.check(self.remote.name()).await.is_ok()
             && let Err(error) = engine.remove(&target.id.0).await

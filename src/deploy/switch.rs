@@ -12,9 +12,9 @@ use super::blue_green::{self, Slots};
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
-use super::lock::{Lock, Owner};
+use super::lock::{Guard, Lock, Owner, Then};
 use super::remote::Remote;
-use super::situation::{Found, Repair, Situation, kept_name, old_name};
+use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
 use crate::fleet::{App, ContainerId, ReleaseId};
 
 /// One change under the lock.
@@ -88,7 +88,7 @@ impl Change<'_> {
         Ok(self.remote.app(&self.app.name).await?.situation)
     }
 
-    /// Puts the candidate in the place of the live release. Returns how long nothing answered.
+    /// Puts the candidate, which has this name, in the place of the live release. Returns how long nothing answered.
     ///
     /// # Errors
     /// [`Error::RolledBack`] when the candidate is no good and the old release is live again, which is the promise;
@@ -97,15 +97,33 @@ impl Change<'_> {
         &self,
         situation: &Situation,
         candidate: &ContainerId,
+        name: &str,
     ) -> Result<Duration, Error> {
         if let Some(slots) = &self.slots {
             return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
         }
         let begun = Instant::now();
-        match self.replace(situation, candidate).await {
+        self.guard(situation.live.as_ref(), name).await;
+        let switched = match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
             Err(failure) => self.boomerang(situation, candidate, failure).await.map(|()| begun.elapsed()),
-        }
+        };
+        self.lock.unguard().await;
+        switched
+    }
+
+    /// Has the lock's holder bring the old release back if we cannot.
+    async fn guard(&self, live: Option<&Found>, candidate: &str) {
+        let app = &self.app.name;
+        let then = if candidate == back_name(app) {
+            Then::Keep(kept_name(app, self.release))
+        } else {
+            let is_only = live.is_none_or(|live| live.record.release != *self.release);
+            Then::Remove(is_only.then(|| super::push::image_tag(app, self.release)))
+        };
+        let stop_timeout = live.map_or(self.app.stop_timeout, |live| live.record.app.stop_timeout);
+        let live = live.map(|live| &live.id);
+        self.lock.guard(&Guard { candidate, app, live, stop_timeout, then }).await;
     }
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {

@@ -59,6 +59,8 @@ pub(super) struct Follow {
     backoff: Backoff,
     /// Whether it was begun and has not ended: then it is read to its end, whatever becomes of the container.
     is_owed: bool,
+    /// Whether it was opened once more for an end that it did not have, and had nothing new since.
+    is_chased: bool,
     /// The news of a death that waits for last words.
     held: Option<Held>,
 }
@@ -89,7 +91,8 @@ impl Held {
 impl Follow {
     /// Opens the log as soon as the host is connected.
     pub(super) fn new(tail: Tail) -> Self {
-        Self { tail, due: Some(Instant::now()), backoff: Backoff::default(), is_owed: false, held: None }
+        let (due, backoff) = (Some(Instant::now()), Backoff::default());
+        Self { tail, due, backoff, is_owed: false, is_chased: false, held: None }
     }
 }
 
@@ -147,6 +150,7 @@ impl Follower {
         match step {
             Step::Items => {
                 self.log.backoff.succeeded();
+                self.log.is_chased = false;
                 self.give_out().await
             }
             Step::TooShort => {
@@ -160,8 +164,18 @@ impl Follower {
 
     /// The log ended. Either the container stopped, and its start will be told; or it runs again already, or the log
     /// ended for another reason: then a line that was cut goes on when the log does.
+    ///
+    /// An engine that is busy may end a log that it follows before it has sent all of it (seen with 20.10), so its last
+    /// entry is looked at, and what is missing is fetched before a death is told.
     async fn ended(&mut self) -> Result<(), Closed> {
+        let is_chased = std::mem::replace(&mut self.log.is_chased, true);
+        let is_behind = !is_chased && self.log.tail.is_behind().await;
         self.log.tail.close();
+        if is_behind {
+            self.log.is_owed = true;
+            self.open_now();
+            return Ok(());
+        }
         if self.log.held.is_some() {
             self.log.tail.end_lines();
             self.give_out().await?;

@@ -145,6 +145,12 @@ impl Tail {
         self.open.is_some()
     }
 
+    /// Whether there is more in it than was read. Not known is no.
+    pub(super) async fn is_behind(&mut self) -> bool {
+        let Some((log, _)) = &mut self.open else { return false };
+        log.is_ahead_of(&self.cursor).await.unwrap_or(false)
+    }
+
     /// What was read since the last time.
     pub(super) fn take(&mut self) -> Vec<Item> {
         std::mem::take(&mut self.items)
@@ -175,7 +181,8 @@ impl Tail {
         }
         self.probe_at = Instant::now() + SILENCE;
         self.arm_flush();
-        Step::Items
+        let ended = if self.items.is_empty() { self.behind.take() } else { None };
+        ended.unwrap_or(Step::Items)
     }
 
     fn digest(&mut self, news: Result<Option<News>, docker::Error>) -> Option<Step> {

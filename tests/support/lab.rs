@@ -153,6 +153,12 @@ impl LabHost {
         self.lab("slow", &[round_trip, rate]).succeeds();
     }
 
+    /// The engine answers the first request that fits, as in `refuse("POST /start")`, with an error. For new connections.
+    #[track_caller]
+    pub(crate) fn refuse(&self, request: &str) {
+        self.lab("refuse", &[request]).succeeds();
+    }
+
     #[track_caller]
     pub(crate) fn reset(&self) {
         self.lab("reset", &[]).succeeds();

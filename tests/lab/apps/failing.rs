@@ -19,7 +19,7 @@
 //!   LOG_NUMBERED=n       "line 000001" … then "done"      LOG_RATE=per_s   LOG_STREAM=stdout|stderr
 //!
 //! Modes: `healthcheck` (for HEALTHCHECK in an image without a shell), `probe URL --rate 20` (see `probe`),
-//! `line LISTEN TARGET --delay-ms 40 --rate-mbit 50` (a slow line, see `line`).
+//! `line LISTEN TARGET --delay-ms 40 --rate-mbit 50` (a slow line, see `line`), `refuse SOCKET REQUEST` (see `refuse`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -33,6 +33,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod clients;
+mod refuse;
 use clients::{healthcheck, line, probe};
 
 fn main() {
@@ -42,6 +43,7 @@ fn main() {
         // Not from the environment: there a HOST or PORT means something else.
         Some("probe") if args.len() > 1 => probe(&args.remove(1), &Switches(arguments(&args[1..]))),
         Some("line") if args.len() > 2 => line(&args[1], &args[2], &Switches(arguments(&args[3..]))),
+        Some("refuse") if args.len() > 2 => refuse::refuse(&args[1], &args[2]),
         _ => serve(Switches::new(&args)),
     }
 }

@@ -132,3 +132,18 @@ sshd_option() {
     done
     die "host $1: sshd did not come back after the change; undo it with: lab reset $1"
 }
+
+# The host's engine answers the first request that fits, as in `lab refuse 1 'POST /start'`, with an error.
+refuse() {
+    host_number "${1:-}"
+    [[ ${2:-} == [A-Z]*\ ?* ]] || die "usage: lab refuse N 'METHOD PART-OF-PATH'"
+    docker cp "$(app_path)" "$prefix-$1:/usr/local/bin/lab-refuse" >/dev/null
+    docker exec "$prefix-$1" unrefuse
+    docker exec -d "$prefix-$1" lab-refuse refuse /var/run/docker.sock "$2"
+    local i
+    for ((i = 0; i < 50; i++)); do
+        docker exec "$prefix-$1" sh -c '[ -S /var/run/docker.sock.real ] && [ -S /var/run/docker.sock ]' && return
+        sleep 0.1
+    done
+    die "host $1: the refusing engine did not start"
+}

@@ -1,0 +1,246 @@
+//! Story: whatever breaks, at whatever step of a push, the app serves the old release or the new one, nothing is left
+//! lying about, and `arcane push` again just works. Prints a table of steps and faults.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Lab, LabHost, Ran, TestEnv, eventually, image};
+
+/// What breaks when a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The step itself fails.
+    Error,
+    /// The line is cut for three seconds, and every connection with it.
+    Cut,
+    /// arcane is killed.
+    Kill,
+    /// The host's engine is killed, and comes back as under a service manager.
+    Engine,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Cut => "line cut",
+            Self::Kill => "kill -9 arcane",
+            Self::Engine => "kill -9 dockerd",
+        })
+    }
+}
+
+/// An app on a host, and what it answered last.
+struct Shop {
+    host: LabHost,
+    env: TestEnv,
+    serves: String,
+}
+
+/// How a push with a fault in it ended.
+struct Cell {
+    code: Option<i32>,
+    serves_new: bool,
+    down: Duration,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
+        let serves = if self.serves_new { "new" } else { "old" };
+        f.pad(&format!("{code}, {serves} after {:.0} s", self.down.as_secs_f64()))
+    }
+}
+
+impl Shop {
+    fn new(host: LabHost) -> Self {
+        let mut shop = Self { env: TestEnv::new().fleet(&[&host]), host, serves: String::new() };
+        shop.configure("first", &[]);
+        shop.env.run(&["push"]).succeeds();
+        "first".clone_into(&mut shop.serves);
+        shop
+    }
+
+    /// Makes an image that answers with a word, and asks for it.
+    fn configure(&mut self, word: &str, env: &[(&str, &str)]) {
+        let tag = format!("fault-story:{word}");
+        let env: Vec<_> = [("VERSION", word)].into_iter().chain(env.iter().copied()).collect();
+        image(&tag, &env);
+        let text = format!(
+            "[app.shop]\nimage = \"{tag}\"\nports = [8000]\nport = 8080\nstop_timeout = \"2s\"\nkeep = 1\n\
+             prove = \"1s\"\nhealth = {{ http = \"/healthz\", within = \"20s\" }}\n"
+        );
+        std::fs::write(self.env.path("arcane.toml"), text).unwrap();
+    }
+
+    fn answer(&self) -> String {
+        Ran::of(Command::new("curl").args(["-s", "--max-time", "1", &self.host.app_url(8000)]))
+            .text()
+            .to_owned()
+    }
+
+    /// The steps of a push that goes well, in their order.
+    fn steps(&mut self) -> Vec<String> {
+        let word = format!("steps{}", self.host.port());
+        self.configure(&word, &[]);
+        let ran = self.env.run(&["push", "--json"]).succeeds();
+        self.serves = word;
+        let mut steps = Vec::new();
+        for line in ran.stdout.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(step) = event["step"].as_str()
+                && !steps.iter().any(|known| known == step)
+            {
+                steps.push(step.to_owned());
+            }
+        }
+        steps
+    }
+
+    /// Pushes with a fault at a step; then checks that all is well, and that pushing again just works.
+    fn suffer(&mut self, step: &str, fault: Fault) -> Cell {
+        let word = format!("{step}-{fault:?}").to_lowercase();
+        let is_unhealthy = fault == Fault::Error && step == "health";
+        self.configure(&word, if is_unhealthy { &[("REFUSE_HEALTH", "1")] } else { &[] });
+        if fault == Fault::Error {
+            self.break_step(step);
+        }
+        let mut push = self.env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(push.stdout.take().unwrap()).lines();
+        let hit = format!("\"step\":\"{step}\"");
+        let mut is_hit = fault == Fault::Error;
+        let mut begun = Instant::now();
+        for line in lines.map_while(Result::ok) {
+            if !is_hit && line.contains(&hit) {
+                is_hit = true;
+                begun = Instant::now();
+                self.strike(&mut push, fault);
+            }
+        }
+        assert!(is_hit, "{step}: the push ended before it");
+        let code = push.wait().unwrap().code();
+        let serving = || {
+            let answer = self.answer();
+            [&self.serves, &word].into_iter().find(|word| **word == answer).cloned()
+        };
+        let serves = eventually(&format!("{step}, {fault}: the app"), Duration::from_secs(40), serving);
+        let cell = Cell { code, serves_new: serves == word, down: begun.elapsed() };
+        self.serves = serves;
+        if fault == Fault::Error {
+            self.host.ssh("unrefuse; rmdir /var/lock/arcane.deploy 2>/dev/null; true");
+        }
+        if is_unhealthy {
+            assert_eq!(cell.code, Some(4));
+            self.configure(&word, &[]);
+        }
+        eventually(&format!("{step}, {fault}: a free lock"), Duration::from_secs(60), || {
+            self.env.run(&["unlock", &self.host.name()]).stdout.contains("is not locked").then_some(())
+        });
+        self.env.run(&["push"]).succeeds();
+        assert_eq!(self.answer(), word, "{step}, {fault}: push again");
+        self.serves = word;
+        self.is_tidy(&format!("{step}, {fault}"));
+        cell
+    }
+
+    fn strike(&self, push: &mut Child, fault: Fault) {
+        let pid = Pid::from_child(push);
+        // It stands still while the blow falls, so that it does not get ahead.
+        kill_process(pid, Signal::STOP).unwrap();
+        match fault {
+            Fault::Error => {}
+            Fault::Cut => self.host.cut_hard(),
+            Fault::Kill => push.kill().unwrap(),
+            Fault::Engine => self.host.dockerd("kill"),
+        }
+        kill_process(pid, Signal::CONT).unwrap();
+        if fault == Fault::Cut {
+            std::thread::sleep(Duration::from_secs(3));
+            self.host.mend();
+        }
+    }
+
+    /// Makes a step of the next push fail.
+    fn break_step(&self, step: &str) {
+        match step {
+            "look" => self.host.refuse("GET /containers/json"),
+            "transfer" => self.host.refuse("POST /images/load"),
+            "lock" => {
+                self.host.ssh("rm -f /var/lock/arcane.deploy; mkdir /var/lock/arcane.deploy").succeeds();
+            }
+            "create" => self.host.refuse("POST /containers/create"),
+            "rename" => self.host.refuse("POST /rename"),
+            "stop" => self.host.refuse("POST /stop"),
+            "start" => self.host.refuse("POST /start"),
+            "health" => {}
+            "switch" => self.host.refuse("POST /rename?name=shop HTTP"),
+            "tidy" => self.host.refuse("DELETE /containers/"),
+            step => panic!("say how to make {step} fail"),
+        }
+    }
+
+    /// No container, image, lock or file that has no reason to be there.
+    fn is_tidy(&self, when: &str) {
+        let listed = self.host.docker(&["ps", "-a", "--format", "{{.Names}} {{.Label \"arcane.release\"}}"]);
+        let listed = listed.succeeds().stdout;
+        let containers: Vec<_> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
+        for (name, release) in &containers {
+            let known = ["shop".to_owned(), "shop_old".to_owned(), format!("shop_{release}")];
+            assert!(known.contains(&(*name).to_owned()), "{when}: {name} is left: {listed}");
+        }
+        assert!(containers.len() <= 3, "{when}: {listed}");
+        let releases: BTreeSet<_> = containers.iter().map(|(_, release)| *release).collect();
+        let tags = self.host.docker(&["images", "arcane/shop", "--format", "{{.Tag}}"]).succeeds().stdout;
+        for tag in tags.lines() {
+            assert!(releases.contains(tag), "{when}: the image {tag} is left: {listed}");
+        }
+        let files =
+            self.host.ssh("ls -A /tmp /var/tmp /run/arcane 2>/dev/null; pgrep -lx 'zstd|flock'; true");
+        let left = files.stdout.lines().filter(|line| !line.is_empty() && !line.ends_with(':'));
+        assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{when}");
+    }
+}
+
+fn table(steps: &[String], columns: &[(Fault, Vec<Cell>)]) -> String {
+    let mut text = format!("{:10}", "step");
+    for (fault, _) in columns {
+        text += &format!(" | {fault:24}");
+    }
+    for (index, step) in steps.iter().enumerate() {
+        text += &format!("\n{step:10}");
+        for (_, cells) in columns {
+            text += &format!(" | {:24}", cells[index]);
+        }
+    }
+    text
+}
+
+#[test]
+fn a_smart_swap_survives_any_fault_at_any_step() {
+    let mut shops: Vec<_> = Lab::hosts(2).into_iter().map(Shop::new).collect();
+    let steps = shops[0].steps();
+    assert!(steps.len() >= 9, "{steps:?}");
+    let shares = [[Fault::Error, Fault::Cut], [Fault::Kill, Fault::Engine]];
+    let columns: Vec<_> = std::thread::scope(|scope| {
+        let steps = &steps;
+        let threads: Vec<_> = shops
+            .iter_mut()
+            .zip(shares)
+            .map(|(shop, faults)| {
+                scope.spawn(move || {
+                    faults.map(|fault| (fault, steps.iter().map(|step| shop.suffer(step, fault)).collect()))
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    eprintln!("{}", table(&steps, &columns));
+}
