@@ -9,6 +9,7 @@ mod pushing;
 mod row;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod swapping;
 mod talking;
 mod watching;
 
@@ -18,10 +19,11 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 5] = [
+const PARTS: [(&str, fn(&LabHost)); 6] = [
     ("talk", talking::measure),
     ("push", pushing::small),
     ("large", pushing::large),
+    ("swap", swapping::measure),
     ("heal", healing::measure),
     ("watch", watching::measure),
 ];

@@ -166,10 +166,20 @@ async fn release(change: Change<'_>, order: &Order<'_>, record: Record) -> Resul
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
     hold_image(remote, order).await?;
-    let situation = change.settle().await?;
-    let slots = match &order.app.blue_green {
-        Some(slots) => Some(change.free_slot(slots).await?),
-        None => None,
+    let prepared = async {
+        let situation = change.settle().await?;
+        let slots = match &order.app.blue_green {
+            Some(slots) => Some(change.free_slot(slots).await?),
+            None => None,
+        };
+        Ok((situation, slots))
+    };
+    let (situation, slots) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let _ = remote.engine.remove_image(&tag).await;
+            return Err(error);
+        }
     };
     let record = Record { slot: slots.as_ref().map(|slots| slots.slot), ..record };
     let change = Change { slots, ..change };
