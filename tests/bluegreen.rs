@@ -174,8 +174,8 @@ fn what_is_not_ready_is_refused_before_anything_is_changed() {
         env.run(&["push", "--plan"]).exits(1).complains(why);
     };
     for (text, why) in [
-        (format!("{good}}}"), "/etc/caddy/Caddyfile:13: a closing brace without an opening one"),
-        (good.replace("reverse_proxy", "reverse_prox"), "no upstream of this site"),
+        (format!("{good}}}"), "/etc/caddy/Caddyfile is not valid: "),
+        (good.replace("localhost:8002", "localhost:80020"), "`localhost:80020` on line 6 cannot be moved"),
         (good.replace("transport http", "transport smtp"), "is not valid: "),
         (good.replace(":8002 {", ":8002 localhost:8001 {"), "both lead to a slot of this app"),
         (good.replace("localhost:8002", "{$UPSTREAM:localhost:8002}"), "on line 6 cannot be moved"),

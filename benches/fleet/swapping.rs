@@ -32,7 +32,11 @@ pub(crate) fn measure(host: &LabHost) {
     host.reset();
     host.load(&tags);
     let theirs = theirs(host, &tags);
-    let load = if has_wrk() { "keep-alive and new connections (wrk and ours), " } else { "keep-alive and new connections, " };
+    let load = if has_wrk() {
+        "keep-alive and new connections (wrk and ours), "
+    } else {
+        "keep-alive and new connections, "
+    };
     let what = format!("{SWAPS} blue/green swaps under {load}requests of 3 s, a stream: failed requests");
     let figure = |side: &Outcome| format!("{} of {}", side.failed, side.answered + side.failed);
     print(
@@ -78,7 +82,8 @@ fn ours(host: &LabHost, tags: &[&str; 2]) -> Outcome {
 fn theirs(host: &LabHost, tags: &[&str; 2]) -> Outcome {
     caddyfile(host);
     let env = TestEnv::new().fleet(&[host]);
-    let run = |port: u16, tag: &str| format!("docker run -d --name shop-{port} -p 127.0.0.1:{port}:8080 {tag}");
+    let run =
+        |port: u16, tag: &str| format!("docker run -d --name shop-{port} -p 127.0.0.1:{port}:8080 {tag}");
     host.ssh(&run(8001, tags[0])).succeeds();
     under_load(host, |round| {
         let (old, new) = if round % 2 == 1 { (8001, 8002) } else { (8002, 8001) };
@@ -95,13 +100,17 @@ fn caddyfile(host: &LabHost) {
     let text = format!(
         "http://{SITE} {{\n\treverse_proxy localhost:8001 {{\n\t\ttransport http {{\n\t\t\tkeepalive 30s\n\t\t}}\n\t}}\n}}\n"
     );
-    host.ssh(&format!("printf '{text}' >/etc/caddy/Caddyfile; caddy reload --config /etc/caddy/Caddyfile")).succeeds();
+    host.ssh(&format!("printf '{text}' >/etc/caddy/Caddyfile; caddy reload --config /etc/caddy/Caddyfile"))
+        .succeeds();
 }
 
 fn under_load(host: &LabHost, mut swap: impl FnMut(usize)) -> Outcome {
     let traffic = Traffic::start(host.app_port(80), SITE);
-    let wrk: Vec<Wrk> =
-        if has_wrk() { ["keep-alive", "close"].map(|kind| Wrk::start(host, kind)).into() } else { Vec::new() };
+    let wrk: Vec<Wrk> = if has_wrk() {
+        ["keep-alive", "close"].map(|kind| Wrk::start(host, kind)).into()
+    } else {
+        Vec::new()
+    };
     let took = Sample::of(SWAPS, |round| {
         let took = seconds(|| swap(round + 1));
         pause(1.0);
@@ -144,7 +153,8 @@ impl Wrk {
         let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         let said = String::from_utf8_lossy(&self.0.wait_with_output().unwrap().stdout).into_owned();
-        let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap_or(0);
+        let number =
+            |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap_or(0);
         let line = |has: &str| said.lines().find(|line| line.contains(has)).unwrap_or_default().to_owned();
         let answered = number(line("requests in").split_whitespace().next().unwrap_or_default());
         let errors: u64 = line("Socket errors").split(',').map(number).sum();

@@ -21,7 +21,7 @@ use super::slots::{Mend, Routed, mends, unsettled};
 use super::sockets::{Idle, busy};
 use super::switch::{Change, Failure};
 use crate::fleet::text::plural;
-use crate::fleet::{App, BlueGreen, ContainerId, duration};
+use crate::fleet::{BlueGreen, ContainerId, duration};
 
 /// The pause between two looks at what is still being answered.
 const DRAIN_POLL: Duration = Duration::from_millis(250);
@@ -29,20 +29,15 @@ const DRAIN_POLL: Duration = Duration::from_millis(250);
 const QUIET: u32 = 2;
 
 /// The slots of what is there: by those the repair of an interrupted change goes, not by what arcane.toml says now.
-pub(super) fn declared(situation: &Situation) -> Option<&BlueGreen> {
+fn declared(situation: &Situation) -> Option<&BlueGreen> {
     let found = situation.candidate.iter().chain(&situation.live).chain(&situation.old);
     let mut slotted = found.filter(|found| found.record.slot.is_some());
     slotted.find_map(|found| found.record.app.blue_green.as_ref())
 }
 
-/// The slots by which a host has to be settled before a change to `app`; `None` when that is not a matter of slots.
-pub(super) fn slots<'s>(situation: &'s Situation, app: &'s App) -> Option<&'s BlueGreen> {
-    match (declared(situation), &app.blue_green) {
-        // Containers of before an edit of arcane.toml are repaired by what was true then.
-        (Some(declared), _) if unsettled(situation) => Some(declared),
-        (_, Some(wanted)) if !unsettled(situation) => Some(wanted),
-        _ => None,
-    }
+/// The slots between which a change was cut off, if one was: those of the containers that are there.
+pub(super) fn cut_off(situation: &Situation) -> Option<&BlueGreen> {
+    declared(situation).filter(|_| unsettled(situation))
 }
 
 /// The slots of a swap, and the one of them that is the candidate's.
@@ -82,7 +77,10 @@ impl Settling<'_> {
         let live = before.live.as_ref().and_then(|live| live.record.host_port());
         let port = live.unwrap_or_else(|| self.slots.other(slot));
         let routed = Routed { ports: self.slots.ports, file: port, running: Some(port) };
-        for mend in mends(&self.change.app.name, &situation, routed).unwrap_or_default() {
+        // What somebody had stopped stays so.
+        let ran = before.live.as_ref().is_some_and(|live| live.running);
+        let mends = mends(&self.change.app.name, &situation, routed).unwrap_or_default();
+        for mend in mends.into_iter().filter(|mend| ran || !matches!(mend, Mend::Start(_))) {
             self.mend(&situation, None, &mend).await?;
         }
         Ok(())
@@ -219,6 +217,8 @@ impl Change<'_> {
     /// # Errors
     /// When it is not plain which one that is, or no Caddy runs.
     pub(super) async fn free_slot(&self, of: &BlueGreen) -> Result<Slots, Error> {
+        // File, Caddy and the live release may disagree although no container shows it.
+        self.settle_slots(of).await?;
         let live = Route::look(self.remote, of).await?.live()?;
         Ok(Slots { of: of.clone(), slot: of.other(live) })
     }

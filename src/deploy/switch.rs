@@ -75,7 +75,7 @@ impl Change<'_> {
     /// Undoes what an interrupted change left, if one did. Returns the situation as it is then.
     pub(super) async fn settle(&self) -> Result<Situation, Error> {
         let situation = self.remote.app(&self.app.name).await?.situation;
-        if let Some(slots) = blue_green::slots(&situation, self.app) {
+        if let Some(slots) = blue_green::cut_off(&situation) {
             self.settle_slots(slots).await?;
             return Ok(self.remote.app(&self.app.name).await?.situation);
         }

@@ -98,8 +98,8 @@ impl Traffic {
         for person in self.people {
             person.join().expect("nobody panics");
         }
-        let seen = self.seen.lock().expect("nobody panics").clone();
-        seen
+        let seen = self.seen.lock().expect("nobody panics");
+        seen.clone()
     }
 }
 
