@@ -99,9 +99,9 @@ arcane.toml:4:21: fleet.toml has no host or group `prodution`
     let project = find().unwrap();
     project.check_targets(&fleet).unwrap();
     let shop = project.app("shop", None).unwrap();
-    let hosts = fleet.resolve(&shop.to).unwrap();
-    assert_eq!(hosts.len(), 1, "web1 is named twice, by itself and by its group");
-    assert_eq!(hosts[0].ssh, "deploy@203.0.113.10:22");
+    let gates = fleet.gates(&shop.to).unwrap();
+    assert_eq!(gates.len(), 1, "web1 is named twice, by itself and by its group");
+    assert_eq!(gates[0].hosts[0].ssh, "deploy@203.0.113.10:22");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const PURE: &[&str] = &[
     "src/deploy/situation.rs",
     "src/deploy/labels.rs",
     "src/deploy/caddyfile/",
+    "src/deploy/rollout/course.rs",
+    "src/deploy/rollout/stages.rs",
     "src/heal/supervisor",
     "src/heal/guard.rs",
     "src/heal/ladder.rs",

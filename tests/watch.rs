@@ -13,8 +13,8 @@ use std::time::Duration;
 use arcane::deploy::labels::Record;
 use arcane::deploy::remote::Pool;
 use arcane::fleet::{
-    App, AppName, Fact, Freshness, HealPolicy, HealthCheck, Host, HostName, ImageRef, Observation, ReleaseId,
-    Role, Source, SpecDigest, Strategy, Stream, Timestamp,
+    App, AppName, Fact, Freshness, HealPolicy, HealthCheck, Hooks, Host, HostName, ImageRef, Observation,
+    ReleaseId, Role, Source, SpecDigest, Strategy, Stream, Timestamp,
 };
 use arcane::watch::{Logs, Options, Watcher};
 use support::{Lab, LabHost, TestEnv, eventually};
@@ -134,6 +134,10 @@ fn app() -> App {
         prove: App::DEFAULT_PROVE,
         keep: App::DEFAULT_KEEP,
         heal: HealPolicy::default(),
+        release: None,
+        migrates: false,
+        bake: Duration::ZERO,
+        hooks: Hooks::default(),
     }
 }
 
@@ -147,6 +151,8 @@ fn run(host: &LabHost, name: &str, release: &str, options: &[&str], script: &str
         by: "ada@laptop".to_owned(),
         at: Timestamp::from_seconds(1),
         environment: None,
+        migrated: None,
+        past: Vec::new(),
     };
     let labels: Vec<_> =
         record.to_labels().into_iter().map(|(key, value)| format!("{key}={value}")).collect();

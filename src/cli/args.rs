@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::fleet::{AppName, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
+use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
 /// A hacker's PaaS in one binary: deploys containers over SSH, watches them, and heals them.
 ///
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 some hosts failed, 4 failed and \
-rolled back, 5 found an open incident, 6 unreachable or not let in, 7 refused by a guard or a held lock, 70 bug, \
+rolled back, 5 found drift or an open incident, 6 unreachable or not let in, 7 refused by a guard or a held lock, 70 bug, \
 130 interrupted
 
 Environment: ARCANE_LOG=off|error|warn|info|debug|trace says how much arcane tells on standard error of its own work; \
@@ -41,6 +41,9 @@ pub(super) enum Command {
     /// Go back to a kept release.
     #[cfg(feature = "ops")]
     Rollback(Rollback),
+    /// Remove what nobody needs any more: releases beyond those that are kept, images of releases that are gone.
+    #[cfg(feature = "ops")]
+    Prune(Prune),
     /// List the releases of an app that are on its hosts, or were.
     #[cfg(feature = "ops")]
     Releases(Releases),
@@ -113,9 +116,15 @@ fn parse_ports(text: &str) -> Result<[u16; 2], String> {
 pub struct Push {
     /// The app; may be left out when arcane.toml has just one.
     pub app: Option<AppName>,
-    /// Hosts and groups, separated by commas; one after the other, stopping at the first failure.
+    /// Hosts and groups, separated by commas, in this order: each has the release before the next is begun.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,
+    /// How many hosts of a group follow its first one at once: a share of the group, or a number.
+    #[arg(long, value_name = "SHARE|NUMBER", default_value_t = Batch::DEFAULT)]
+    pub batch: Batch,
+    /// When a host fails, give those already switched back what they ran.
+    #[arg(long)]
+    pub all_or_nothing: bool,
     /// The environment whose settings apply.
     #[arg(long, value_name = "NAME")]
     pub env: Option<EnvironmentName>,
@@ -163,13 +172,38 @@ pub struct Rollback {
     /// The release to go back to; the newest one older than the live one when left out.
     #[arg(long, value_name = "ID")]
     pub release: Option<ReleaseId>,
+    /// Go back even to a release that is older than the app's data, which a release with `migrates` has changed since.
+    #[arg(long)]
+    pub across_migration: bool,
     /// Hosts and groups, separated by commas.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,
+    /// How many hosts at once: a share of them, or a number; 8 at most.
+    #[arg(long, value_name = "SHARE|NUMBER", default_value_t = Batch::DEFAULT)]
+    pub batch: Batch,
     /// Wait this long for a lock that somebody else holds.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     pub wait: Duration,
     /// Print a line of JSON per step.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `arcane prune`.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// The app; every one that has anything on the hosts when left out.
+    pub app: Option<AppName>,
+    /// Hosts and groups, separated by commas; all when left out.
+    #[arg(long, value_name = "HOST|GROUP,…")]
+    pub to: Option<String>,
+    /// Show what would be removed, and remove nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// Wait this long for a lock that somebody else holds.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    pub wait: Duration,
+    /// Print a line of JSON per app and host.
     #[arg(long)]
     pub json: bool,
 }
@@ -193,6 +227,9 @@ pub struct Status {
     /// Hosts and groups, separated by commas; all when left out.
     #[arg(long, value_name = "HOST|GROUP,…")]
     pub to: Option<String>,
+    /// Exit with 5 when anything is not as it was recorded, or a change was cut off half-way.
+    #[arg(long)]
+    pub check: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -249,9 +286,10 @@ pub struct Unlock {
 /// Options of `arcane doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The host.
-    pub host: HostName,
-    /// Print JSON.
+    /// Hosts and groups, separated by commas.
+    #[arg(value_name = "HOST|GROUP,…")]
+    pub to: String,
+    /// Print a line of JSON per host.
     #[arg(long)]
     pub json: bool,
 }
@@ -374,6 +412,7 @@ impl Arguments {
             Some(Command::Push(Push { json, .. }))
             | Some(Command::Init(Init { json, .. }))
             | Some(Command::Rollback(Rollback { json, .. }))
+            | Some(Command::Prune(Prune { json, .. }))
             | Some(Command::Releases(Releases { json, .. }))
             | Some(Command::Status(Status { json, .. }))
             | Some(Command::Logs(Logs { json, .. }))

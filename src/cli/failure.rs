@@ -46,12 +46,6 @@ impl Failure {
         self
     }
 
-    #[must_use]
-    pub(crate) fn with_code(mut self, code: u8) -> Self {
-        self.code = code;
-        self
-    }
-
     pub(crate) const fn code(&self) -> u8 {
         self.code
     }
@@ -63,11 +57,34 @@ impl Failure {
 
     pub(crate) fn render(&self, ui: &Ui, as_json: bool) {
         if as_json {
-            ui.json(&json!({ "error": {
-                "code": self.code, "message": self.message, "causes": self.causes, "hints": self.hints,
-                "details": self.details,
-            }}));
+            ui.json(&json!({ "error": self.to_json() }));
         }
+        self.tell(ui);
+    }
+
+    /// A failure on one host of perhaps several: the line of JSON says which.
+    #[cfg(feature = "ops")]
+    pub(crate) fn render_about(
+        &self,
+        ui: &Ui,
+        as_json: bool,
+        host: &crate::fleet::HostName,
+        app: &crate::fleet::AppName,
+    ) {
+        if as_json {
+            ui.json(&json!({ "event": "failed", "host": host, "app": app, "error": self.to_json() }));
+        }
+        self.tell(ui);
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "code": self.code, "message": self.message, "causes": self.causes, "hints": self.hints,
+            "details": self.details,
+        })
+    }
+
+    fn tell(&self, ui: &Ui) {
         ui.tagged(Tag::Error, &self.message);
         for cause in &self.causes {
             ui.tagged(Tag::Cause, cause);
@@ -99,7 +116,7 @@ impl From<crate::deploy::Error> for Failure {
         let code = match &error {
             Error::Ssh(error) if error.is_unreachable() => exit::UNREACHABLE,
             Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
-            Error::LockHeld { .. } | Error::LockLost { .. } => exit::REFUSED,
+            Error::LockHeld { .. } | Error::LockLost { .. } | Error::AcrossMigration { .. } => exit::REFUSED,
             Error::RolledBack(failed) if failed.interrupted => exit::INTERRUPTED,
             Error::RolledBack(_) => exit::ROLLED_BACK,
             Error::Interrupted { .. } => exit::INTERRUPTED,
@@ -110,6 +127,9 @@ impl From<crate::deploy::Error> for Failure {
             Error::RolledBack(failed) | Error::NotRestored { failure: failed, .. } => {
                 failed.last_lines.clone()
             }
+            Error::ReleaseCommand { last_lines, .. }
+            | Error::BeforeHook { last_lines, .. }
+            | Error::AfterHook { last_lines, .. } => last_lines.clone(),
             _ => Vec::new(),
         };
         let failure = Self::from_error(code, &error).details(details);

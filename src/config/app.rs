@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::report::Report;
 use super::section::{Field, Section};
 use super::target::{self, Target};
-use super::{blue_green, environment, environment::Overlay, health, launch};
+use super::{blue_green, environment, environment::Overlay, health, hooks, launch};
 use crate::fleet::text::quoted;
 use crate::fleet::{
     App, AppName, EnvironmentName, HealPolicy, ImageRef, Mode, Remedy, Source, Strategy, Volume,
@@ -80,6 +80,13 @@ pub(super) fn read(
     let prove = section.field("prove").and_then(|field| field.duration(PROVE, report));
     let keep = section.field("keep").and_then(|field| field.integer(0..=MOST_KEPT, report));
     let heal = section.field("heal").and_then(|field| heal(&field, report));
+    let has_volumes = volumes.as_ref().is_some_and(|volumes| !volumes.is_empty());
+    let takeover = hooks::read(&mut section, directory, has_volumes, report);
+    if strategy == Strategy::BlueGreen && takeover.release.as_ref().is_some_and(|command| command.volumes) {
+        let message =
+            "`release_volumes` needs the release before to be stopped, which blue-green never does first";
+        report.add(&entry.key_span, message, "leave it out, or use smart-swap");
+    }
     section.finish(report);
     let app = App {
         name: name?,
@@ -99,6 +106,10 @@ pub(super) fn read(
         prove: prove.unwrap_or(App::DEFAULT_PROVE),
         keep: keep.and_then(|keep| usize::try_from(keep).ok()).unwrap_or(App::DEFAULT_KEEP),
         heal: heal.unwrap_or_default(),
+        release: takeover.release,
+        migrates: takeover.migrates,
+        bake: takeover.bake,
+        hooks: takeover.hooks,
     };
     Some(Described { app, overlays: overlays.unwrap_or_default(), to, published })
 }

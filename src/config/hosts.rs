@@ -11,7 +11,7 @@ use super::search;
 use super::section::{self, Field, Section};
 use super::suggest::{advice, listed};
 use crate::fleet::text::{printable, quoted};
-use crate::fleet::{GroupName, Host, HostName};
+use crate::fleet::{Gate, GroupName, Host, HostName};
 
 /// The hosts and groups that one fleet.toml describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,31 +91,44 @@ impl Fleet {
     /// # Errors
     /// When a name does not exist, or one or all of them are empty: nothing never means everything.
     pub fn select(&self, text: &str) -> Result<Vec<Host>> {
+        Ok(self.select_gates(text)?.into_iter().flat_map(|gate| gate.hosts).collect())
+    }
+
+    /// The same, still told apart by the names that were given.
+    ///
+    /// # Errors
+    /// Those of [`Self::select`].
+    pub fn select_gates(&self, text: &str) -> Result<Vec<Gate>> {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
         if names.iter().any(|name| name.is_empty()) {
             return Err(Error::NothingSelected { text: text.to_owned() });
         }
-        self.resolve(names)
+        self.gates(names)
     }
 
-    /// The hosts that `names` stand for, hosts or groups; for an app's own `to`. Each host comes once.
+    /// The hosts that `names` stand for, hosts or groups, name by name; for an app's own `to`. Each host comes once,
+    /// and a name that adds none is left out.
     ///
     /// # Errors
     /// When a name does not exist, or there is none.
-    pub fn resolve<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Result<Vec<Host>> {
-        let mut selected: Vec<Host> = Vec::new();
+    pub fn gates<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Result<Vec<Gate>> {
+        let mut gates: Vec<Gate> = Vec::new();
         for name in names {
             let name = name.as_ref();
+            let mut hosts = Vec::new();
             for host in self.named(name).ok_or_else(|| self.unknown(name))? {
-                if !selected.iter().any(|other| &other.name == host) {
-                    selected.extend(self.hosts.get(host).cloned());
+                if !gates.iter().flat_map(|gate| &gate.hosts).any(|other| &other.name == host) {
+                    hosts.extend(self.hosts.get(host).cloned());
                 }
             }
+            if !hosts.is_empty() {
+                gates.push(Gate { name: name.to_owned(), hosts });
+            }
         }
-        if selected.is_empty() {
+        if gates.is_empty() {
             return Err(Error::NothingSelected { text: String::new() });
         }
-        Ok(selected)
+        Ok(gates)
     }
 
     /// The hosts that a name stands for; `None` when nothing has it.

@@ -12,6 +12,7 @@ mod document;
 mod environment;
 mod error;
 mod health;
+mod hooks;
 mod hosts;
 mod launch;
 mod problem;

@@ -185,6 +185,20 @@ impl<'t> Field<'t> {
         None
     }
 
+    /// Whether the value is a text, for a key that can be written in two ways.
+    pub(super) fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
+    /// The value as yes or no; no when it is neither, which is noted.
+    pub(super) fn flag(&self, report: &mut Report<'_>) -> bool {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            self.mistyped("true or false", report);
+        }
+        flag.unwrap_or_default()
+    }
+
     /// Notes a problem unless the value is `true`: the only thing such a key can say.
     pub(super) fn must_be_true(&self, report: &mut Report<'_>) {
         match self.value.as_bool() {

@@ -5,7 +5,7 @@
 //! here but in [`super::slots`], which looks at the containers and at Caddy and knows nothing of us; the good end of a
 //! swap, the repair after a crash and the way back after a failure are all the same call of [`settle`].
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -44,6 +44,8 @@ pub(super) fn cut_off(situation: &Situation) -> Option<&BlueGreen> {
 pub(super) struct Slots {
     pub(super) of: BlueGreen,
     pub(super) slot: u16,
+    /// Whether the candidate is known to be no good although Caddy leads to it.
+    condemned: AtomicBool,
 }
 
 /// A change at the point where it is to be settled: the connection and the lock may be others than it began with.
@@ -181,15 +183,26 @@ impl Change<'_> {
         candidate: &ContainerId,
         slots: &Slots,
     ) -> Result<(), Error> {
-        let led = self.lead_to(slots, candidate).await;
-        let done = match led {
+        let begun = std::time::Instant::now();
+        let done = match self.lead_and_watch(slots, candidate).await {
             Ok(()) => self.settling(self.remote, self.lock, slots).settle().await.map_err(Failure::Broken),
             failed => failed,
         };
         match done {
             Ok(()) => Ok(()),
-            Err(failure) => self.boomerang(situation, candidate, failure).await,
+            Err(failure) => self.boomerang(situation, candidate, failure, begun).await,
         }
+    }
+
+    async fn lead_and_watch(&self, slots: &Slots, candidate: &ContainerId) -> Result<(), Failure> {
+        self.lead_to(slots, candidate).await?;
+        if self.fresh.is_none() || self.app.bake.is_zero() {
+            return Ok(());
+        }
+        // The release before still runs and is led to again at once.
+        let watched = self.bake(candidate).await;
+        slots.condemned.store(watched.is_err(), Ordering::Relaxed);
+        watched
     }
 
     /// The way back of a swap that failed, or forward when Caddy leads to the candidate already.
@@ -202,6 +215,13 @@ impl Change<'_> {
     ) -> Result<(), Error> {
         let settling = self.settling(remote, lock, slots);
         if self.touched.load(Ordering::Relaxed) {
+            if slots.condemned.load(Ordering::Relaxed)
+                && before.live.as_ref().is_some_and(|live| live.running)
+            {
+                let back = slots.of.other(slots.slot);
+                settling.guarded(Step::Route, format!("back to localhost:{back}")).await?;
+                Route::look(remote, &slots.of).await?.restore(remote, back).await?;
+            }
             settling.settle().await
         } else {
             settling.dismiss(before, slots.slot).await
@@ -220,7 +240,7 @@ impl Change<'_> {
         // File, Caddy and the live release may disagree although no container shows it.
         self.settle_slots(of).await?;
         let live = Route::look(self.remote, of).await?.live()?;
-        Ok(Slots { of: of.clone(), slot: of.other(live) })
+        Ok(Slots { of: of.clone(), slot: of.other(live), condemned: AtomicBool::new(false) })
     }
 
     /// Settles what an interrupted change left between two slots.

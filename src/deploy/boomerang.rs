@@ -13,9 +13,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::error::{Error, RolledBack};
 use super::event::Step;
 use super::lock::Lock;
+use super::oneoff;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
+use super::transfer::Transferred;
 use crate::docker::{LogFrame, LogOptions};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, ReleaseId};
@@ -38,19 +40,25 @@ enum Undone {
 }
 
 impl Change<'_> {
-    /// Brings back what was live before. `Ok` when it turns out that the switch had succeeded.
+    /// Brings back what was live before, which was stopped at about `stopped`. `Ok` when it turns out that the switch had
+    /// succeeded.
     pub(super) async fn boomerang(
         &self,
         before: &Situation,
         candidate: &ContainerId,
         failure: Failure,
+        stopped: std::time::Instant,
     ) -> Result<(), Error> {
         let interrupted = matches!(failure, Failure::Broken(Error::Interrupted { .. }));
         let cause = match &failure {
             Failure::Unhealthy(why) => why.clone(),
+            Failure::Command(failed) => format!("its release command failed: {}", failed.why),
             Failure::Broken(error) => chain(error),
         };
-        let last_lines = last_lines(self.remote, candidate).await;
+        let last_lines = match failure {
+            Failure::Command(failed) => failed.last_lines,
+            _ => last_lines(self.remote, candidate).await,
+        };
         let restored = before.live.as_ref().map(|live| live.record.release.clone());
         self.step(Step::Boomerang, restored.as_ref().map_or("nothing ran before", ReleaseId::as_str));
         let undone = self.insist(before, candidate).await;
@@ -62,6 +70,13 @@ impl Change<'_> {
             cause,
             last_lines,
             interrupted,
+            migrated: self.fresh.is_some() && self.app.migrates,
+            transferred: Transferred::default(),
+            gap: if self.slots.is_none() && self.touched.load(Ordering::Relaxed) {
+                stopped.elapsed()
+            } else {
+                Duration::ZERO
+            },
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),
@@ -107,6 +122,8 @@ async fn undo(
     candidate: &ContainerId,
 ) -> Result<Undone, Error> {
     let app = change.app;
+    // First of all: it may be writing to what is about to be started.
+    oneoff::sweep(remote, app).await?;
     let was_running = before.live.as_ref().is_some_and(|live| live.running);
     if let Some(slots) = &change.slots {
         change.undo_slots(remote, lock, slots, before).await?;

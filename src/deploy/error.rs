@@ -1,10 +1,14 @@
 //! What can go wrong when a server is changed, with the state that things are left in.
 
+use std::time::Duration;
+
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
 use super::caddy::Problem;
+use super::event::Done;
 use super::lock::Holder;
+use super::transfer::Transferred;
 
 /// Why a change did not happen, or did not last.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,40 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The hook before a switch failed.
+    #[error("the `before` hook of {app} failed for {host}: {why}; {host} runs what it ran")]
+    BeforeHook {
+        /// For which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// How.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
+    },
+    /// The release is live, and the hook after the switch failed.
+    #[error("{} {} is live on {}, but its `after` hook failed: {why}", .done.app, .done.release, .done.host)]
+    AfterHook {
+        /// How the push ended otherwise.
+        done: Box<Done>,
+        /// How it failed.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
+    },
+    /// The release command failed before anything was touched.
+    #[error("the release command of {app} failed on {host}: {why}; {host} runs what it ran")]
+    ReleaseCommand {
+        /// On which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// How.
+        why: String,
+        /// The last lines that it wrote.
+        last_lines: Vec<String>,
+    },
     /// The new release failed and the old one is back.
     #[error(transparent)]
     RolledBack(Box<RolledBack>),
@@ -86,6 +124,14 @@ pub enum Error {
         /// Which host.
         host: HostName,
     },
+    /// A change was cut off, and what it left may still be needed.
+    #[error("a change of {app} on {host} was cut off half-way; nothing was removed")]
+    Unsettled {
+        /// Which app.
+        app: AppName,
+        /// Which host.
+        host: HostName,
+    },
     /// There is no release to go back to.
     #[error("{host} keeps no release of {app} {wanted}")]
     NoRelease {
@@ -97,6 +143,21 @@ pub enum Error {
         wanted: String,
         /// What there is instead.
         kept: Vec<ReleaseId>,
+    },
+    /// The release to go back to is older than the app's data.
+    #[error(
+        "guard `rollback-migration`: release {migrated} changed the data of {app} for good, and {release} is older and may \
+         not understand it; nothing was changed on {host}"
+    )]
+    AcrossMigration {
+        /// Which app.
+        app: AppName,
+        /// Which host.
+        host: HostName,
+        /// The release to go back to.
+        release: ReleaseId,
+        /// The release that migrated.
+        migrated: ReleaseId,
     },
     /// Another release is live than the one that was to be changed.
     #[error("{host} no longer runs release {expected} of {app}, so nothing was changed")]
@@ -144,6 +205,25 @@ pub struct RolledBack {
     pub last_lines: Vec<String>,
     /// Whether the operator interrupted, rather than the release failing.
     pub interrupted: bool,
+    /// Whether it may have changed the app's data for good before it failed.
+    pub migrated: bool,
+    /// What went over the line for it.
+    pub transferred: Transferred,
+    /// How long nothing answered: from stopping the release before until it ran again.
+    pub gap: Duration,
+}
+
+impl RolledBack {
+    fn migrated_hint(&self) -> String {
+        let (app, release) = (&self.app, &self.release);
+        let works = match &self.restored {
+            Some(restored) => format!("check that {restored} works with it"),
+            None => "the next release will find it like that".to_owned(),
+        };
+        format!(
+            "THE DATA OF {app} MAY BE MIGRATED: {release} `migrates`, and nobody has undone that; {works}"
+        )
+    }
 }
 
 fn restored_text(restored: Option<&ReleaseId>) -> String {
@@ -156,6 +236,15 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 impl Error {
     pub(super) fn caddy(host: &HostName, problem: Problem) -> Self {
         Self::Caddy { host: host.clone(), problem: Box::new(problem) }
+    }
+
+    /// Notes what had gone over the line before it failed.
+    #[must_use]
+    pub(super) fn after(mut self, transferred: Transferred) -> Self {
+        if let Self::RolledBack(failed) | Self::NotRestored { failure: failed, .. } = &mut self {
+            failed.transferred = transferred;
+        }
+        self
     }
 
     /// The next thing to type, when there is one.
@@ -178,6 +267,21 @@ impl Error {
             Self::NotDeployed { app, host } => {
                 Some(format!("deploy it with `arcane push {app} --to {host}`"))
             }
+            Self::Unsettled { .. } => {
+                Some("`arcane status` says which command mends it; do that first".to_owned())
+            }
+            Self::BeforeHook { .. } => Some("mend what it complains of, then push again".to_owned()),
+            Self::AfterHook { .. } => {
+                Some("the release stays; run the hook by hand, for a push of the same runs none".to_owned())
+            }
+            Self::ReleaseCommand { app, .. } => Some(format!(
+                "what it did before it ended is not undone: look at the data of {app}, then push again"
+            )),
+            Self::AcrossMigration { app, host, release, .. } => Some(format!(
+                "if it does understand the data, or you have put that back: `arcane rollback {app} --to {host} --release \
+                 {release} --across-migration`"
+            )),
+            Self::RolledBack(failed) if failed.migrated => Some(failed.migrated_hint()),
             Self::NoRelease { kept, .. } if !kept.is_empty() => {
                 let names: Vec<_> = kept.iter().map(ReleaseId::as_str).collect();
                 Some(format!("it keeps {}: {}", plural(kept.len(), "release"), names.join(", ")))

@@ -34,6 +34,19 @@ pub enum Event {
         /// Bytes of the whole image, as the engine counts them.
         bytes_total: u64,
     },
+    /// A line that a command of the app's owner wrote.
+    Output {
+        /// Where.
+        host: HostName,
+        /// Which app.
+        app: AppName,
+        /// Which release.
+        release: ReleaseId,
+        /// Which command.
+        from: Speaker,
+        /// The line, made safe to show.
+        line: String,
+    },
     /// Somebody else holds the lock; waiting.
     LockWait {
         /// Where.
@@ -50,6 +63,8 @@ pub enum Event {
 pub struct Done {
     /// Which release is live now.
     pub release: ReleaseId,
+    /// Which release was live before; `None` when none was.
+    pub before: Option<ReleaseId>,
     /// Where.
     pub host: HostName,
     /// Which app.
@@ -80,6 +95,30 @@ pub enum Outcome {
     Unchanged,
 }
 
+/// Whose output a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// The release command's.
+    Release,
+    /// The hook's before the switch.
+    Before,
+    /// The hook's after it.
+    After,
+}
+
+impl Speaker {
+    /// Its name in arcane.toml and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
 /// The steps of a change, in the order in which they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +133,10 @@ pub enum Step {
     Lock,
     /// Undoing what an interrupted change left.
     Repair,
+    /// Running a hook.
+    Hook,
+    /// Running the release command.
+    Release,
     /// Making the new container.
     Create,
     /// Renaming a container.
@@ -106,6 +149,8 @@ pub enum Step {
     Health,
     /// Making Caddy lead to it.
     Route,
+    /// Watching it for a while.
+    Bake,
     /// Giving it the app's name.
     Switch,
     /// Letting the release before finish what it is answering.
@@ -126,12 +171,15 @@ impl Step {
             Self::Transfer => "sending",
             Self::Lock => "locking",
             Self::Repair => "repairing",
+            Self::Hook => "running the hook",
+            Self::Release => "running the release command",
             Self::Create => "creating",
             Self::Rename => "renaming",
             Self::Stop => "stopping",
             Self::Start => "starting",
             Self::Health => "checking",
             Self::Route => "routing",
+            Self::Bake => "watching",
             Self::Switch => "switching",
             Self::Drain => "draining",
             Self::Boomerang => "rolling back",

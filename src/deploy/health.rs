@@ -19,7 +19,7 @@ use crate::fleet::{App, ContainerId, HealthCheck, HealthState, Probe, duration};
 /// The pause between two probes.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How long one probe may take.
-const PROBE: Duration = Duration::from_secs(3);
+pub(super) const PROBE: Duration = Duration::from_secs(3);
 /// How much of a command's output is kept.
 const OUTPUT: usize = 8 * 1024;
 
@@ -73,7 +73,7 @@ fn not_in_time(check: &HealthCheck, last: &str) -> String {
 
 /// The container as it is now, or why it has failed. A restart counts as a failure: it is how a crash looks when the
 /// engine's restart policy was quicker than we were.
-async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, String>, Error> {
+pub(super) async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, String>, Error> {
     let inspected = remote.engine.inspect(&id.0).await?;
     let Some(container) = inspected else {
         return Ok(Err("its container was removed by somebody".to_owned()));
@@ -89,7 +89,7 @@ async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Container, St
     Ok(Ok(container))
 }
 
-async fn probe(remote: &Remote, container: &Container, app: &App) -> Result<(), String> {
+pub(super) async fn probe(remote: &Remote, container: &Container, app: &App) -> Result<(), String> {
     match &app.health.probe {
         Probe::Http(path) => http(remote, container, app, path).await,
         Probe::Tcp => open(remote, container, app).await.map(drop),

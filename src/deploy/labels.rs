@@ -19,6 +19,11 @@ const AT: &str = "arcane.at";
 const STRATEGY: &str = "arcane.strategy";
 const ENVIRONMENT: &str = "arcane.environment";
 const SLOT: &str = "arcane.slot";
+const MIGRATED: &str = "arcane.migrated";
+const PAST: &str = "arcane.past";
+
+/// How much of the releases before is carried, in bytes: a label is read with every look at a container.
+const MOST_PAST: usize = 64 * 1024;
 
 /// What a container's labels say of its release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,10 @@ pub struct Record {
     pub environment: Option<String>,
     /// The port of the host that it has as its slot, when it is swapped blue/green.
     pub slot: Option<u16>,
+    /// The newest release up to this one that changed the app's data for good.
+    pub migrated: Option<ReleaseId>,
+    /// The releases before it, in the order in which they would be gone back to. They carry none themselves.
+    pub past: Vec<Record>,
 }
 
 /// Labels that claim to be ours but cannot be understood: made by a newer version, or by hand.
@@ -81,6 +90,12 @@ impl Record {
         if let Some(slot) = self.slot {
             labels.insert(SLOT.to_owned(), slot.to_string());
         }
+        if let Some(migrated) = &self.migrated {
+            labels.insert(MIGRATED.to_owned(), migrated.to_string());
+        }
+        if !self.past.is_empty() {
+            labels.insert(PAST.to_owned(), past_to_text(&self.past));
+        }
         labels
     }
 
@@ -115,15 +130,57 @@ impl Record {
                 .get(SLOT)
                 .map(|slot| slot.parse().map_err(|error| malformed(SLOT)(&error)))
                 .transpose()?,
+            migrated: labels.get(MIGRATED).and_then(|text| ReleaseId::parse(text).ok()),
+            past: labels.get(PAST).map(|text| past_from_text(text, &name)).unwrap_or_default(),
         })
     }
+}
+
+fn past_to_text(past: &[Record]) -> String {
+    let mut entries = Vec::new();
+    let mut size = 0;
+    for record in past {
+        let labels = Record { past: Vec::new(), ..record.clone() }.to_labels();
+        let entry = serde_json::to_string(&labels).unwrap_or_default();
+        size += entry.len() + 1;
+        if size > MOST_PAST {
+            break;
+        }
+        entries.push(entry);
+    }
+    format!("[{}]", entries.join(","))
+}
+
+/// The releases before. One that cannot be understood is lost, and takes nothing else with it.
+fn past_from_text(text: &str, app: &AppName) -> Vec<Record> {
+    let entries: Vec<Value> = Some(text)
+        .filter(|text| text.len() <= 2 * MOST_PAST)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let read = |entry| {
+        let mut labels: BTreeMap<String, String> = serde_json::from_value(entry).ok()?;
+        labels.remove(PAST);
+        Record::from_labels(&labels).ok().filter(|record| record.app.name == *app)
+    };
+    entries.into_iter().filter_map(read).collect()
 }
 
 /// The digest of everything that makes one release differ from another: the image's content and the app's settings.
 /// Where the image was built and where the app goes do not count.
 #[must_use]
 pub fn spec_digest(app: &App, image_id: &str) -> SpecDigest {
-    let mut settings = serde_json::to_value(app).unwrap_or(Value::Null);
+    digest(serde_json::to_value(app).unwrap_or(Value::Null), image_id)
+}
+
+/// Whether a container with these labels is of the image that the release was made of. Judged by the labels as they
+/// stand there: a newer version of ours may have written more than is understood here.
+#[must_use]
+pub(super) fn image_fits(record: &Record, labels: &BTreeMap<String, String>, image_id: &str) -> bool {
+    let settings = labels.get(SETTINGS).and_then(|text| serde_json::from_str(text).ok());
+    settings.is_some_and(|settings| digest(settings, image_id) == record.spec)
+}
+
+pub(super) fn digest(mut settings: Value, image_id: &str) -> SpecDigest {
     if let Some(fields) = settings.as_object_mut() {
         fields.remove("source");
         fields.remove("to");
@@ -149,7 +206,32 @@ mod tests {
             at: Timestamp::from_seconds(1_000),
             environment: Some("staging".to_owned()),
             slot: Some(8001),
+            migrated: None,
+            past: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_releases_before_survive_too_and_a_broken_one_takes_nothing_with_it() {
+        let older = Record { migrated: Some(record().release), environment: None, ..record() };
+        let carried =
+            Record { past: vec![older.clone(), record()], migrated: older.migrated.clone(), ..record() };
+        let mut labels = carried.to_labels();
+        assert_eq!(Record::from_labels(&labels), Ok(carried.clone()));
+        let text = labels[PAST].replacen("release\":\"20261125-184203-3f2c", "release\":\"latest", 1);
+        labels.insert(PAST.to_owned(), text);
+        assert_eq!(Record::from_labels(&labels).unwrap().past, [record()]);
+        for hostile in ["", "{}", "[[]]", "[7]", &format!("[{}]", "[".repeat(100_000))] {
+            labels.insert(PAST.to_owned(), hostile.to_owned());
+            assert_eq!(
+                Record::from_labels(&labels).unwrap().past,
+                [],
+                "{}",
+                &hostile[..hostile.len().min(9)]
+            );
+        }
+        let many = Record { past: vec![older; 1_000], ..carried };
+        assert!(many.to_labels()[PAST].len() <= MOST_PAST + 2);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::error::Error;
+use super::lend::Lent;
 use crate::fleet::{AppName, ContainerId, HostName, Timestamp};
 use crate::ssh::{Exec, Session};
 
@@ -107,8 +108,15 @@ impl Guard<'_> {
 #[derive(Debug)]
 pub struct Lock {
     number: u64,
-    requests: mpsc::Sender<Request>,
-    keeper: JoinHandle<()>,
+    hold: Hold,
+}
+
+#[derive(Debug)]
+enum Hold {
+    /// It is ours.
+    Own { requests: mpsc::Sender<Request>, keeper: JoinHandle<()> },
+    /// It is that of the arcane whose hook started us. Freeing it is not ours to do.
+    Lent(Session),
 }
 
 #[derive(Debug)]
@@ -136,6 +144,9 @@ impl Lock {
         loop {
             match Self::attempt(session, owner).await? {
                 Attempt::Locked(lock) => return Ok(lock),
+                Attempt::Held(holder) if is_lent(session.host(), &holder) => {
+                    return Ok(Self { number: holder.number, hold: Hold::Lent(session.clone()) });
+                }
                 // Somebody who only looks holds it for a moment, and leaves no name.
                 Attempt::Held(holder) if holder.owner.is_none() && begun.elapsed() < GLANCE => {
                     tokio::time::sleep(GLANCE / 10).await;
@@ -177,7 +188,7 @@ impl Lock {
                 let number = locked["locked ".len()..].parse().map_err(|_| fail("malformed answer"))?;
                 let (requests, inbox) = mpsc::channel(4);
                 let keeper = tokio::spawn(keep(exec, number, inbox));
-                Ok(Attempt::Locked(Self { number, requests, keeper }))
+                Ok(Attempt::Locked(Self { number, hold: Hold::Own { requests, keeper } }))
             }
             Some("unsafe") => {
                 Err(fail("/var/lock/arcane.deploy is not a plain file; look who made it, and remove it"))
@@ -197,14 +208,27 @@ impl Lock {
         self.number
     }
 
+    /// Whether it is that of the arcane whose hook started us.
+    #[must_use]
+    pub const fn is_lent(&self) -> bool {
+        matches!(self.hold, Hold::Lent(_))
+    }
+
     /// Makes sure that the lock is still ours. To be called before each change.
     ///
     /// # Errors
     /// [`Error::LockLost`] when the holder is gone or somebody else's.
     pub async fn check(&self, host: &HostName) -> Result<(), Error> {
         let lost = || Error::LockLost { host: host.clone() };
+        let requests = match &self.hold {
+            Hold::Own { requests, .. } => requests,
+            Hold::Lent(session) => {
+                let holder = Self::holder(session).await?.map(|holder| holder.number);
+                return if holder == Some(self.number) { Ok(()) } else { Err(lost()) };
+            }
+        };
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request::Check(answer)).await.map_err(|_| lost())?;
+        requests.send(Request::Check(answer)).await.map_err(|_| lost())?;
         match tokio::time::timeout(ANSWER, answered).await {
             Ok(Ok(true)) => Ok(()),
             _ => Err(lost()),
@@ -214,8 +238,12 @@ impl Lock {
     /// Has the switch guarded until [`Self::unguard`] or [`Self::release`]. A host without a `docker` command that works
     /// cannot: then the switch is as safe as this process and the line are, and no safer.
     pub(super) async fn guard(&self, guard: &Guard<'_>) {
+        let Hold::Own { requests, .. } = &self.hold else {
+            tracing::debug!("under a lent lock the switch is not guarded");
+            return;
+        };
         let (answer, answered) = oneshot::channel();
-        let sent = self.requests.send(Request::Guard(guard.line(), answer)).await;
+        let sent = requests.send(Request::Guard(guard.line(), answer)).await;
         if sent.is_err() || !matches!(tokio::time::timeout(GUARDING, answered).await, Ok(Ok(true))) {
             tracing::warn!("the host cannot guard the switch: it has no `docker` command that works");
         }
@@ -223,17 +251,22 @@ impl Lock {
 
     /// Says that the switch is over.
     pub(super) async fn unguard(&self) {
-        // Who does not hear it sees that the candidate has got the app's name.
-        let _ = self.requests.send(Request::Unguard).await;
+        if let Hold::Own { requests, .. } = &self.hold {
+            // Who does not hear it sees that the candidate has got the app's name.
+            let _ = requests.send(Request::Unguard).await;
+        }
     }
 
     /// Frees the lock and waits until it is free.
     pub async fn release(mut self) {
+        let Hold::Own { requests, keeper } = &mut self.hold else {
+            return;
+        };
         let (answer, answered) = oneshot::channel();
-        if self.requests.send(Request::Release(answer)).await.is_ok() {
+        if requests.send(Request::Release(answer)).await.is_ok() {
             let _ = tokio::time::timeout(ANSWER, answered).await;
         }
-        let _ = tokio::time::timeout(ANSWER, &mut self.keeper).await;
+        let _ = tokio::time::timeout(ANSWER, keeper).await;
     }
 
     /// Who holds the lock on a host, if anybody does.
@@ -265,8 +298,15 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.keeper.abort();
+        if let Hold::Own { keeper, .. } = &self.hold {
+            keeper.abort();
+        }
     }
+}
+
+/// Whether this process was lent the lock by this very holder.
+fn is_lent(host: &HostName, holder: &Holder) -> bool {
+    Lent::to_us().is_some_and(|lent| lent.host == *host && lent.number == holder.number)
 }
 
 enum Attempt {

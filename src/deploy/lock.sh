@@ -41,6 +41,12 @@ undo() {
     there=$(is_there "$1") || return 1
     [ "$there" = there ] || return 0
     engine stop -t "$4" "$1"
+    # A release command that writes to the app's volumes ends before the old container writes to them again.
+    for one in $(timeout 20 docker ps -aq --filter "name=^/$2_release\$" --filter "label=arcane.one-off=$2" \
+        </dev/null 2>/dev/null 9<&-); do
+        engine stop -t "$4" "$one"
+        engine rm -f "$one" || return 1
+    done
     if [ "$3" != - ]; then
         [ "$(is_there "$2")" = there ] || engine rename "$3" "$2" || return 1
         # Waits for a stop that is still under way.

@@ -4,19 +4,30 @@
 //! under the [`lock`], both go through the same [`switch`], and both trust nothing but the names and [`labels`] of the
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
+mod bake;
 mod blue_green;
 mod boomerang;
 pub mod build;
 pub mod caddy;
 pub mod caddyfile;
+pub mod diff;
+pub mod drift;
 pub mod error;
 pub mod event;
+pub mod give_back;
 mod health;
+mod hook;
 pub mod labels;
+pub mod lend;
 pub mod lock;
+mod oneoff;
+mod output;
+pub mod past;
+pub mod prune;
 pub mod push;
 pub mod remote;
 pub mod rollback;
+pub mod rollout;
 pub mod situation;
 mod slots;
 mod sockets;

@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::caddy::Route;
 use super::error::Error;
-use super::event::{Done, Event, Outcome, Report, Step, seconds};
+use super::event::{Done, Event, Outcome, Report, Speaker, Step, seconds};
+use super::hook;
 use super::labels::{APP, Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
+use super::prune;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::sockets::listened;
-use super::switch::{self, Change};
+use super::switch::{Change, Fresh};
 use super::transfer::{self, Transferred};
 use crate::docker::{
     ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
@@ -58,6 +60,8 @@ impl Order<'_> {
             at: self.now,
             environment: self.environment.clone(),
             slot: None,
+            migrated: None,
+            past: Vec::new(),
         }
     }
 
@@ -72,7 +76,7 @@ impl Order<'_> {
 }
 
 /// Where an app's images are kept on its hosts: a repository of our own, with a tag for each release.
-fn repository(app: &AppName) -> String {
+pub(super) fn repository(app: &AppName) -> String {
     format!("arcane/{app}")
 }
 
@@ -96,8 +100,9 @@ pub async fn push(
 ) -> Result<Done, Error> {
     let begun = Instant::now();
     let host = remote.name().clone();
-    let done = |release: ReleaseId, sent: Transferred, gap: Duration, outcome| Done {
+    let done = |release: ReleaseId, before, sent: Transferred, gap: Duration, outcome| Done {
         release,
+        before,
         host: host.clone(),
         app: order.app.name.clone(),
         bytes_sent: sent.bytes,
@@ -120,10 +125,10 @@ pub async fn push(
     let order = &order;
     let record = order.record();
     let route = check(remote, order).await?;
-    if let Some(release) =
-        unchanged(&situation, &record, order.force).filter(|_| leads(&situation, route.as_ref()))
-    {
-        return Ok(done(release, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
+    let unchanged = unchanged(&situation, &record, order.force);
+    if let Some(release) = unchanged.filter(|_| leads(&situation, route.as_ref())) {
+        let before = Some(release.clone());
+        return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
     let transferred = tokio::select! {
@@ -142,6 +147,7 @@ pub async fn push(
             return Err(Error::Interrupted { state: format!("{host} has the image and runs what it ran") });
         }
     };
+    let tag = image_tag(&order.app.name, &order.release);
     let change = Change {
         remote,
         lock: &lock,
@@ -152,51 +158,112 @@ pub async fn push(
         cancel,
         slots: None,
         touched: AtomicBool::new(false),
+        fresh: Some(Fresh { image: &tag }),
     };
-    let released = release(change, order, record).await;
+    let released = release(change, order, &record, &tag).await;
     lock.release().await;
-    let gap = released?;
-    Ok(done(order.release.clone(), transferred, gap, Outcome::Released))
+    let released = released.map_err(|error| error.after(transferred))?;
+    let Released { before, gap, after } = released;
+    let done = done(order.release.clone(), before, transferred, gap, Outcome::Released);
+    match after {
+        Ok(()) => Ok(done),
+        Err(failed) => {
+            Err(Error::AfterHook { done: Box::new(done), why: failed.why, last_lines: failed.last_lines })
+        }
+    }
 }
 
-async fn release(change: Change<'_>, order: &Order<'_>, record: Record) -> Result<Duration, Error> {
+/// A release that is live.
+struct Released {
+    /// The one that was live before.
+    before: Option<ReleaseId>,
+    /// How long nothing answered.
+    gap: Duration,
+    /// What became of the hook after it.
+    after: Result<(), hook::Failed>,
+}
+
+/// Makes the release and switches to it.
+async fn release(
+    mut change: Change<'_>,
+    order: &Order<'_>,
+    record: &Record,
+    tag: &str,
+) -> Result<Released, Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
-    let tag = image_tag(app, &order.release);
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
     hold_image(remote, order).await?;
-    let prepared = async {
-        let situation = change.settle().await?;
-        let slots = match &order.app.blue_green {
-            Some(slots) => Some(change.free_slot(slots).await?),
-            None => None,
-        };
-        Ok((situation, slots))
-    };
-    let (situation, slots) = match prepared.await {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            let _ = remote.engine.remove_image(&tag).await;
-            return Err(error);
-        }
-    };
-    let record = Record { slot: slots.as_ref().map(|slots| slots.slot), ..record };
-    let change = Change { slots, ..change };
-    let switched = match create(remote, &record, &tag).await {
-        Ok(candidate) => change.switch(&situation, &candidate, &new_name(app)).await,
-        Err(error) => Err(error),
-    };
+    let settled = change.settle().await;
+    if settled.is_err() {
+        let _ = remote.engine.remove_image(tag).await;
+    }
+    let mut situation = settled?;
+    let switched = switch(&mut change, order, record, tag, &mut situation).await;
     if switched.is_err() {
         // The failed container is gone; its image would only lie around.
-        let _ = remote.engine.remove_image(&tag).await;
+        let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;
-    // The release is live. What cannot be tidied now is tidied after the next push.
-    if let Ok(after) = remote.app(app).await {
-        switch::tidy(&change, &after.situation.surplus(crate::clock::now())).await;
+    let before = situation.live.map(|live| live.record.release);
+    let after = run_hook(&change, order, Speaker::After).await;
+    prune::tidy(&change).await;
+    Ok(Released { before, gap, after })
+}
+
+/// What is run before the release, and the switch to it. Returns how long nothing answered.
+async fn switch(
+    change: &mut Change<'_>,
+    order: &Order<'_>,
+    record: &Record,
+    tag: &str,
+    situation: &mut Situation,
+) -> Result<Duration, Error> {
+    let remote = change.remote;
+    if order.app.hooks.before.is_some() {
+        run_hook(change, order, Speaker::Before).await.map_err(|failed| refused(change, failed))?;
+        // The hook may have called arcane itself.
+        *situation = change.settle().await?;
     }
-    Ok(gap)
+    // Before anything is run that cannot be undone: a Caddy that leads nowhere plain takes no release.
+    if let Some(slots) = &order.app.blue_green {
+        change.slots = Some(change.free_slot(slots).await?);
+    }
+    // One that needs the volumes is run once the release before is stopped.
+    if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
+        let ran = change.release_command(command, tag).await;
+        ran.map_err(|stopped| stopped.untouched(change))?;
+    }
+    let migrated = if order.app.migrates { Some(&order.release) } else { situation.migrated() };
+    let record = Record {
+        migrated: migrated.cloned(),
+        past: situation.past(order.app.keep),
+        slot: change.slots.as_ref().map(|slots| slots.slot),
+        ..record.clone()
+    };
+    let name = new_name(&order.app.name);
+    let candidate = create(remote, &name, &record, tag).await?;
+    change.switch(situation, &candidate, &name).await
+}
+
+/// Runs a hook of the app, if it has one. An arcane that was itself started by a hook runs none: they would go in circles.
+async fn run_hook(change: &Change<'_>, order: &Order<'_>, which: Speaker) -> Result<(), hook::Failed> {
+    let hooks = &order.app.hooks;
+    let hook = if which == Speaker::Before { &hooks.before } else { &hooks.after };
+    match hook {
+        Some(hook) if !change.lock.is_lent() => change.hook(hook, which, order).await,
+        _ => Ok(()),
+    }
+}
+
+/// The failure of the hook before a switch.
+fn refused(change: &Change<'_>, failed: hook::Failed) -> Error {
+    let host = change.remote.name().clone();
+    if failed.interrupted {
+        return Error::Interrupted { state: format!("the `before` hook was ended, {host} runs what it ran") };
+    }
+    Error::BeforeHook { host, app: change.app.name.clone(), why: failed.why, last_lines: failed.last_lines }
 }
 
 /// Gives the image a reference of its own for this release, so that nothing removes it.
@@ -212,11 +279,15 @@ async fn hold_image(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     }
 }
 
-/// Makes the container of a release under the name of a candidate, without starting it.
-pub(super) async fn create(remote: &Remote, record: &Record, image: &str) -> Result<ContainerId, Error> {
-    let name = new_name(&record.app.name);
+/// Makes the container of a release under one of the names of a candidate, without starting it.
+pub(super) async fn create(
+    remote: &Remote,
+    name: &str,
+    record: &Record,
+    image: &str,
+) -> Result<ContainerId, Error> {
     let spec = container_spec(record, image);
-    Ok(remote.engine.create_container(&name, &spec).await?)
+    Ok(remote.engine.create_container(name, &spec).await?)
 }
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
@@ -227,6 +298,24 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
         (Some(host_port), Some(container_port)) => vec![Publish { host_ip, host_port, container_port }],
         _ => Vec::new(),
     };
+    ContainerSpec {
+        image: image.to_owned(),
+        env: app.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
+        labels: record.to_labels(),
+        command: app.command.clone(),
+        publish,
+        mounts: mounts(app),
+        memory: app.memory,
+        // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
+        network: network(app, vec![app.name.to_string()]),
+        restart: RestartPolicy::UnlessStopped,
+        stop_timeout: Some(app.stop_timeout),
+        ..ContainerSpec::default()
+    }
+}
+
+/// An app's volumes as an engine wants them.
+pub(super) fn mounts(app: &App) -> Vec<Mount> {
     let mount = |volume: &Volume| Mount {
         kind: if volume.source.starts_with('/') {
             MountKind::Bind(volume.source.clone())
@@ -236,23 +325,12 @@ fn container_spec(record: &Record, image: &str) -> ContainerSpec {
         target: volume.target.clone(),
         read_only: volume.read_only,
     };
-    ContainerSpec {
-        image: image.to_owned(),
-        env: app.env.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
-        labels: record.to_labels(),
-        command: app.command.clone(),
-        publish,
-        mounts: app.volumes.iter().map(mount).collect(),
-        memory: app.memory,
-        // The alias is what other containers of the network know the app by, whatever ours is called at the moment.
-        network: app
-            .network
-            .as_ref()
-            .map(|name| Network { name: name.clone(), aliases: vec![app.name.to_string()] }),
-        restart: RestartPolicy::UnlessStopped,
-        stop_timeout: Some(app.stop_timeout),
-        ..ContainerSpec::default()
-    }
+    app.volumes.iter().map(mount).collect()
+}
+
+/// The network of an app, in which a container is known by these names.
+pub(super) fn network(app: &App, aliases: Vec<String>) -> Option<Network> {
+    app.network.as_ref().map(|name| Network { name: name.clone(), aliases })
 }
 
 /// What can be found wrong before anything is sent or changed. Returns where Caddy leads, when that is of matter.

@@ -1,6 +1,7 @@
 //! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
 //! lock, settles what an interrupted change left, and tells what it did.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::error::Error;
 use super::event::{Report, Step};
 use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
-use super::push::{create, image_tag};
+use super::push::{create, image_tag, repository};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
@@ -49,17 +50,35 @@ pub struct Changed {
     pub gap: Duration,
 }
 
-/// Brings a kept release back: the one asked for, or the newest that is older than the live one. When a change was
-/// interrupted and left no live release, bringing back the one before is all that is done.
+/// What to go back to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// The release; `None` for the one that was live before.
+    pub release: Option<&'a ReleaseId>,
+    /// Even if the app's data was changed for good since, which whoever asks has thought about.
+    pub across_migration: bool,
+}
+
+impl<'a> From<Option<&'a ReleaseId>> for Wanted<'a> {
+    fn from(release: Option<&'a ReleaseId>) -> Self {
+        Self { release, across_migration: false }
+    }
+}
+
+/// Brings a kept release back: the one asked for, or the one that was live last of those older than the live one. Its
+/// container is there, stopped, and only has to be started; if somebody removed it, it is made anew from the release's
+/// image and record. When a change was interrupted and left no live release, bringing back the one before is all that is
+/// done.
 ///
 /// # Errors
-/// [`Error::NoRelease`] when there is none; [`Error::RolledBack`] when the kept release failed and what was live runs
-/// again.
-pub async fn rollback(
+/// [`Error::NoRelease`] when there is none; [`Error::AcrossMigration`] when the release is older than the data;
+/// [`Error::RolledBack`] when the kept release failed and what was live runs again.
+pub async fn rollback<'w>(
     remote: &Remote,
     request: &Request<'_>,
-    to: Option<&ReleaseId>,
+    wanted: impl Into<Wanted<'w>>,
 ) -> Result<Changed, Error> {
+    let Wanted { release: to, across_migration } = wanted.into();
     let doing = to.map_or_else(|| "rollback".to_owned(), |release| format!("rollback to {release}"));
     under_lock(remote, request, &doing, async |locked| {
         let begun = Instant::now();
@@ -78,11 +97,19 @@ pub async fn rollback(
         {
             return Ok(Changed { release, before: None, took: begun.elapsed(), gap: begun.elapsed() });
         }
-        let target = target(remote, request.app, &locked.settled, to)?;
-        let (app, release) = (&target.record.app, &target.record.release);
+        let target = target(remote, request.app, &locked.settled, to).await?;
+        let Record { app, release, .. } = target.record();
+        if let Some(migrated) = locked.settled.migrated_since(release).filter(|_| !across_migration) {
+            return Err(Error::AcrossMigration {
+                app: request.app.clone(),
+                host: remote.name().clone(),
+                release: release.clone(),
+                migrated: migrated.clone(),
+            });
+        }
         let change = locked.change(app, release);
-        if let Some(of) = locked.slots(target) {
-            locked.back_to_slot(target, of).await?;
+        if let Some(of) = locked.slots(target.record()) {
+            locked.back_to_slot(&target, of).await?;
             return Ok(Changed {
                 release: release.clone(),
                 before: live,
@@ -91,37 +118,92 @@ pub async fn rollback(
             });
         }
         let back = back_name(request.app);
-        change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
-        remote.engine.rename(&target.id.0, &back).await?;
         let mut settled = locked.settled.clone();
-        settled.old = settled.old.filter(|old| old.id != target.id);
-        let gap = change.switch(&settled, &target.id, &back).await?;
+        let candidate = match &target {
+            Target::Kept(found) => {
+                change.guarded(Step::Rename, format!("{} to {back}", found.name)).await?;
+                remote.engine.rename(&found.id.0, &back).await?;
+                settled.old = settled.old.filter(|old| old.id != found.id);
+                found.id.clone()
+            }
+            Target::Forgotten(record) => {
+                change.guarded(Step::Create, format!("{release}, whose container was removed")).await?;
+                create(remote, &back, record, &image_tag(request.app, release)).await?
+            }
+        };
+        let gap = change.switch(&settled, &candidate, &back).await?;
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
 }
 
-fn target<'s>(
+/// A release that can be brought back.
+enum Target<'s> {
+    /// Its container is there.
+    Kept(&'s Found),
+    /// Its container is gone, its image is there, and so is what is recorded of it.
+    Forgotten(&'s Record),
+}
+
+impl Target<'_> {
+    fn record(&self) -> &Record {
+        match self {
+            Self::Kept(found) => &found.record,
+            Self::Forgotten(record) => record,
+        }
+    }
+}
+
+async fn target<'s>(
     remote: &Remote,
     app: &AppName,
     situation: &'s Situation,
     to: Option<&ReleaseId>,
-) -> Result<&'s Found, Error> {
+) -> Result<Target<'s>, Error> {
     let found = match to {
         Some(release) => situation.restorable().find(|found| found.record.release == *release),
         None => situation.previous(),
     };
-    found.ok_or_else(|| {
-        if situation.live.is_none() && situation.restorable().next().is_none() {
-            return Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
-        }
-        Error::NoRelease {
-            app: app.clone(),
-            host: remote.name().clone(),
-            wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
-            kept: situation.restorable().map(|found| found.record.release.clone()).collect(),
-        }
+    if let Some(found) = found {
+        return Ok(Target::Kept(found));
+    }
+    let forgotten = forgotten(remote, app, situation).await?;
+    let live = situation.live.as_ref().map(|live| &live.record.release);
+    let found = forgotten.iter().find(|record| match to {
+        Some(release) => record.release == *release,
+        None => live.is_some_and(|live| record.release < *live),
+    });
+    if let Some(record) = found {
+        return Ok(Target::Forgotten(record));
+    }
+    if situation.live.is_none() && situation.restorable().next().is_none() {
+        return Err(Error::NotDeployed { app: app.clone(), host: remote.name().clone() });
+    }
+    let kept = situation.restorable().map(|found| &found.record).chain(forgotten);
+    Err(Error::NoRelease {
+        app: app.clone(),
+        host: remote.name().clone(),
+        wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
+        kept: kept.map(|record| record.release.clone()).collect(),
     })
+}
+
+/// The releases without a container that can be made anew, because their image is still there.
+///
+/// # Errors
+/// When the engine cannot be asked.
+pub async fn forgotten<'s>(
+    remote: &Remote,
+    app: &AppName,
+    situation: &'s Situation,
+) -> Result<Vec<&'s Record>, Error> {
+    let forgotten = situation.forgotten();
+    if forgotten.is_empty() {
+        return Ok(forgotten);
+    }
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    let tags: BTreeSet<&String> = images.iter().flat_map(|image| &image.tags).collect();
+    Ok(forgotten.into_iter().filter(|record| tags.contains(&image_tag(app, &record.release))).collect())
 }
 
 /// Restarts the live release's container.
@@ -131,7 +213,7 @@ fn target<'s>(
 pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
     under_lock(remote, request, "restart", async |locked| {
         let begun = Instant::now();
-        let live = live(remote, request.app, &locked.settled)?;
+        let live = locked.live()?;
         let change = locked.change(&live.record.app, &live.record.release);
         change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
@@ -149,16 +231,17 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
 pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
     under_lock(remote, request, "redeploy", async |locked| {
         let begun = Instant::now();
-        let live = live(remote, request.app, &locked.settled)?;
+        let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
         let mut change = locked.change(app, release);
-        if let Some(of) = locked.slots(live) {
+        if let Some(of) = locked.slots(&live.record) {
             change.slots = Some(change.free_slot(of).await?);
         }
         let slot = change.slots.as_ref().map(|slots| slots.slot);
         let record = Record { slot: slot.or(live.record.slot), ..live.record.clone() };
         change.guarded(Step::Create, release.as_str()).await?;
-        let candidate = create(remote, &record, &image_tag(request.app, release)).await?;
+        let candidate =
+            create(remote, &new_name(request.app), &record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
@@ -171,13 +254,8 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
     .await
 }
 
-fn live<'s>(remote: &Remote, app: &AppName, situation: &'s Situation) -> Result<&'s Found, Error> {
-    let not_deployed = || Error::NotDeployed { app: app.clone(), host: remote.name().clone() };
-    situation.live.as_ref().ok_or_else(not_deployed)
-}
-
 /// A change in progress: the lock is ours and nothing interrupted is left.
-struct Locked<'a> {
+pub(super) struct Locked<'a> {
     remote: &'a Remote,
     request: &'a Request<'a>,
     lock: &'a Lock,
@@ -189,6 +267,13 @@ struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    /// The live release.
+    pub(super) fn live(&self) -> Result<&Found, Error> {
+        let (app, host) = (self.request.app, self.remote.name());
+        let not_deployed = || Error::NotDeployed { app: app.clone(), host: host.clone() };
+        self.settled.live.as_ref().ok_or_else(not_deployed)
+    }
+
     fn expected(&self) -> Result<(), Error> {
         let live = self.settled.live.as_ref().map(|live| &live.record.release);
         match (&self.request.expect, live) {
@@ -210,46 +295,51 @@ impl Locked<'_> {
 
     /// The slots by which a release comes back: those of the live one, or its own when that has none. `None` when it is
     /// swapped in another way.
-    fn slots<'s>(&'s self, target: &'s Found) -> Option<&'s BlueGreen> {
-        let own = target.record.app.blue_green.as_ref()?;
+    fn slots<'s>(&'s self, target: &'s Record) -> Option<&'s BlueGreen> {
+        let own = target.app.blue_green.as_ref()?;
         Some(self.settled.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
     }
 
-    /// Brings a kept release back into the slot that is free. When its container was made for the other one, another is
-    /// made of its image and its record.
-    async fn back_to_slot(&self, target: &Found, of: &BlueGreen) -> Result<(), Error> {
+    /// Brings a release back into the slot that is free. When its container was made for the other one, or removed,
+    /// another is made of its image and its record.
+    async fn back_to_slot(&self, target: &Target<'_>, of: &BlueGreen) -> Result<(), Error> {
         let (engine, name) = (&self.remote.engine, self.request.app);
-        let Record { app, release, .. } = &target.record;
+        let Record { app, release, .. } = target.record();
         let mut change = self.change(app, release);
         let slots = change.free_slot(of).await?;
         let slot = slots.slot;
         change.slots = Some(slots);
         let mut settled = self.settled.clone();
-        if target.record.slot == Some(slot) {
-            let back = back_name(name);
-            change.guarded(Step::Rename, format!("{} to {back}", target.name)).await?;
-            engine.rename(&target.id.0, &back).await?;
-            settled.old = settled.old.filter(|old| old.id != target.id);
-            return change.switch(&settled, &target.id, &back).await.map(drop);
+        let back = back_name(name);
+        if let Target::Kept(found) = target
+            && found.record.slot == Some(slot)
+        {
+            change.guarded(Step::Rename, format!("{} to {back}", found.name)).await?;
+            engine.rename(&found.id.0, &back).await?;
+            settled.old = settled.old.filter(|old| old.id != found.id);
+            return change.switch(&settled, &found.id, &back).await.map(drop);
         }
         let record = Record {
             app: App { blue_green: Some(of.clone()), ..app.clone() },
             slot: Some(slot),
-            ..target.record.clone()
+            ..target.record().clone()
         };
+        // One whose release is there once more is removed again if it fails.
+        let candidate_name = if matches!(target, Target::Kept(_)) { new_name(name) } else { back };
         change.guarded(Step::Create, format!("{release} anew, for localhost:{slot}")).await?;
-        let candidate = create(self.remote, &record, &image_tag(name, release)).await?;
-        change.switch(&settled, &candidate, &new_name(name)).await?;
-        // It is there once more, and live. Should this fail, the next swap keeps one of the two.
-        if self.lock.check(self.remote.name()).await.is_ok()
-            && let Err(error) = engine.remove(&target.id.0).await
+        let candidate = create(self.remote, &candidate_name, &record, &image_tag(name, release)).await?;
+        change.switch(&settled, &candidate, &candidate_name).await?;
+        // It is live, and there once more. Should this fail, the next swap keeps one of the two.
+        if let Target::Kept(found) = target
+            && self.lock.check(self.remote.name()).await.is_ok()
+            && let Err(error) = engine.remove(&found.id.0).await
         {
             tracing::warn!(%error, "the container that was made for the other slot is still there");
         }
         Ok(())
     }
 
-    fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
+    pub(super) fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
         Change {
             remote: self.remote,
             lock: self.lock,
@@ -260,11 +350,12 @@ impl Locked<'_> {
             cancel: self.request.cancel,
             slots: None,
             touched: AtomicBool::new(false),
+            fresh: None,
         }
     }
 }
 
-async fn under_lock<T>(
+pub(super) async fn under_lock<T>(
     remote: &Remote,
     request: &Request<'_>,
     doing: &str,

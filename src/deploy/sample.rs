@@ -3,7 +3,8 @@
 use super::labels::{Record, spec_digest};
 use super::situation::Found;
 use crate::fleet::{
-    App, AppName, ContainerId, HealPolicy, HealthCheck, ImageRef, ReleaseId, Source, Strategy, Timestamp,
+    App, AppName, ContainerId, HealPolicy, HealthCheck, Hooks, ImageRef, ReleaseId, Source, Strategy,
+    Timestamp,
 };
 
 pub(crate) fn app(name: &str) -> App {
@@ -25,6 +26,10 @@ pub(crate) fn app(name: &str) -> App {
         prove: App::DEFAULT_PROVE,
         keep: App::DEFAULT_KEEP,
         heal: HealPolicy::default(),
+        release: None,
+        migrates: false,
+        bake: std::time::Duration::ZERO,
+        hooks: Hooks::default(),
     }
 }
 
@@ -44,6 +49,8 @@ pub(crate) fn found(name: &str, release: u16, running: bool) -> Found {
             at: started,
             environment: None,
             slot: None,
+            migrated: None,
+            past: Vec::new(),
         },
         running,
         created: started,

@@ -238,6 +238,7 @@ impl Situation {
                 release: found.record.release.clone(),
                 spec: found.record.spec.clone(),
                 ran_for: found.ran_for(now),
+                across_migration: self.migrated_since(&found.record.release).is_some(),
             }),
         })
     }
@@ -275,7 +276,8 @@ impl Situation {
         self.all().map(|found| &found.record.release).max()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Found> {
+    /// Every container of the app.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Found> {
         self.live.iter().chain(&self.candidate).chain(self.restorable())
     }
 }

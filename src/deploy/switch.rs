@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::bake;
 use super::blue_green::{self, Slots};
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
 use super::lock::{Guard, Lock, Owner, Then};
+use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
-use crate::fleet::{App, ContainerId, ReleaseId};
+use crate::fleet::{App, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
 pub(super) struct Change<'a> {
@@ -38,12 +40,22 @@ pub(super) struct Change<'a> {
     /// Whether what serves was touched: the live release was asked to stop, or Caddy to lead elsewhere. From then on it
     /// has to be brought back.
     pub(super) touched: AtomicBool,
+    /// What only a new release has; `None` when a kept one is brought back.
+    pub(super) fresh: Option<Fresh<'a>>,
+}
+
+/// A new release.
+pub(super) struct Fresh<'a> {
+    /// The reference of its image on the host.
+    pub(super) image: &'a str,
 }
 
 /// How the candidate failed.
 pub(super) enum Failure {
     /// It was started and is no good.
     Unhealthy(String),
+    /// Its release command failed, before it was started.
+    Command(oneoff::Failed),
     /// A step failed, or the operator interrupted.
     Broken(Error),
 }
@@ -51,6 +63,15 @@ pub(super) enum Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Broken(error.into())
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Failed(failed) => Self::Command(failed),
+            Stopped::Broken(error) => Self::Broken(error),
+        }
     }
 }
 
@@ -74,6 +95,8 @@ impl Change<'_> {
 
     /// Undoes what an interrupted change left, if one did. Returns the situation as it is then.
     pub(super) async fn settle(&self) -> Result<Situation, Error> {
+        // First of all: it may be writing to what is about to be started.
+        oneoff::sweep(self.remote, self.app).await?;
         let situation = self.remote.app(&self.app.name).await?.situation;
         if let Some(slots) = blue_green::cut_off(&situation) {
             self.settle_slots(slots).await?;
@@ -102,11 +125,13 @@ impl Change<'_> {
         if let Some(slots) = &self.slots {
             return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
         }
-        let begun = Instant::now();
         self.guard(situation.live.as_ref(), name).await;
+        let begun = Instant::now();
         let switched = match self.replace(situation, candidate).await {
             Ok(gap) => Ok(gap),
-            Err(failure) => self.boomerang(situation, candidate, failure).await.map(|()| begun.elapsed()),
+            Err(failure) => {
+                self.boomerang(situation, candidate, failure, begun).await.map(|()| begun.elapsed())
+            }
         };
         self.lock.unguard().await;
         switched
@@ -152,6 +177,11 @@ impl Change<'_> {
             self.guarded(Step::Rename, format!("{name} to {}", old_name(name))).await?;
             engine.rename(&live.id.0, &old_name(name)).await?;
         }
+        if let Some(Fresh { image }) = &self.fresh
+            && let Some(command) = self.app.release.as_ref().filter(|command| command.volumes)
+        {
+            self.release_command(command, image).await?;
+        }
         self.guarded(Step::Start, self.release.as_str()).await?;
         engine.start(&candidate.0).await?;
         self.step(Step::Health, self.app.health.to_string());
@@ -165,9 +195,27 @@ impl Change<'_> {
             return Err(Failure::Unhealthy(why));
         }
         let gap = stopped.elapsed();
+        if self.fresh.is_some() && !self.app.bake.is_zero() {
+            self.bake(candidate).await?;
+        }
         self.guarded(Step::Switch, name.as_str()).await?;
         engine.rename(&candidate.0, name.as_str()).await?;
         Ok(gap)
+    }
+
+    /// Watches the candidate, which serves already, before it counts as released.
+    pub(super) async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
+        self.step(Step::Bake, format!("for {}", duration::format(self.app.bake)));
+        let verdict = tokio::select! {
+            verdict = bake::watch(self.remote, candidate, self.app) => verdict?,
+            () = self.cancel.cancelled() => {
+                return Err(Failure::Broken(Error::Interrupted { state: "the new release was being watched".to_owned() }));
+            }
+        };
+        match verdict {
+            Verdict::Healthy => Ok(()),
+            Verdict::Unhealthy(why) => Err(Failure::Unhealthy(why)),
+        }
     }
 
     /// The operator's interruption, before anything is changed.
@@ -211,18 +259,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Removes releases beyond those that are kept, and the images that only they used. Only our own, only the surplus,
-/// and a failure here does not undo a success: it is tried again after the next push.
-pub(super) async fn tidy(change: &Change<'_>, surplus: &[&Found]) {
-    for found in surplus {
-        if change.guarded(Step::Tidy, found.record.release.as_str()).await.is_err() {
-            return;
-        }
-        if change.remote.engine.remove(&found.id.0).await.is_ok() {
-            let tag = super::push::image_tag(&change.app.name, &found.record.release);
-            let _ = change.remote.engine.remove_image(&tag).await;
-        }
-    }
 }

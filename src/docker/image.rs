@@ -79,6 +79,26 @@ impl Engine {
         Ok(listed.into_iter().map(Into::into).collect())
     }
 
+    /// The size in bytes of each layer of an image, the lowest first. When the engine's account of how it was built does
+    /// not tell them apart, the lowest counts as the whole image.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or does not have it.
+    pub async fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Step {
+            #[serde(default)]
+            size: u64,
+        }
+        let path = format!("/images/{}/history", image_segment(&image.id));
+        let call = Call::get(path, format!("ask for the history of image {}", image.id));
+        let history: Vec<Step> = self.http.json(call, DEADLINE).await?;
+        // A step that changed no file has no layer, and neither does a layer without a byte in it show.
+        let sizes: Vec<u64> = history.iter().rev().map(|step| step.size).filter(|&size| size > 0).collect();
+        Ok(if sizes.len() == image.layers.len() { sizes } else { vec![image.size] })
+    }
+
     /// Gives an image another reference, `repository:tag`; one that exists is moved.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::made::{self, Made, WireMount, WirePorts};
 use crate::fleet::{ContainerId, HealthState, Timestamp};
 
 /// A container.
@@ -40,6 +41,8 @@ pub struct Container {
     pub restarts: bool,
     /// Its memory limit in bytes.
     pub memory_limit: Option<u64>,
+    /// What it was made with.
+    pub made: Made,
 }
 
 /// What a container does.
@@ -175,6 +178,8 @@ pub(super) struct Inspected {
     host_config: WireHostConfig,
     #[serde(default)]
     network_settings: WireNetworks,
+    #[serde(default)]
+    mounts: Option<Vec<WireMount>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -210,6 +215,8 @@ struct WireConfig {
     image: String,
     labels: Option<BTreeMap<String, String>>,
     tty: bool,
+    env: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -217,6 +224,7 @@ struct WireConfig {
 struct WireHostConfig {
     restart_policy: Option<WireRestart>,
     memory: u64,
+    port_bindings: Option<WirePorts>,
 }
 
 #[derive(Deserialize, Default)]
@@ -250,6 +258,15 @@ impl From<Inspected> for Container {
     fn from(wire: Inspected) -> Self {
         let health = wire.state.health.unwrap_or_default();
         let restart = wire.host_config.restart_policy.unwrap_or_default();
+        let networks = wire.network_settings.networks.unwrap_or_default();
+        let made = Made {
+            env: made::env(wire.config.env.unwrap_or_default()),
+            command: wire.config.cmd.unwrap_or_default(),
+            restart_policy: restart.name.clone(),
+            publish: made::publish(wire.host_config.port_bindings.unwrap_or_default()),
+            mounts: made::mounts(wire.mounts.unwrap_or_default()),
+            networks: networks.keys().cloned().collect(),
+        };
         Self {
             id: ContainerId(wire.id),
             name: bare(&wire.name),
@@ -269,11 +286,12 @@ impl From<Inspected> for Container {
             restart_count: wire.restart_count,
             health: health_state(&health.status),
             health_output: health.log.and_then(|mut log| log.pop()).map(|probe| probe.output),
-            addresses: addresses(wire.network_settings.networks.unwrap_or_default()),
+            addresses: addresses(networks),
             ports: bindings(wire.network_settings.ports.unwrap_or_default()),
             tty: wire.config.tty,
             restarts: !matches!(restart.name.as_str(), "" | "no"),
             memory_limit: Some(wire.host_config.memory).filter(|bytes| *bytes != 0),
+            made,
         }
     }
 }

@@ -22,6 +22,7 @@ mod http;
 mod image;
 mod inspect;
 mod logs;
+mod made;
 mod spec;
 mod stats;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use frame::{LogFrame, Source};
 pub use image::{Image, ImageSummary};
 pub use inspect::{Container, ContainerSummary, PublishedPort, State, Status};
 pub use logs::{LogOptions, LogStream};
+pub use made::{Made, Mounted};
 pub use spec::{ContainerSpec, Mount, MountKind, Network, Publish, RestartPolicy};
 pub use stats::Stats;
 pub use transfer::{ByteChunks, Loaded};

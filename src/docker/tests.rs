@@ -153,6 +153,16 @@ async fn a_container_is_described() {
     assert_eq!(shop.ports.len(), 1);
     assert_eq!(shop.addresses.keys().collect::<Vec<_>>(), ["bridge"]);
     assert_eq!(shop.memory_limit, Some(1024));
+    assert_eq!(shop.made.env.into_iter().collect::<Vec<_>>(), [("A".to_owned(), "b=c".to_owned())]);
+    assert_eq!(
+        (shop.made.command, shop.made.restart_policy.as_str()),
+        (vec!["serve".to_owned()], "unless-stopped")
+    );
+    assert_eq!(shop.made.publish.into_iter().collect::<Vec<_>>(), [(8001, 80)]);
+    let mounts: Vec<_> =
+        shop.made.mounts.iter().map(|(to, it)| (to.as_str(), it.source.as_str(), it.read_only)).collect();
+    assert_eq!(mounts, [("/data", "data", false), ("/srv", "/srv", true)]);
+    assert_eq!(shop.made.networks.into_iter().collect::<Vec<_>>(), ["bridge", "none"]);
 }
 
 fn frame(kind: u8, text: &str) -> Vec<u8> {

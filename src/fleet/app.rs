@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::blue_green::BlueGreen;
 use super::duration;
 use super::health::HealthCheck;
+use super::hook::{Hooks, ReleaseCommand};
 use super::name::{AppName, HostName, ImageRef, VariableName};
 use super::remedy::HealPolicy;
 
@@ -54,6 +55,18 @@ pub struct App {
     pub keep: usize,
     /// What the supervisor may do.
     pub heal: HealPolicy,
+    /// What is run once per release before it takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseCommand>,
+    /// Whether a release changes its data for good, so that an older one may not understand it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub migrates: bool,
+    /// How long a release that is healthy is watched before it counts as released.
+    #[serde(default, with = "duration::text", skip_serializing_if = "Duration::is_zero")]
+    pub bake: Duration,
+    /// What is run around a switch. Only the machine that pushes knows: no part of what is recorded on a host.
+    #[serde(skip)]
+    pub hooks: Hooks,
 }
 
 impl App {

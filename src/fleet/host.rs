@@ -12,3 +12,13 @@ pub struct Host {
     /// Where it is: `[user@]address[:port]`, or an alias of the operator's SSH configuration.
     pub ssh: String,
 }
+
+/// Hosts that were named by one word, a host's or a group's own: all of them hold what is rolled out before any host of
+/// the next gate is touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// The word.
+    pub name: String,
+    /// The hosts, in the order to go through them; at least one.
+    pub hosts: Vec<Host>,
+}

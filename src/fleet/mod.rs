@@ -4,10 +4,12 @@
 //! the data, which is what makes replay, simulation and exact tests possible. It depends on no other room.
 
 pub mod app;
+pub mod batch;
 pub mod blue_green;
 pub mod class;
 pub mod duration;
 pub mod health;
+pub mod hook;
 pub mod host;
 pub mod incident;
 pub mod name;
@@ -20,10 +22,12 @@ pub mod text;
 pub mod time;
 
 pub use app::{App, MemoryLimit, Source, Strategy, Volume};
+pub use batch::{Batch, BatchError};
 pub use blue_green::BlueGreen;
 pub use class::Class;
 pub use health::{HealthCheck, Probe};
-pub use host::Host;
+pub use hook::{Hook, Hooks, Place, ReleaseCommand};
+pub use host::{Gate, Host};
 pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
 pub use name::{AppName, EnvironmentName, GroupName, HostName, ImageRef, NameError, VariableName};
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};

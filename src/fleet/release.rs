@@ -129,6 +129,9 @@ pub struct PreviousRelease {
     /// How long it ran the last time it was live; a lower bound of how long it was good.
     #[serde(with = "duration::text")]
     pub ran_for: Duration,
+    /// Whether a newer release has changed the app's data for good, so that this one may not understand it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub across_migration: bool,
 }
 
 impl PreviousRelease {

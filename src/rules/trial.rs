@@ -152,6 +152,7 @@ fn observations(setting: &Setting, script: &[Step]) -> Vec<Observation> {
             release: ReleaseId::new(deployed_at - ran_for, 0),
             spec: SpecDigest("0".repeat(64)),
             ran_for,
+            across_migration: false,
         }),
     };
     let state = Fact::State {

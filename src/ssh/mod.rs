@@ -17,6 +17,7 @@ pub(crate) mod fake;
 mod host_key;
 pub mod known_hosts;
 mod quote;
+mod retry;
 mod session;
 mod stream;
 mod target;

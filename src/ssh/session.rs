@@ -14,6 +14,7 @@ use super::client::Client;
 use super::error::{ChannelFailure, Error};
 use super::exec::{Exec, Output};
 use super::known_hosts::KnownKeys;
+use super::retry;
 use super::stream::{self, ByteStream};
 use super::target::Target;
 use super::transport::{self, Stalling};
@@ -68,7 +69,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Connects, through the target's jump hosts, checks the host's key against known_hosts, and logs in.
+    /// Connects, through the target's jump hosts, checks the host's key against known_hosts, and logs in. A server that
+    /// hangs up at once is tried again for some seconds: it may have too many visitors.
     ///
     /// # Errors
     /// When the host cannot be reached within 10 s per hop, when its key is unknown, changed or revoked, or when it
@@ -76,9 +78,22 @@ impl Session {
     pub async fn connect(target: &Target) -> Result<Self, Error> {
         let mut via: Option<Self> = None;
         for hop in &target.jumps {
-            via = Some(Self::hop(hop, via).await?);
+            via = Some(Self::insist(hop, via).await?);
         }
-        Self::hop(target, via).await
+        Self::insist(target, via).await
+    }
+
+    async fn insist(target: &Target, via: Option<Self>) -> Result<Self, Error> {
+        let mut pauses = retry::pauses();
+        loop {
+            let error = match Self::hop(target, via.clone()).await {
+                Err(error) if retry::hung_up(&error) => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            tracing::debug!(%error, "the server hung up; it is tried again");
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn hop(target: &Target, via: Option<Self>) -> Result<Self, Error> {

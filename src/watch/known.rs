@@ -182,6 +182,7 @@ mod tests {
             tty: false,
             restarts: false,
             memory_limit: None,
+            made: crate::docker::Made::default(),
         }
     }
 

@@ -1,14 +1,13 @@
 //! What most commands begin with: the files, the hosts that are meant, the connections to them.
 
-use futures_util::future::join_all;
-
 use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::config::{Fleet, Project, config_home};
-use crate::deploy::{Error, Remote};
-use crate::fleet::{App, AppName, EnvironmentName, Host, HostName};
+use crate::deploy::remote::Pool;
+use crate::deploy::rollout::{AT_ONCE, on_each};
+use crate::fleet::{App, AppName, EnvironmentName, Gate, Host, HostName};
 
 /// The fleet file.
 pub(super) fn fleet(arguments: &Arguments) -> Result<Fleet, Failure> {
@@ -44,16 +43,17 @@ pub(super) fn app_name(ui: &Ui, arguments: &Arguments, name: Option<&AppName>) -
     }
 }
 
-/// The hosts that are meant: those of `--to`, else those the app declares, else the only one there is.
-pub(super) fn targets(fleet: &Fleet, to: Option<&str>, app: &App) -> Result<Vec<Host>, Failure> {
+/// The hosts that are meant, as they were named together: those of `--to`, else those the app declares, else the only
+/// one there is.
+pub(super) fn targets(fleet: &Fleet, to: Option<&str>, app: &App) -> Result<Vec<Gate>, Failure> {
     if let Some(to) = to {
-        return Ok(fleet.select(to)?);
+        return Ok(fleet.select_gates(to)?);
     }
     if !app.to.is_empty() {
-        return Ok(fleet.resolve(&app.to)?);
+        return Ok(fleet.gates(&app.to)?);
     }
     match fleet.hosts.values().collect::<Vec<_>>()[..] {
-        [host] => Ok(vec![host.clone()]),
+        [host] => Ok(vec![Gate { name: host.name.to_string(), hosts: vec![host.clone()] }]),
         ref hosts => {
             let names: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
             Err(Failure::new(
@@ -74,11 +74,6 @@ pub(super) fn hosts(fleet: &Fleet, to: Option<&str>) -> Result<Vec<Host>, Failur
         Some(to) => Ok(fleet.select(to)?),
         None => Ok(fleet.hosts.values().cloned().collect()),
     }
-}
-
-/// Connects to all hosts at once. Each host's own result: one that is away does not hide the others.
-pub(super) async fn connect(hosts: &[Host]) -> Vec<(Host, Result<Remote, Error>)> {
-    join_all(hosts.iter().map(async |host| (host.clone(), Remote::connect(host).await))).await
 }
 
 /// Where an app is.
@@ -122,15 +117,20 @@ impl Places {
     }
 }
 
-/// The hosts of `--to`, or all on which the app is found.
-pub(super) async fn places(fleet: &Fleet, to: Option<&str>, app: &AppName) -> Result<Places, Failure> {
+/// The hosts of `--to`, or all on which the app is found. Connections that this takes stay in `pool`.
+pub(super) async fn places(
+    fleet: &Fleet,
+    pool: &Pool,
+    to: Option<&str>,
+    app: &AppName,
+) -> Result<Places, Failure> {
     let hosts = hosts(fleet, to)?;
     if to.is_some() || hosts.len() == 1 {
         return Ok(Places { hosts, unknown: Vec::new() });
     }
     let mut places = Places { hosts: Vec::new(), unknown: Vec::new() };
-    let looks = hosts.iter().map(async |host| Remote::connect(host).await?.app(app).await);
-    for (host, deployed) in hosts.iter().zip(join_all(looks).await) {
+    let looks = on_each(&hosts, AT_ONCE, |host| async move { pool.get(&host).await?.app(app).await }).await;
+    for (host, deployed) in hosts.iter().zip(looks) {
         match deployed {
             Ok(deployed) if deployed.live.is_some() || deployed.situation.interruption().is_some() => {
                 places.hosts.push(host.clone());
@@ -161,15 +161,17 @@ pub(super) fn who() -> String {
     crate::fleet::text::printable(&format!("{user}@{machine}"), 100)
 }
 
-/// The exit code of a command that did the same on several hosts.
+/// The exit code of a command that did the same on several hosts, of which some failed.
 pub(super) fn exit_code(failures: &[Failure], hosts: usize) -> u8 {
-    match failures {
+    let good = std::iter::repeat_n(exit::DONE, hosts.saturating_sub(failures.len()));
+    common_code(&failures.iter().map(Failure::code).chain(good).collect::<Vec<_>>())
+}
+
+/// The exit code of a command whose part on each host ended with one of these: the code of them all, when it is one.
+pub(super) fn common_code(codes: &[u8]) -> u8 {
+    match codes {
         [] => exit::DONE,
-        [first, ..]
-            if failures.len() == hosts && failures.iter().all(|other| other.code() == first.code()) =>
-        {
-            first.code()
-        }
+        [first, rest @ ..] if rest.iter().all(|code| code == first) => *first,
         _ => exit::SOME_FAILED,
     }
 }

@@ -1,4 +1,4 @@
-//! `arcane doctor HOST`: everything that a host needs, in the order in which it is needed, and what to do about what is
+//! `arcane doctor`: everything that a host needs, in the order in which it is needed, and what to do about what is
 //! missing.
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::caddy::{Caddyfile, Route};
 use crate::deploy::lock::Lock;
+use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::deploy::transfer::takes_zstd;
 use crate::deploy::{Error as DeployError, Remote};
 use crate::docker::{Engine, Transport};
@@ -46,24 +47,29 @@ impl Check {
 
 pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Doctor) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
-    let host = fleet.host(options.host.as_str())?;
-    let (checks, code) = examine(host).await;
-    if options.json {
-        ui.json(&serde_json::json!({ "host": host.name, "ok": code == exit::DONE, "checks": checks }));
-    } else {
-        for check in &checks {
-            ui.out(&format!(
-                "{} {:<10} {}",
-                if check.ok { "ok  " } else { "FAIL" },
-                check.check,
-                printable(&check.found, FOUND)
-            ));
-            if let Some(fix) = &check.fix {
-                ui.out(&format!("                {fix}"));
-            }
+    let hosts = fleet.select(&options.to)?;
+    let examined = on_each(&hosts, AT_ONCE, |host| async move { examine(&host).await }).await;
+    let mut codes = Vec::new();
+    for (host, (checks, code)) in hosts.iter().zip(examined) {
+        if options.json {
+            ui.json(&serde_json::json!({ "host": host.name, "ok": code == exit::DONE, "checks": checks }));
+        } else {
+            let prefix = if hosts.len() > 1 { format!("{} ", host.name) } else { String::new() };
+            show(ui, &prefix, &checks);
+        }
+        codes.push(code);
+    }
+    Ok(context::common_code(&codes))
+}
+
+fn show(ui: &Ui, prefix: &str, checks: &[Check]) {
+    for check in checks {
+        let (verdict, found) = (if check.ok { "ok  " } else { "FAIL" }, printable(&check.found, FOUND));
+        ui.out(&format!("{prefix}{verdict} {:<10} {found}", check.check));
+        if let Some(fix) = &check.fix {
+            ui.out(&format!("{prefix}                {fix}"));
         }
     }
-    Ok(code)
 }
 
 async fn examine(host: &Host) -> (Vec<Check>, u8) {

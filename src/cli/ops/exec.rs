@@ -12,18 +12,20 @@ use crate::cli::args::{Arguments, Exec};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::deploy::{Error, Remote};
+use crate::deploy::Error;
+use crate::deploy::remote::Pool;
 use crate::docker::{ExecControl, ExecOptions, Source};
 
 pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Exec) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
     let on = options.on.as_ref().map(|host| host.as_str());
-    let hosts = context::places(&fleet, on, &options.app).await?.warn(ui)?;
+    let pool = Pool::default();
+    let hosts = context::places(&fleet, &pool, on, &options.app).await?.warn(ui)?;
     let [host] = &hosts[..] else {
         return Err(Failure::new(exit::USAGE, format!("{} runs on several hosts", options.app))
             .hint(format!("say on which with `--on`: {}", context::names(&hosts))));
     };
-    let remote = Remote::connect(host).await?;
+    let remote = pool.get(host).await?;
     let live = remote.app(&options.app).await?.live;
     let Some(container) = live else {
         return Err(Error::NotDeployed { app: options.app.clone(), host: host.name.clone() }.into());

@@ -37,7 +37,13 @@ pub(super) async fn run(
         .hint("add `strategy = \"blue-green\"`, `domain` and two `ports` to it in arcane.toml"));
     };
     let fleet = context::fleet(arguments)?;
-    let hosts = context::targets(&fleet, options.to.as_deref(), &app)?;
+    let gates = context::targets(&fleet, options.to.as_deref(), &app)?;
+    let mut hosts: Vec<Host> = Vec::new();
+    for host in gates.into_iter().flat_map(|gate| gate.hosts) {
+        if hosts.iter().all(|known| known.name != host.name) {
+            hosts.push(host);
+        }
+    }
     let mut failures = Vec::new();
     for host in &hosts {
         match unless(cancel, async { Ok(one(options, &app, slots, host).await) }).await? {

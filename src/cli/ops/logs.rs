@@ -10,8 +10,9 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::deploy::remote::Pool;
+use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::fleet::text::printable;
-use crate::fleet::{Fact, Observation, Role};
+use crate::fleet::{Fact, Host, HostName, Observation, Role};
 use crate::watch::{Options, Watcher};
 
 /// How much of a line is shown in a terminal; `--json` carries all of it.
@@ -25,13 +26,23 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let places = unless(cancel, context::places(&fleet, options.to.as_deref(), &app)).await?;
+    let pool = Pool::default();
+    let places = unless(cancel, context::places(&fleet, &pool, options.to.as_deref(), &app)).await?;
     let left_out = !places.unknown.is_empty();
-    let hosts = places.warn(ui)?;
+    let mut hosts = places.warn(ui)?;
     let several = hosts.len() > 1;
-    let watch = Options::logs_of(app, options.tail, options.follow);
-    let (watcher, mut observations) = Watcher::start(hosts, Pool::default(), watch, cancel.clone());
     let mut unreachable = false;
+    if several {
+        let away = unless(cancel, async { Ok(connect(&pool, &hosts).await) }).await?;
+        // Who follows is told by the watcher, which goes on trying.
+        for (host, reason) in away.into_iter().filter(|_| !options.follow) {
+            warn_unreachable(ui, &host.name, &reason);
+            hosts.retain(|other| other.name != host.name);
+            unreachable = true;
+        }
+    }
+    let watch = Options::logs_of(app, options.tail, options.follow);
+    let (watcher, mut observations) = Watcher::start(hosts, pool, watch, cancel.clone());
     while let Some(observation) = observations.recv().await {
         unreachable |= matches!(observation.fact, Fact::HostUnreachable { .. });
         show(ui, options, several, &observation);
@@ -49,13 +60,24 @@ pub(super) async fn run(
     })
 }
 
+/// Makes the connections that the watcher will want all at the same moment, some at a time. Returns the hosts to which
+/// there is none.
+async fn connect(pool: &Pool, hosts: &[Host]) -> Vec<(Host, String)> {
+    let tries = on_each(hosts, AT_ONCE, |host| async move {
+        let failed = pool.get(&host).await.err().map(|error| Failure::from(error).line());
+        failed.map(|reason| (host, reason))
+    });
+    tries.await.into_iter().flatten().collect()
+}
+
+fn warn_unreachable(ui: &Ui, host: &HostName, reason: &str) {
+    ui.tagged(Tag::Warning, &format!("{host} is unreachable: {}", printable(reason, LINE)));
+}
+
 fn show(ui: &Ui, options: &args::Logs, several: bool, observation: &Observation) {
     let Some(subject) = &observation.subject else {
         if let Fact::HostUnreachable { reason } = &observation.fact {
-            ui.tagged(
-                Tag::Warning,
-                &format!("{} is unreachable: {}", observation.host, printable(reason, LINE)),
-            );
+            warn_unreachable(ui, &observation.host, reason);
         }
         return;
     };

@@ -8,9 +8,11 @@ mod incidents;
 mod init;
 mod logs;
 mod plan;
+mod prune;
 mod push;
 mod releases;
 mod rollback;
+mod rollout;
 mod rules;
 mod status;
 mod steps;
@@ -50,6 +52,7 @@ async fn dispatch(
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
         Command::Init(options) => init::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
+        Command::Prune(options) => prune::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
         Command::Status(options) => unless(cancel, status::run(ui, arguments, options)).await,
         Command::Logs(options) => logs::run(ui, arguments, options, cancel).await,

@@ -3,19 +3,27 @@
 use serde::Serialize;
 
 use super::steps::bytes;
-use super::{context, push, status};
+use super::{context, push, rollout, status};
 use crate::cli::args::Push;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::caddy::Route;
+use crate::deploy::diff::{Difference, differences};
 use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
 use crate::deploy::push::{check, leads};
+use crate::deploy::remote::Deployed;
+use crate::deploy::rollout::{AT_ONCE, OnFailure, Stage, on_each};
 use crate::deploy::situation::{Found, Situation, back_name};
 use crate::deploy::{Error, Remote, Step, build, caddyfile};
 use crate::docker::{Engine, Image};
-use crate::fleet::text::plural;
-use crate::fleet::{App, AppName, Host, HostName, ReleaseId, Source, SpecDigest, Strategy, duration};
+use crate::fleet::text::{plural, printable};
+use crate::fleet::{
+    App, AppName, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, Strategy, duration,
+};
+
+/// How much of a value is shown, in characters.
+const VALUE: usize = 120;
 
 /// What would be done on one host; a line of JSON.
 #[derive(Debug, Serialize)]
@@ -32,6 +40,8 @@ struct Plan {
     has_image: bool,
     change: Change,
     live: Option<Live>,
+    /// The settings that differ from those of the live release.
+    changes: Vec<Difference>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interrupted: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +53,11 @@ struct Plan {
     #[serde(skip_serializing_if = "Option::is_none")]
     slots: Option<Swap>,
     health: String,
+    /// What is run around the switch, in its order.
+    runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bake: Option<String>,
+    migrates: bool,
     keep: usize,
     prove: String,
     steps: Vec<Step>,
@@ -92,6 +107,17 @@ enum Change {
     Replace,
 }
 
+/// Something that is run around the switch.
+#[derive(Debug, Serialize)]
+struct Run {
+    /// `before`, `release` or `after`.
+    what: &'static str,
+    /// `here`, `host`, or `container`.
+    on: &'static str,
+    run: String,
+    within: String,
+}
+
 #[derive(Debug, Serialize)]
 struct Live {
     release: ReleaseId,
@@ -104,30 +130,56 @@ pub(super) async fn run(
     options: &Push,
     local: &Engine,
     app: &App,
-    hosts: &[Host],
+    stages: &[Stage],
+    on_failure: OnFailure,
 ) -> Result<u8, Failure> {
     let name = build::name(app);
     let image = local.image(&name).await.map_err(Error::from)?;
     if image.is_none() && matches!(app.source, Source::Image(_)) {
         return Err(Error::NoImage { image: name }.into());
     }
-    let mut failures = Vec::new();
-    for host in hosts {
-        let (plan, failure) = match look(options, app, image.as_ref(), &name, host).await {
+    let hosts: Vec<_> = stages.iter().flat_map(|stage| &stage.hosts).cloned().collect();
+    if hosts.len() > 1 {
+        rollout::show_order(ui, options.json, &app.name, stages, on_failure);
+    }
+    let (image, name) = (image.as_ref(), name.as_str());
+    let looks = on_each(&hosts, AT_ONCE, |host| async move {
+        let seen = look(options, app, image, name, &host).await;
+        (host, seen)
+    });
+    let (mut failures, mut alike) = (Vec::new(), Alike::default());
+    for (host, seen) in looks.await {
+        let (plan, failure) = match seen {
             Ok((plan, refused)) => (Some(plan), refused.map(Failure::from)),
             Err(error) => (None, Some(Failure::from(error))),
         };
         match plan {
             Some(plan) if options.json => ui.json(&plan),
-            Some(plan) => ui.out(&plan.text()),
+            Some(plan) => alike.add(&host, plan.text()),
             None => {}
         }
         if let Some(failure) = failure {
-            failure.render(ui, options.json);
+            failure.render_about(ui, options.json, &host.name, &app.name);
             failures.push(failure);
         }
     }
+    for (hosts, text) in alike.0 {
+        ui.out(&format!("{} on {}\n{text}", app.name, context::names(&hosts)));
+    }
     Ok(context::exit_code(&failures, hosts.len()))
+}
+
+/// Hosts with the same plan, which is shown once: of fifty hosts most are alike.
+#[derive(Debug, Default)]
+struct Alike(Vec<(Vec<Host>, String)>);
+
+impl Alike {
+    fn add(&mut self, host: &Host, text: String) {
+        match self.0.iter_mut().find(|(_, other)| *other == text) {
+            Some((hosts, _)) => hosts.push(host.clone()),
+            None => self.0.push((vec![host.clone()], text)),
+        }
+    }
 }
 
 /// The plan for one host, and why the host would refuse it.
@@ -139,7 +191,8 @@ async fn look(
     host: &Host,
 ) -> Result<(Plan, Option<Error>), Error> {
     let remote = Remote::connect(host).await?;
-    let situation = remote.app(&app.name).await?.situation;
+    let deployed = remote.app(&app.name).await?;
+    let situation = &deployed.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
     let (mut has_image, mut refused, mut route) = (false, None, None);
     if let Some(image) = image {
@@ -155,11 +208,11 @@ async fn look(
         };
     }
     let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
-    let change = match change(&situation, spec.as_ref()) {
-        Change::None if !leads(&situation, route.as_ref()) => Change::Replace,
+    let change = match change(situation, spec.as_ref()) {
+        Change::None if !leads(situation, route.as_ref()) => Change::Replace,
         change => change,
     };
-    let removes = if change == Change::None { Vec::new() } else { removed(app, &situation) };
+    let removes = if change == Change::None { Vec::new() } else { removed(app, situation) };
     let builds = matches!(app.source, Source::Build(_));
     let plan = Plan {
         event: "plan",
@@ -176,16 +229,20 @@ async fn look(
             image: live.record.image.clone(),
             running: live.running,
         }),
+        changes: if change == Change::None { Vec::new() } else { changes(app, image, image_name, &deployed) },
         interrupted: situation.interruption().map(status::interruption_text),
         locked_by: locked_by.map(|holder| holder.to_string()),
         refused: refused.as_ref().map(ToString::to_string),
         slots: route.filter(|_| change != Change::None).and_then(|route| Swap::of(app, &route)),
         health: app.health.to_string(),
+        runs: if change == Change::None { Vec::new() } else { runs(app) },
+        bake: Some(app.bake).filter(|bake| !bake.is_zero()).map(duration::format),
+        migrates: app.migrates,
         keep: app.keep,
         prove: duration::format(app.prove),
         steps: match app.strategy {
-            Strategy::SmartSwap => steps(&situation, change, builds, has_image, !removes.is_empty()),
-            Strategy::BlueGreen => swap_steps(&situation, change, builds, has_image, !removes.is_empty()),
+            Strategy::SmartSwap => steps(app, situation, change, builds, has_image, !removes.is_empty()),
+            Strategy::BlueGreen => swap_steps(app, situation, change, builds, has_image, !removes.is_empty()),
         },
         removes,
     };
@@ -206,8 +263,17 @@ fn change(situation: &Situation, spec: Option<&SpecDigest>) -> Change {
 }
 
 /// The steps that would come when each goes well, in their order.
-fn steps(situation: &Situation, change: Change, builds: bool, has_image: bool, tidies: bool) -> Vec<Step> {
+fn steps(
+    app: &App,
+    situation: &Situation,
+    change: Change,
+    builds: bool,
+    has_image: bool,
+    tidies: bool,
+) -> Vec<Step> {
     let changes = change != Change::None;
+    let release =
+        |with_volumes| changes && app.release.as_ref().is_some_and(|command| command.volumes == with_volumes);
     // After repairs, what was the release before is live again.
     let live = situation.live.is_some() || situation.old.is_some();
     let keeps_old = situation.live.is_some() && situation.old.is_some();
@@ -217,13 +283,18 @@ fn steps(situation: &Situation, change: Change, builds: bool, has_image: bool, t
         (changes && !has_image, Step::Transfer),
         (changes, Step::Lock),
         (changes && !situation.repairs().is_empty(), Step::Repair),
+        (changes && app.hooks.before.is_some(), Step::Hook),
+        (release(false), Step::Release),
         (changes, Step::Create),
         (changes && keeps_old, Step::Rename),
         (changes && live, Step::Stop),
         (changes && live, Step::Rename),
+        (release(true), Step::Release),
         (changes, Step::Start),
         (changes, Step::Health),
+        (changes && !app.bake.is_zero(), Step::Bake),
         (changes, Step::Switch),
+        (changes && app.hooks.after.is_some(), Step::Hook),
         (changes && tidies, Step::Tidy),
     ]
     .into_iter()
@@ -233,6 +304,7 @@ fn steps(situation: &Situation, change: Change, builds: bool, has_image: bool, t
 
 /// The same of a swap between two slots.
 fn swap_steps(
+    app: &App,
     situation: &Situation,
     change: Change,
     builds: bool,
@@ -248,19 +320,55 @@ fn swap_steps(
         (changes && !has_image, Step::Transfer),
         (changes, Step::Lock),
         (changes && situation.interruption().is_some(), Step::Repair),
+        (changes && app.hooks.before.is_some(), Step::Hook),
+        (changes && app.release.is_some(), Step::Release),
         (changes, Step::Create),
         (changes, Step::Start),
         (changes, Step::Health),
         (changes, Step::Route),
+        (changes && !app.bake.is_zero(), Step::Bake),
         (changes && live, Step::Rename),
         (changes, Step::Switch),
         (changes && runs, Step::Drain),
         (changes && runs, Step::Stop),
+        (changes && app.hooks.after.is_some(), Step::Hook),
         (changes && tidies, Step::Tidy),
     ]
     .into_iter()
     .filter_map(|(comes, step)| comes.then_some(step))
     .collect()
+}
+
+/// What differs from the live release, its image first. Of an image that is built first only the build can tell.
+fn changes(app: &App, image: Option<&Image>, image_name: &str, deployed: &Deployed) -> Vec<Difference> {
+    let Some(live) = &deployed.situation.live else { return Vec::new() };
+    let short = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect::<String>();
+    let old = deployed.live.as_ref().map(|container| container.image_id.as_str());
+    let differs = image.filter(|image| Some(image.id.as_str()) != old).map(|image| Difference {
+        what: "image".to_owned(),
+        old: Some(format!("{} ({})", live.record.image, old.map_or_else(|| "?".to_owned(), short))),
+        new: Some(format!("{image_name} ({})", short(&image.id))),
+    });
+    differs.into_iter().chain(differences(&live.record.app, app)).collect()
+}
+
+/// What is run around the switch, in its order.
+fn runs(app: &App) -> Vec<Run> {
+    let hook = |what, hook: &Hook| Run {
+        what,
+        on: if hook.on == Place::Host { "host" } else { "here" },
+        run: hook.run.clone(),
+        within: duration::format(hook.within),
+    };
+    let release = app.release.as_ref().map(|command| Run {
+        what: "release",
+        on: if command.volumes { "container with the volumes" } else { "container" },
+        run: command.command.join(" "),
+        within: duration::format(command.within),
+    });
+    let before = app.hooks.before.as_ref().map(|it| hook("before", it));
+    let after = app.hooks.after.as_ref().map(|it| hook("after", it));
+    before.into_iter().chain(release).chain(after).collect()
 }
 
 /// The kept releases that would be too many once another one is live.
@@ -284,7 +392,7 @@ fn removed(app: &App, situation: &Situation) -> Vec<ReleaseId> {
 
 impl Plan {
     fn text(&self) -> String {
-        let mut lines = vec![format!("{} on {}", self.app, self.host)];
+        let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         line("image", self.image_text());
         line("sent", if self.has_image { "nothing, the host has it" } else { "all of it" }.to_owned());
@@ -319,7 +427,22 @@ impl Plan {
                 line("warning", warning.clone());
             }
         }
+        for Difference { what, old, new } in &self.changes {
+            let shown = |value: &Option<String>| {
+                value.as_ref().map_or_else(|| "(none)".to_owned(), |it| format!("`{}`", printable(it, VALUE)))
+            };
+            line("changes", format!("{}: {} -> {}", printable(what, VALUE), shown(old), shown(new)));
+        }
+        for Run { what, on, run, within } in &self.runs {
+            line(what, format!("{} ({on}, within {within})", printable(run, VALUE)));
+        }
+        if self.migrates {
+            line("migrates", "the data, for good: no rollback across this release unasked".to_owned());
+        }
         line("health", self.health.clone());
+        if let Some(bake) = &self.bake {
+            line("watched", format!("for {bake} before it counts as released"));
+        }
         let kept = plural(self.keep, "release");
         line("keeps", format!("{kept} for a rollback, {} proves a release", self.prove));
         if !self.removes.is_empty() {
@@ -395,9 +518,39 @@ mod tests {
             let spec = found("shop", *new, true).record.spec;
             let change = change(&situation, Some(&spec));
             assert_eq!(change, *expected, "{containers:?}");
-            let steps = steps(&situation, change, false, *has_image, false);
+            let steps = steps(&app("shop"), &situation, change, false, *has_image, false);
             assert_eq!(steps, *expected_steps, "{containers:?}");
         }
+    }
+
+    #[test]
+    fn what_is_run_around_the_switch_has_its_place_in_the_steps() {
+        use Step::*;
+        let hook = |on| {
+            Some(crate::fleet::Hook { run: "make".to_owned(), on, within: std::time::Duration::from_secs(1) })
+        };
+        let command = |volumes| crate::fleet::ReleaseCommand {
+            command: vec!["migrate".to_owned()],
+            within: std::time::Duration::from_secs(1),
+            volumes,
+        };
+        let mut app = App {
+            release: Some(command(false)),
+            bake: std::time::Duration::from_secs(9),
+            hooks: crate::fleet::Hooks { before: hook(Place::Host), after: hook(Place::Here(".".into())) },
+            ..app("shop")
+        };
+        let live = situation(&[("shop", 2, true)]);
+        let steps = |app: &App, change| steps(app, &live, change, false, true, false);
+        let expected = [Look, Lock, Hook, Release, Create, Stop, Rename, Start, Health, Bake, Switch, Hook];
+        assert_eq!(steps(&app, Change::Replace), expected);
+        assert_eq!(steps(&app, Change::None), [Look]);
+        let said: Vec<_> =
+            runs(&app).iter().map(|run| format!("{} {} {}", run.what, run.on, run.run)).collect();
+        assert_eq!(said, ["before host make", "release container migrate", "after here make"]);
+        app.release = Some(command(true));
+        let expected = [Look, Lock, Hook, Create, Stop, Rename, Release, Start, Health, Bake, Switch, Hook];
+        assert_eq!(steps(&app, Change::Replace), expected);
     }
 
     #[test]

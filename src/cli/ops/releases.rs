@@ -7,6 +7,10 @@ use crate::cli::args::{Arguments, Releases};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
+use crate::deploy::labels::Record;
+use crate::deploy::rollback::forgotten;
+use crate::deploy::rollout::{AT_ONCE, on_each};
+use crate::deploy::{Error, Remote};
 use crate::fleet::{HostName, ReleaseId, duration};
 use crate::journal::Journal;
 
@@ -20,13 +24,17 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
     let now = crate::clock::now();
     let mut rows = Vec::new();
     let mut failures = Vec::new();
-    for (host, remote) in context::connect(&hosts).await {
-        let deployed = match remote {
-            Ok(remote) => remote.app(&app).await,
-            Err(error) => Err(error),
-        };
-        let situation = match deployed {
-            Ok(deployed) => deployed.situation,
+    let wanted = &app;
+    let looks = on_each(&hosts, AT_ONCE, |host| async move {
+        let remote = Remote::connect(&host).await?;
+        let situation = remote.app(wanted).await?.situation;
+        let image_only = forgotten(&remote, wanted, &situation).await?;
+        let image_only: Vec<Record> = image_only.into_iter().cloned().collect();
+        Ok::<_, Error>((situation, image_only))
+    });
+    for (host, looked) in hosts.iter().zip(looks.await) {
+        let (situation, image_only) = match looked {
+            Ok(looked) => looked,
             Err(error) => {
                 failures.push(Failure::from(error));
                 continue;
@@ -35,15 +43,20 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Releases) -> R
         let live = situation.live.iter().map(|found| (found, "live"));
         let tried = situation.candidate.iter().map(|found| (found, "being tried"));
         let kept = situation.restorable().map(|found| (found, "kept"));
-        rows.extend(live.chain(tried).chain(kept).map(|(found, state)| Row {
+        let row = |record: &Record, state: &str, ran: Option<String>| Row {
             host: host.name.clone(),
-            release: found.record.release.clone(),
+            release: record.release.clone(),
             state: state.to_owned(),
-            image: found.record.image.clone(),
-            by: found.record.by.clone(),
-            age: duration::brief(now.since(found.record.at)),
-            ran: Some(duration::brief(found.ran_for(now))),
-        }));
+            image: record.image.clone(),
+            by: record.by.clone(),
+            age: duration::brief(now.since(record.at)),
+            ran,
+        };
+        let here = live.chain(tried).chain(kept);
+        rows.extend(
+            here.map(|(found, state)| row(&found.record, state, Some(duration::brief(found.ran_for(now))))),
+        );
+        rows.extend(image_only.iter().map(|record| row(record, "kept as an image", None)));
     }
     remembered(&app, &hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>(), &mut rows)
         .unwrap_or_else(|error| ui.tagged(Tag::Warning, &format!("the journal cannot be read: {error}")));

@@ -1,18 +1,25 @@
 //! `arcane rollback`.
+//!
+//! On several hosts it is an emergency brake: some at a time, so that not all of them are without an answer at once, but
+//! a host on which it fails keeps nobody else from getting back what worked.
+
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use super::context;
+use super::rollout::{self, End, Tally};
 use super::steps::Steps;
 use super::unless;
 use crate::cli::args::{Arguments, Rollback};
-use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::event::seconds;
-use crate::deploy::rollback::{Changed, Request, rollback};
-use crate::deploy::{Event, Remote};
-use crate::fleet::{AppName, Host, duration};
+use crate::deploy::remote::Pool;
+use crate::deploy::rollback::{Changed, Request, Wanted, rollback};
+use crate::deploy::rollout::{AT_ONCE, Course, Ended, Kind, OnFailure, Stage, carry_out};
+use crate::deploy::{Error, Event};
+use crate::fleet::{Host, duration};
 
 pub(super) async fn run(
     ui: &Ui,
@@ -20,42 +27,53 @@ pub(super) async fn run(
     options: &Rollback,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
-    let app = context::app_name(ui, arguments, options.app.as_ref())?;
+    let app = &context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let places = unless(cancel, context::places(&fleet, options.to.as_deref(), &app)).await?;
+    let pool = Pool::default();
+    let places = unless(cancel, context::places(&fleet, &pool, options.to.as_deref(), app)).await?;
     let hosts = places.all(&format!("arcane rollback {app}"))?;
-    let mut failures = Vec::new();
-    for (index, host) in hosts.iter().enumerate() {
-        if cancel.is_cancelled() {
-            return Err(not_tried(&hosts[index..]));
+    let steps = Steps::new(ui, options.json);
+    let tally = Tally::new(ui, options.json, app, &steps, rollout::Outcome::RolledBack);
+    let several = hosts.len() > 1;
+    let at_once = options.batch.of(hosts.len()).min(AT_ONCE);
+    // No canary: what is gone back to is known to work.
+    let gate = options.to.clone().unwrap_or_else(|| "-".to_owned());
+    let mut course = Course::new(vec![Stage { gate, kind: Kind::Batch, hosts }], at_once, OnFailure::GoOn);
+    carry_out(&mut course, cancel, |_, host| {
+        let (tally, pool) = (&tally, &pool);
+        async move {
+            let work = async {
+                let begun = Instant::now();
+                match one(tally, options, pool, &host, cancel).await {
+                    Ok(changed) => {
+                        show(tally, several, &host, &changed);
+                        let Changed { release, before, took, .. } = changed;
+                        tally.note(&host, End { release: Some(release), before, took, failed: None });
+                        Ended::Done
+                    }
+                    Err(error) => {
+                        tally.fail(&host, &Failure::from(error), begun.elapsed());
+                        Ended::Failed
+                    }
+                }
+            };
+            tally.guard(&host, work).await
         }
-        match one(ui, options, &app, host, cancel).await {
-            Ok(changed) => show(ui, options.json, &app, host, &changed),
-            Err(failure) => {
-                // At once, so that the last line about a host is followed by nothing but other hosts.
-                failure.render(ui, options.json);
-                failures.push(failure);
-            }
-        }
-    }
-    Ok(context::exit_code(&failures, hosts.len()))
-}
-
-fn not_tried(hosts: &[Host]) -> Failure {
-    Failure::new(exit::INTERRUPTED, format!("interrupted; not tried: {}", context::names(hosts)))
+    })
+    .await;
+    Ok(tally.finish(&course, cancel.is_cancelled()))
 }
 
 async fn one(
-    ui: &Ui,
+    tally: &Tally<'_>,
     options: &Rollback,
-    app: &AppName,
+    pool: &Pool,
     host: &Host,
     cancel: &CancellationToken,
-) -> Result<Changed, Failure> {
-    let steps = Steps::new(ui, options.json);
-    let report = |event: Event| steps.show(&event);
+) -> Result<Changed, Error> {
+    let report = |event: Event| tally.steps.show(&event);
     let request = Request {
-        app,
+        app: tally.app,
         expect: None,
         by: context::who(),
         now: crate::clock::now(),
@@ -63,27 +81,35 @@ async fn one(
         report: &report,
         cancel,
     };
-    let remote = unless(cancel, async { Ok(Remote::connect(host).await?) }).await?;
-    Ok(rollback(&remote, &request, options.release.as_ref()).await?)
+    let remote = tokio::select! {
+        biased;
+        remote = pool.get(host) => remote?,
+        () = cancel.cancelled() => {
+            return Err(Error::Interrupted { state: format!("{} runs what it ran", host.name) });
+        }
+    };
+    let wanted = Wanted { release: options.release.as_ref(), across_migration: options.across_migration };
+    rollback(&remote, &request, wanted).await
 }
 
-fn show(ui: &Ui, json: bool, app: &AppName, host: &Host, changed: &Changed) {
-    if json {
-        ui.json(&serde_json::json!({
+fn show(tally: &Tally<'_>, several: bool, host: &Host, changed: &Changed) {
+    let Tally { ui, json, app, steps, .. } = tally;
+    if *json {
+        return ui.json(&serde_json::json!({
             "event": "done", "app": app, "host": host.name, "release": changed.release, "before": changed.before,
             "seconds": seconds(changed.took), "gap_seconds": seconds(changed.gap), "outcome": "rolled_back",
         }));
-        return;
     }
-    let (release, took) = (&changed.release, duration::brief(changed.took));
-    let text = match &changed.before {
-        Some(before) => format!(
-            "Rolled {app} on {} back from {before} to {release} in {took}.\nUndo with `arcane rollback {app} --to {} --release {before}`",
-            host.name, host.name
-        ),
+    let (name, release, took) = (&host.name, &changed.release, duration::brief(changed.took));
+    match &changed.before {
+        Some(before) if several => steps.say(name, &format!("runs {release} again, no longer {before}")),
+        None if several => steps.say(name, &format!("runs {release} again, after an interrupted change")),
+        Some(before) => ui.out(&format!(
+            "Rolled {app} on {name} back from {before} to {release} in {took}.\n\
+             Undo with `arcane rollback {app} --to {name} --release {before}`"
+        )),
         None => {
-            format!("Brought {app} {release} on {} back after an interrupted change, in {took}.", host.name)
+            ui.out(&format!("Brought {app} {release} on {name} back after an interrupted change, in {took}."))
         }
-    };
-    ui.out(&text);
+    }
 }

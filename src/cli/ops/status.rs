@@ -1,14 +1,16 @@
 //! `arcane status`.
 
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::context;
 use crate::cli::args::{Arguments, Status};
+use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
+use crate::deploy::drift::{Drift, drifts, nothing_live};
 use crate::deploy::lock::Lock;
 use crate::deploy::remote::Deployed;
+use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::deploy::situation::Interruption;
 use crate::deploy::{Error, Remote};
 use crate::docker::Container;
@@ -57,6 +59,8 @@ struct AppReport {
     slot: Option<u16>,
     since: Option<Timestamp>,
     restarts: u64,
+    /// What is not as it was recorded.
+    drift: Vec<Drift>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interrupted: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +72,8 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Res
     let hosts = context::hosts(&fleet, options.to.as_deref())?;
     let mut failures = Vec::new();
     let mut report = Report { hosts: Vec::new() };
-    for (host, looked) in join_all(hosts.iter().map(async |host| (host, look(host).await))).await {
+    let looks = on_each(&hosts, AT_ONCE, |host| async move { look(&host).await }).await;
+    for (host, looked) in hosts.iter().zip(looks) {
         report.hosts.push(looked.unwrap_or_else(|error| {
             let failure = Failure::from(error);
             let report = HostReport {
@@ -92,7 +97,17 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Status) -> Res
     for failure in &failures {
         failure.render(ui, false);
     }
-    Ok(context::exit_code(&failures, hosts.len()))
+    let drifted = report.hosts.iter().flat_map(|host| &host.apps).any(AppReport::is_off);
+    match context::exit_code(&failures, hosts.len()) {
+        exit::DONE if options.check && drifted => Ok(exit::FOUND),
+        code => Ok(code),
+    }
+}
+
+impl AppReport {
+    fn is_off(&self) -> bool {
+        !self.drift.is_empty() || self.interrupted.is_some()
+    }
 }
 
 async fn look(host: &Host) -> Result<HostReport, Error> {
@@ -157,9 +172,21 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
         slot: live.and_then(|live| live.record.slot),
         since: live.and_then(|live| if live.running { live.started_at } else { live.finished_at }),
         restarts: deployed.live.as_ref().map_or(0, |container| container.restart_count),
+        // While a change is under way or half done, nothing is as recorded.
+        drift: if locked || interruption.is_some() { Vec::new() } else { drift(&app, deployed) },
         interrupted: interruption.map(|interruption| interruption_text(interruption).to_owned()),
         next,
         app,
+    }
+}
+
+fn drift(app: &AppName, deployed: &Deployed) -> Vec<Drift> {
+    match (&deployed.situation.live, &deployed.live) {
+        (Some(live), Some(container)) => drifts(&live.record, container),
+        _ => {
+            let renamed = deployed.strange.first().map(|(container, _)| container.as_str());
+            vec![nothing_live(app.as_str(), renamed)]
+        }
     }
 }
 
@@ -229,6 +256,26 @@ fn show(ui: &Ui, report: &Report) {
             );
         }
         for app in &host.apps {
+            for Drift { what, recorded, actual } in &app.drift {
+                let shown = |value: &Option<String>| {
+                    value.as_ref().map_or_else(|| "nothing".to_owned(), |value| printable(value, SHOWN))
+                };
+                ui.tagged(
+                    Tag::Warning,
+                    &format!(
+                        "{} on {} has drifted: {} is {}, recorded is {}",
+                        app.app,
+                        host.name,
+                        printable(what, SHOWN),
+                        shown(actual),
+                        shown(recorded)
+                    ),
+                );
+            }
+            if !app.drift.is_empty() {
+                let push = format!("`arcane push {} --to {} --force`", app.app, host.name);
+                ui.tagged(Tag::Hint, &format!("{push} makes it what arcane.toml says"));
+            }
             if let (Some(interrupted), Some(next)) = (&app.interrupted, &app.next) {
                 ui.tagged(Tag::Warning, &format!("{} on {}: {interrupted}", app.app, host.name));
                 ui.tagged(Tag::Hint, &format!("`{next}`"));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::{
-    App, BlueGreen, EnvironmentName, HealPolicy, HealthCheck, MemoryLimit, Mode, Probe, Remedy, Source,
-    Strategy,
+    App, BlueGreen, EnvironmentName, HealPolicy, HealthCheck, Hook, Hooks, MemoryLimit, Mode, Place, Probe,
+    Remedy, Source, Strategy,
 };
 
 #[test]
@@ -27,6 +27,13 @@ network      = "backend"
 stop_timeout = "30s"
 prove        = "5m"
 keep         = 5
+release         = ["bin/migrate", "up it's"]
+release_within  = "20m"
+release_volumes = true
+migrates        = true
+bake            = "30s"
+hooks.before = "make check"
+hooks.after  = { run = "systemctl reload 'x y'", on = "host", within = "5s" }
 [app.shop.heal]
 mode     = "auto"
 remedies = ["restart"]
@@ -55,6 +62,18 @@ to  = ["stage1"]
     let heal =
         HealPolicy { mode: Mode::Auto, remedies: vec![Remedy::Restart], verify: Duration::from_secs(90) };
     assert_eq!(app.heal, heal);
+    let release = app.release.as_ref().unwrap();
+    assert_eq!(release.command, ["bin/migrate", "up it's"]);
+    assert_eq!((release.within, release.volumes), (Duration::from_secs(1200), true));
+    assert_eq!((app.migrates, app.bake), (true, Duration::from_secs(30)));
+    let before = Hook {
+        run: "make check".to_owned(),
+        on: Place::Here("/srv/project".into()),
+        within: Hook::DEFAULT_WITHIN,
+    };
+    let after =
+        Hook { run: "systemctl reload 'x y'".to_owned(), on: Place::Host, within: Duration::from_secs(5) };
+    assert_eq!(app.hooks, Hooks { before: Some(before), after: Some(after) });
     assert_eq!(project.warnings, []);
 
     let staging = project.app("shop", Some(&EnvironmentName::parse("staging").unwrap())).unwrap();
@@ -178,4 +197,22 @@ fn blue_green_has_two_slots_and_a_site() {
         both.warnings
     );
     assert_eq!(project(&format!("{text}volumes = ['data:/x:ro']\n")).unwrap().warnings, []);
+}
+
+#[test]
+fn a_release_command_is_a_list_or_plain_words() {
+    let app = |lines: &str| {
+        let text = format!("[app.shop]\nimage = 'shop:1'\n{lines}");
+        project(&text).unwrap().app("shop", None).unwrap()
+    };
+    assert_eq!(
+        app("release = ' bin/migrate  --to latest '").release.unwrap().command,
+        ["bin/migrate", "--to", "latest"]
+    );
+    assert_eq!(app("release = ['sh', '-c', 'a | b']").release.unwrap().command, ["sh", "-c", "a | b"]);
+    let plain = app("");
+    assert_eq!(
+        (plain.release, plain.migrates, plain.bake, plain.hooks),
+        (None, false, Duration::ZERO, Hooks::default())
+    );
 }

@@ -72,6 +72,13 @@ fn a_selection_is_exactly_what_was_named() {
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
         assert_eq!(names, expected, "{text}");
     }
+    let gates = fleet.select_gates("web1,production,staging,web2").unwrap();
+    let gates: Vec<(&str, Vec<&str>)> = gates
+        .iter()
+        .map(|gate| (gate.name.as_str(), gate.hosts.iter().map(|host| host.name.as_str()).collect()))
+        .collect();
+    // web1 goes where it was named first, and the last name adds nothing.
+    assert_eq!(gates, [("web1", vec!["web1"]), ("production", vec!["web2"]), ("staging", vec!["stage1"])]);
     for (text, expected) in [
         ("", "no host is selected"),
         (" ", "no host is selected"),
@@ -83,7 +90,7 @@ fn a_selection_is_exactly_what_was_named() {
         assert!(matches!(error, Error::NothingSelected { .. }), "{text:?}: {error}");
         assert_eq!(error.to_string(), expected);
     }
-    assert!(matches!(fleet.resolve(Vec::<&str>::new()), Err(Error::NothingSelected { .. })));
+    assert!(matches!(fleet.gates(Vec::<&str>::new()), Err(Error::NothingSelected { .. })));
     for (text, message, hint) in [
         (
             "prodution",

@@ -33,6 +33,8 @@ pub enum Guard {
     RollbackProved,
     /// What there is to roll back to is the same.
     RollbackSpec,
+    /// What there is to roll back to is older than the app's data.
+    RollbackMigration,
     /// A release is rolled back once, and one that was rolled back to is not left again.
     RollbackOnce,
     /// The release is too old for this rung.
@@ -87,6 +89,7 @@ impl Guard {
             Self::RollbackTarget => "rollback-target",
             Self::RollbackProved => "rollback-proved",
             Self::RollbackSpec => "rollback-spec",
+            Self::RollbackMigration => "rollback-migration",
             Self::RollbackOnce => "rollback-once",
             Self::DeployAge => "deploy-age",
             Self::Attempts => "attempts",

@@ -27,13 +27,14 @@ pub(in crate::heal) struct Scene<'a> {
 type Check = fn(&Scene<'_>, &Rung) -> Result<(), Refusal>;
 
 /// Whether a remedy makes sense for this case, whoever decides.
-pub(in crate::heal) const SENSE: [Check; 7] = [
+pub(in crate::heal) const SENSE: [Check; 8] = [
     sense::class,
     sense::forbid,
     sense::already_rolled_back,
     sense::rollback_target,
     sense::rollback_proved,
     sense::rollback_spec,
+    sense::rollback_migration,
     sense::rollback_once,
 ];
 

@@ -83,6 +83,16 @@ pub(super) fn rollback_spec(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusa
     }
 }
 
+pub(super) fn rollback_migration(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
+    match rollback(scene, rung) {
+        Some((_, previous)) if previous.across_migration => Err(refuse(
+            Guard::RollbackMigration,
+            format!("{} is older than the data, which a newer release has migrated", previous.release),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Ids sort by age, so one comparison forbids all three: the same rollback again, one from where a rollback led to,
 /// and (on any host) one to a release that was rolled back.
 pub(super) fn rollback_once(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {

@@ -279,6 +279,14 @@ fn rollback_spec() {
 }
 
 #[test]
+fn rollback_migration() {
+    rollback_is_refused(
+        |deployment| deployment.previous.as_mut().unwrap().across_migration = true,
+        "guard `rollback-migration`: 20261125-000001-0000 is older than the data",
+    );
+}
+
+#[test]
 fn rollback_once() {
     let mut stage = Stage::auto();
     stage.fails(vec![rollback_auto()]);

@@ -85,6 +85,7 @@ fn deployment(of: &str, n: u32, deployed_at: Timestamp) -> Deployment {
             release: release(n - 1),
             spec: SpecDigest(format!("spec{}", n - 1)),
             ran_for: Duration::from_secs(86_400),
+            across_migration: false,
         }),
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn deployed(number: u16, age: u64, ran: Option<u64>) -> Observation {
             release: release(9),
             spec: SpecDigest("0".to_owned()),
             ran_for: Duration::from_secs(ran),
+            across_migration: false,
         }),
     };
     at(0, &subject("shop", number), Fact::Deployed { deployment })

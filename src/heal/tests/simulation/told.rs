@@ -72,6 +72,7 @@ impl Fleet {
                     if die.next().is_multiple_of(8) { thing.release } else { *older }
                 )),
                 ran_for: Duration::from_secs(if die.next().is_multiple_of(5) { 30 } else { 90_000 }),
+                across_migration: false,
             }
         });
         Deployment { previous, ..deployment(self.app(thing.app).as_str(), thing.release, thing.deployed_at) }
