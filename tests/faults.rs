@@ -176,13 +176,13 @@ impl Shop {
             "lock" => {
                 self.host.ssh("rm -f /var/lock/arcane.deploy; mkdir /var/lock/arcane.deploy").succeeds();
             }
-            "create" => self.host.refuse("POST /containers/create"),
+            "create" => self.host.refuse("POST /containers/create?name=shop_new"),
             "rename" => self.host.refuse("POST /rename"),
             "stop" => self.host.refuse("POST /stop"),
             "start" => self.host.refuse("POST /start"),
             "health" => {}
             "switch" => self.host.refuse("POST /rename?name=shop HTTP"),
-            "tidy" => self.host.refuse("DELETE /containers/"),
+            "tidy" => self.host.refuse("DELETE ?v=0"),
             step => panic!("say how to make {step} fail"),
         }
     }

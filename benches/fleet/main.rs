@@ -10,6 +10,7 @@ mod row;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod talking;
+mod transferring;
 mod watching;
 
 use std::process::Command;
@@ -18,10 +19,13 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 5] = [
+const PARTS: [(&str, fn(&LabHost)); 8] = [
     ("talk", talking::measure),
     ("push", pushing::small),
     ("large", pushing::large),
+    ("first", transferring::whole),
+    ("change", transferring::changed),
+    ("line", transferring::slow_line),
     ("heal", healing::measure),
     ("watch", watching::measure),
 ];

@@ -30,4 +30,4 @@ pub use error::{Error, Result};
 pub use hosts::Fleet;
 pub use problem::Problem;
 pub use project::Project;
-pub use search::config_home;
+pub use search::{cache_home, config_home};

@@ -244,6 +244,10 @@ impl Error {
                 Some(format!("wait for it with `--wait 5m`, or look who it is with `arcane unlock {host}`"))
             }
             Self::LockLost { .. } => Some("see what runs with `arcane status`, then push again".to_owned()),
+            Self::Transfer { .. } => Some(
+                "type the push again once the cause is gone; layers that have arrived are not sent again"
+                    .to_owned(),
+            ),
             Self::NoImage { image } => {
                 Some(format!("build it with `docker build -t {} .`", printable(image, 100)))
             }

@@ -29,9 +29,17 @@ pub enum Event {
         host: HostName,
         /// Compressed bytes given to the line so far.
         bytes_sent: u64,
-        /// Bytes of the image read so far.
+        /// Compressed bytes a second, on average.
+        bytes_per_second: u64,
+        /// Layers that are through.
+        layers_sent: usize,
+        /// Layers that the host had.
+        layers_skipped: usize,
+        /// Layers of the image.
+        layers_total: usize,
+        /// About how many unpacked bytes are through.
         bytes_read: u64,
-        /// Bytes of the whole image, as the engine counts them.
+        /// About how many unpacked bytes are to be sent.
         bytes_total: u64,
     },
     /// A line that a command of the app's owner wrote.

@@ -20,6 +20,7 @@ pub mod lock;
 mod oneoff;
 mod output;
 pub mod past;
+pub mod preflight;
 pub mod prune;
 pub mod push;
 pub mod remote;

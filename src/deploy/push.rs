@@ -13,12 +13,15 @@ use super::event::{Done, Event, Outcome, Report, Speaker, Step, seconds};
 use super::hook;
 use super::labels::{Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
+use super::preflight;
 use super::prune;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{Change, Fresh};
-use super::transfer::{self, Transferred};
-use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
+use super::transfer::{self, Arrived, Transferred};
+use crate::docker::{
+    ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
+};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// Everything a push needs to know besides the host.
@@ -124,8 +127,8 @@ pub async fn push(
         return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
     step(Step::Transfer, order.image_name.clone());
-    let transferred = tokio::select! {
-        transferred = transfer::ensure(local, remote, order.image, report) => transferred?,
+    let arrived = tokio::select! {
+        arrived = transfer::ensure(local, remote, &order.app.name, order.image, report) => arrived?,
         () = cancel.cancelled() => {
             return Err(Error::Interrupted { state: format!("the upload was cut off, {host} runs what it ran") });
         }
@@ -152,11 +155,11 @@ pub async fn push(
         touched: AtomicBool::new(false),
         fresh: Some(Fresh { image: &tag }),
     };
-    let released = release(&change, order, &record, &tag).await;
+    let released = release(&change, order, &record, &tag, &arrived).await;
     lock.release().await;
-    let released = released.map_err(|error| error.after(transferred))?;
+    let released = released.map_err(|error| error.after(arrived.transferred))?;
     let Released { before, gap, after } = released;
-    let done = done(order.release.clone(), before, transferred, gap, Outcome::Released);
+    let done = done(order.release.clone(), before, arrived.transferred, gap, Outcome::Released);
     match after {
         Ok(()) => Ok(done),
         Err(failed) => {
@@ -181,12 +184,13 @@ async fn release(
     order: &Order<'_>,
     record: &Record,
     tag: &str,
+    arrived: &Arrived,
 ) -> Result<Released, Error> {
     change.interrupted()?;
     let (remote, app) = (change.remote, &order.app.name);
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
-    hold_image(remote, order).await?;
+    hold_image(remote, order, &arrived.image).await?;
     let mut situation = change.settle().await?;
     let switched = switch(change, order, record, tag, &mut situation).await;
     if switched.is_err() {
@@ -247,14 +251,15 @@ fn refused(change: &Change<'_>, failed: hook::Failed) -> Error {
 }
 
 /// Gives the image a reference of its own for this release, so that nothing removes it.
-async fn hold_image(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+async fn hold_image(remote: &Remote, order: &Order<'_>, image: &str) -> Result<(), Error> {
     let repository = repository(&order.app.name);
-    match remote.engine.tag_image(&order.image.id, &repository, order.release.as_str()).await {
+    match remote.engine.tag_image(image, &repository, order.release.as_str()).await {
         Err(error) if error.is_not_found() => Err(Error::Transfer {
             host: remote.name().clone(),
             why: "it was removed meanwhile, by a push that failed or by somebody; type the push again"
                 .to_owned(),
         }),
+        Ok(()) if image.starts_with(&repository) => Ok(remote.engine.remove_image(image).await?),
         result => Ok(result?),
     }
 }
@@ -335,13 +340,19 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
     };
     let containers = remote.engine.list_containers(false, &[]).await?;
     let taken = containers.iter().find(|container| {
-        container.ports.iter().any(|published| published.host_port == port)
+        publishes(container, port)
             && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
     });
     match taken {
         Some(container) => refuse(format!("port {port} is taken by container {}", container.name)),
-        None => Ok(()),
+        // The app's own container has it.
+        None if containers.iter().any(|container| publishes(container, port)) => Ok(()),
+        None => preflight::port_is_free(remote, port).await,
     }
+}
+
+fn publishes(container: &ContainerSummary, port: u16) -> bool {
+    container.ports.iter().any(|published| published.host_port == port)
 }
 
 /// The live release, when it is what is asked for already and nothing is left of an interrupted change.

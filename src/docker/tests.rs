@@ -138,8 +138,13 @@ async fn a_container_is_described() {
         "State": {"Status": "running", "Running": true, "ExitCode": 0, "OOMKilled": false, "Error": "", "Pid": 42,
                   "StartedAt": "2026-11-25T18:42:04Z", "FinishedAt": "0001-01-01T00:00:00Z",
                   "Health": {"Status": "unhealthy", "Log": [{"Output": "first"}, {"Output": "last"}]}},
-        "Config": {"Image": "shop:1.4", "Labels": {"arcane.app": "shop"}, "Tty": false},
-        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "Memory": 1024},
+        "Config": {"Image": "shop:1.4", "Labels": {"arcane.app": "shop"}, "Tty": false,
+                   "Env": ["A=b=c", "odd"], "Cmd": ["serve"]},
+        "Mounts": [{"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data/_data",
+                    "Destination": "/data", "RW": true},
+                   {"Type": "bind", "Source": "/srv", "Destination": "/srv", "RW": false}],
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "Memory": 1024,
+                       "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8001"}], "81/tcp": null}},
         "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8001"}], "81/udp": null},
                             "Networks": {"bridge": {"IPAddress": "172.17.0.2"}, "none": {"IPAddress": ""}}}
     }"#;

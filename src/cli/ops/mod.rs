@@ -6,6 +6,7 @@ mod doctor;
 mod exec;
 mod incidents;
 mod logs;
+mod meter;
 mod plan;
 mod prune;
 mod push;

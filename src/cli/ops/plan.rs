@@ -14,7 +14,7 @@ use crate::deploy::push::check;
 use crate::deploy::remote::Deployed;
 use crate::deploy::rollout::{AT_ONCE, OnFailure, Stage, on_each};
 use crate::deploy::situation::{Found, Situation, back_name};
-use crate::deploy::{Error, Remote, Step, build};
+use crate::deploy::{Error, Remote, Step, build, preflight, transfer};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{App, AppName, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, duration};
@@ -35,6 +35,9 @@ struct Plan {
     bytes: Option<u64>,
     /// Whether the host has the image.
     has_image: bool,
+    /// Layers that would be sent, and about how many bytes they are before they are compressed.
+    layers_to_send: Option<usize>,
+    bytes_to_send: Option<u64>,
     change: Change,
     live: Option<Live>,
     /// The settings that differ from those of the live release.
@@ -106,7 +109,7 @@ pub(super) async fn run(
     }
     let (image, name) = (image.as_ref(), name.as_str());
     let looks = on_each(&hosts, AT_ONCE, |host| async move {
-        let seen = look(options, app, image, name, &host).await;
+        let seen = look(local, options, app, image, name, &host).await;
         (host, seen)
     });
     let (mut failures, mut alike) = (Vec::new(), Alike::default());
@@ -146,6 +149,7 @@ impl Alike {
 
 /// The plan for one host, and why the host would refuse it.
 async fn look(
+    local: &Engine,
     options: &Push,
     app: &App,
     image: Option<&Image>,
@@ -156,16 +160,24 @@ async fn look(
     let deployed = remote.app(&app.name).await?;
     let situation = &deployed.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
-    let (mut has_image, mut refused) = (false, None);
+    let (mut lacking, mut refused) = (None, None);
     if let Some(image) = image {
-        has_image = remote.engine.image(&image.id).await?.is_some();
+        let found = transfer::look(local, &remote, image).await?;
+        lacking = Some(found);
         let order = push::order(options, app, image, image_name.to_owned());
-        refused = match check(&remote, &order).await {
+        let checked = match check(&remote, &order).await {
+            Ok(()) if !found.has_image => {
+                preflight::takes(&remote, &remote.engine.info().await?, &found).await
+            }
+            checked => checked,
+        };
+        refused = match checked {
             Ok(()) => None,
             Err(error @ Error::Preflight { .. }) => Some(error),
             Err(error) => return Err(error),
         };
     }
+    let has_image = lacking.is_some_and(|lacking| lacking.has_image);
     let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
     let change = change(situation, spec.as_ref());
     let removes = if change == Change::None { Vec::new() } else { removed(app, situation) };
@@ -179,6 +191,8 @@ async fn look(
         layers: image.map(|image| image.layers.len()),
         bytes: image.map(|image| image.size),
         has_image,
+        layers_to_send: lacking.map(|lacking| lacking.layers),
+        bytes_to_send: lacking.map(|lacking| lacking.bytes),
         change,
         live: situation.live.as_ref().map(|live| Live {
             release: live.record.release.clone(),
@@ -310,7 +324,7 @@ impl Plan {
         let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         line("image", self.image_text());
-        line("sent", if self.has_image { "nothing, the host has it" } else { "all of it" }.to_owned());
+        line("sent", self.sent_text());
         match (self.change, &self.live) {
             (Change::None, _) if self.builds => {
                 line("change", "none, if the build gives the same image again".to_owned());
@@ -356,6 +370,16 @@ impl Plan {
         }
         line("steps", self.steps.iter().map(|step| step.verb()).collect::<Vec<_>>().join(", "));
         lines.join("\n")
+    }
+
+    fn sent_text(&self) -> String {
+        match (self.layers_to_send, self.bytes_to_send, self.layers) {
+            _ if self.has_image => "nothing, the host has it".to_owned(),
+            (Some(lacking), Some(size), Some(all)) if lacking < all => {
+                format!("{lacking} of {}, {} before compression", plural(all, "layer"), bytes(size))
+            }
+            _ => "all of it".to_owned(),
+        }
     }
 
     fn image_text(&self) -> String {
