@@ -7,6 +7,7 @@
 //! Nothing is guessed: a name that does not exist is an error, never an empty set.
 
 mod app;
+mod blue_green;
 mod document;
 mod environment;
 mod error;
@@ -30,4 +31,4 @@ pub use error::{Error, Result};
 pub use hosts::Fleet;
 pub use problem::Problem;
 pub use project::Project;
-pub use search::config_home;
+pub use search::{cache_home, config_home};

@@ -25,6 +25,16 @@ pub(super) fn first(places: &[PathBuf]) -> Result<Option<Document>> {
 /// relative path is ignored, as the XDG base directory specification has it.
 #[must_use]
 pub fn config_home() -> Option<PathBuf> {
+    home("XDG_CONFIG_HOME", ".config")
+}
+
+/// The directory of what can be made anew: `$XDG_CACHE_HOME`, or `~/.cache`.
+#[must_use]
+pub fn cache_home() -> Option<PathBuf> {
+    home("XDG_CACHE_HOME", ".cache")
+}
+
+fn home(variable: &str, otherwise: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(otherwise)))
 }

@@ -29,9 +29,17 @@ pub enum Event {
         host: HostName,
         /// Compressed bytes given to the line so far.
         bytes_sent: u64,
-        /// Bytes of the image read so far.
+        /// Compressed bytes a second, on average.
+        bytes_per_second: u64,
+        /// Layers that are through.
+        layers_sent: usize,
+        /// Layers that the host had.
+        layers_skipped: usize,
+        /// Layers of the image.
+        layers_total: usize,
+        /// About how many unpacked bytes are through.
         bytes_read: u64,
-        /// Bytes of the whole image, as the engine counts them.
+        /// About how many unpacked bytes are to be sent.
         bytes_total: u64,
     },
     /// A line that a command of the app's owner wrote.
@@ -147,10 +155,14 @@ pub enum Step {
     Start,
     /// Waiting for its health.
     Health,
+    /// Making Caddy lead to it.
+    Route,
     /// Watching it for a while.
     Bake,
     /// Giving it the app's name.
     Switch,
+    /// Letting the release before finish what it is answering.
+    Drain,
     /// Bringing the release before back.
     Boomerang,
     /// Removing releases beyond those that are kept.
@@ -174,8 +186,10 @@ impl Step {
             Self::Stop => "stopping",
             Self::Start => "starting",
             Self::Health => "checking",
+            Self::Route => "routing",
             Self::Bake => "watching",
             Self::Switch => "switching",
+            Self::Drain => "draining",
             Self::Boomerang => "rolling back",
             Self::Tidy => "tidying",
         }

@@ -43,6 +43,8 @@ pub(super) struct Call {
     /// What it does, to complete "cannot …".
     pub(super) what: String,
     content_type: Option<&'static str>,
+    /// What the engine shows to a registry.
+    registry_auth: Option<String>,
     upgrade: bool,
     body: Body,
 }
@@ -50,7 +52,15 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>, what: impl Into<String>) -> Self {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        Self { method, path: path.into(), what: what.into(), content_type: None, upgrade: false, body }
+        Self {
+            method,
+            path: path.into(),
+            what: what.into(),
+            content_type: None,
+            registry_auth: None,
+            upgrade: false,
+            body,
+        }
     }
 
     pub(super) fn get(path: impl Into<String>, what: impl Into<String>) -> Self {
@@ -90,6 +100,13 @@ impl Call {
     pub(super) fn tar(mut self, body: Body) -> Self {
         self.content_type = Some("application/x-tar");
         self.body = body;
+        self
+    }
+
+    /// The user and password that the engine shows to the registry it is sent to.
+    pub(super) fn registry_auth(mut self, user: &str, password: &str) -> Self {
+        let json = serde_json::json!({ "username": user, "password": password }).to_string();
+        self.registry_auth = Some(data_encoding::BASE64URL.encode(json.as_bytes()));
         self
     }
 
@@ -134,6 +151,9 @@ impl Http {
             .header(header::HOST, "docker");
         if let Some(content_type) = call.content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(auth) = call.registry_auth {
+            request = request.header("X-Registry-Auth", auth);
         }
         if call.upgrade {
             request = request.header(header::CONNECTION, "Upgrade").header(header::UPGRADE, "tcp");

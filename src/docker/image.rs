@@ -79,23 +79,27 @@ impl Engine {
         Ok(listed.into_iter().map(Into::into).collect())
     }
 
+    /// The bytes that each step of an image's history added, unpacked, the newest first. Steps that changed no file
+    /// have none.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn history_sizes(&self, image: &str) -> Result<Vec<u64>, Error> {
+        let path = format!("/images/{}/history", image_segment(image));
+        let steps: Vec<PastStep> =
+            self.http.json(Call::get(path, format!("read the history of image {image}")), DEADLINE).await?;
+        Ok(steps.into_iter().map(|step| step.size).collect())
+    }
+
     /// The size in bytes of each layer of an image, the lowest first. When the engine's account of how it was built does
     /// not tell them apart, the lowest counts as the whole image.
     ///
     /// # Errors
     /// When the engine does not answer, or does not have it.
     pub async fn layer_sizes(&self, image: &Image) -> Result<Vec<u64>, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Step {
-            #[serde(default)]
-            size: u64,
-        }
-        let path = format!("/images/{}/history", image_segment(&image.id));
-        let call = Call::get(path, format!("ask for the history of image {}", image.id));
-        let history: Vec<Step> = self.http.json(call, DEADLINE).await?;
         // A step that changed no file has no layer, and neither does a layer without a byte in it show.
-        let sizes: Vec<u64> = history.iter().rev().map(|step| step.size).filter(|&size| size > 0).collect();
+        let steps = self.history_sizes(&image.id).await?;
+        let sizes: Vec<u64> = steps.into_iter().rev().filter(|&size| size > 0).collect();
         Ok(if sizes.len() == image.layers.len() { sizes } else { vec![image.size] })
     }
 
@@ -200,6 +204,13 @@ impl From<Wire> for Image {
             created: wire.created.and_then(|text| Timestamp::parse(&text).ok()),
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PastStep {
+    #[serde(default)]
+    size: u64,
 }
 
 #[derive(Deserialize)]

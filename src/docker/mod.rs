@@ -23,6 +23,7 @@ mod image;
 mod inspect;
 mod logs;
 mod made;
+mod registry;
 mod spec;
 mod stats;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use image::{Image, ImageSummary};
 pub use inspect::{Container, ContainerSummary, PublishedPort, State, Status};
 pub use logs::{LogOptions, LogStream};
 pub use made::{Made, Mounted};
+pub use registry::{PushStream, Pushing};
 pub use spec::{ContainerSpec, Mount, MountKind, Network, Publish, RestartPolicy};
 pub use stats::Stats;
 pub use transfer::{ByteChunks, Loaded};

@@ -1,11 +1,12 @@
 //! Shows the events of a change: a line per step for a person, a progress bar per host for the upload, or JSON.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::meter::Meter;
 use crate::cli::ui::Ui;
 use crate::deploy::Event;
 use crate::fleet::HostName;
@@ -20,19 +21,25 @@ pub(super) struct Steps<'a> {
     json: bool,
     begun: Instant,
     screen: MultiProgress,
-    bars: Mutex<HashMap<HostName, ProgressBar>>,
+    meters: Mutex<HashMap<HostName, Meter>>,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(ui: &'a Ui, json: bool) -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { ui, json, begun: Instant::now(), screen, bars: Mutex::default() }
+        Self { ui, json, begun: Instant::now(), screen, meters: Mutex::default() }
     }
 
     pub(super) fn show(&self, event: &Event) {
         match event {
-            Event::Sent { host, bytes_sent, bytes_read, bytes_total } => {
-                self.progress(host, *bytes_sent, *bytes_read, *bytes_total)
+            Event::Sent { host, .. } => {
+                let mut meters = self.meters();
+                let meter = meters.entry(host.clone()).or_default();
+                if !self.json {
+                    meter.show(&self.screen, event);
+                } else if meter.is_due() {
+                    self.ui.json(event);
+                }
             }
             Event::Done(done) => self.clear(&done.host),
             Event::Step { host, .. } | Event::Output { host, .. } | Event::LockWait { host, .. } => {
@@ -79,29 +86,14 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// The bar goes to standard error when that is a terminal, and nowhere otherwise.
-    fn progress(&self, host: &HostName, sent: u64, read: u64, total: u64) {
-        if self.json {
-            return;
-        }
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = bars.entry(host.clone()).or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("          {prefix}  {bar:30} {percent}%  {msg}  {elapsed}");
-            let bar = ProgressBar::new(total)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-                .with_prefix(host.to_string());
-            self.screen.add(bar)
-        });
-        bar.set_position(read.min(total));
-        bar.set_message(format!("{} sent", bytes(sent)));
+    fn meters(&self) -> MutexGuard<'_, HashMap<HostName, Meter>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a host's progress bar away.
     pub(super) fn clear(&self, host: &HostName) {
-        let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
+        if let Some(mut meter) = self.meters().remove(host) {
+            meter.clear();
         }
     }
 }
