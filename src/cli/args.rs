@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// Go back to a kept release.
     #[cfg(feature = "ops")]
     Rollback(Rollback),
-    /// Remove what nobody needs any more: releases beyond those that are kept, images of releases that are gone.
+    /// Remove releases and images of ours that nobody needs any more.
     #[cfg(feature = "ops")]
     Prune(Prune),
     /// List the releases of an app that are on its hosts, or were.
@@ -169,7 +169,7 @@ pub struct Init {
 pub struct Rollback {
     /// The app; may be left out when arcane.toml has just one.
     pub app: Option<AppName>,
-    /// The release to go back to; the newest one older than the live one when left out.
+    /// The release to go back to; when left out, of the older ones the one that was live last.
     #[arg(long, value_name = "ID")]
     pub release: Option<ReleaseId>,
     /// Go back even to a release that is older than the app's data, which a release with `migrates` has changed since.
