@@ -213,7 +213,7 @@ pub(super) fn state() -> PathBuf {
 }
 
 fn pool_size() -> usize {
-    env::var("ARCANE_LAB_HOSTS").map_or(2, |text| text.parse().expect("ARCANE_LAB_HOSTS is a number"))
+    env::var("ARCANE_LAB_HOSTS").map_or(4, |text| text.parse().expect("ARCANE_LAB_HOSTS is a number"))
 }
 
 fn port_setting(name: &str, default: u16) -> u16 {
