@@ -2,6 +2,7 @@
 //! lying about, and `arcane push` again just works. Prints a table of steps and faults.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "the table is for whoever looks")]
 
 mod support;
 
