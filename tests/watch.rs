@@ -123,6 +123,7 @@ fn app() -> App {
         strategy: Strategy::SmartSwap,
         to: Vec::new(),
         publish: None,
+        blue_green: None,
         port: None,
         health: HealthCheck::default(),
         env: BTreeMap::new(),
@@ -151,6 +152,7 @@ fn run(host: &LabHost, name: &str, release: &str, options: &[&str], script: &str
         by: "ada@laptop".to_owned(),
         at: Timestamp::from_seconds(1),
         environment: None,
+        slot: None,
         migrated: None,
         past: Vec::new(),
     };
