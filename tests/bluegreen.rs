@@ -216,9 +216,10 @@ fn what_is_not_ready_is_refused_before_anything_is_changed() {
     assert_eq!((read(&host), running(&host)), (good, "shop".to_owned()));
     host.ssh("rm /run/lab/caddy.stopped").succeeds();
     eventually("Caddy is back", Duration::from_secs(10), || (answer(&host) == "one 200").then_some(()));
-    host.ssh("busybox nc -lk -p 8001 -e cat >/dev/null 2>&1 </dev/null & sleep 0.3").succeeds();
+    host.ssh("setsid caddy file-server --listen 127.0.0.1:8001 >/dev/null 2>&1 </dev/null & sleep 1")
+        .succeeds();
     refused("port 8001 is taken by a program that is no container");
-    host.ssh("pkill -f 'busybox nc -lk -p 8001'");
+    host.ssh("pkill -f 'caddy file-server'").succeeds();
     // A user who may not replace the file is told before, with the way out.
     let deploy =
         format!("[host.{0}]\nssh = \"{1}\"\n", host.name(), host.target().replace("root@", "deploy@"));
