@@ -1,8 +1,9 @@
 # Puts another Caddyfile in the place of the one that is there, or only tries whether Caddy would take it.
 #
 # stdin:  "try" or "replace"; the SHA-256 of the file that is there; the new file.
-# stdout: "blocked" when something that is no file has the name of the new one; "changed" when another file is there; "unwritable", "short" or "owner" when the new one could not be put beside
-#         it; "invalid" when Caddy does not take it; else "ok", and for "try" what Caddy makes of it.
+# stdout: "changed" when another file is there; "blocked" when what has the name of the new one is no file;
+#         "unwritable", "short" or "owner" when the new one could not be put beside it; "invalid" when Caddy does not take
+#         it; else "ok", and for "try" what Caddy makes of it.
 d=/etc/caddy
 f=$d/Caddyfile
 t=$d/.Caddyfile.arcane
