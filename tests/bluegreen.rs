@@ -228,11 +228,11 @@ fn what_is_not_ready_is_refused_before_anything_is_changed() {
         .exits(1)
         .complains("deploy may not replace /etc/caddy/Caddyfile")
         .complains("sudo chown deploy");
-    host.ssh("chown deploy /etc/caddy /etc/caddy/Caddyfile").succeeds();
+    host.ssh("chown deploy: /etc/caddy /etc/caddy/Caddyfile").succeeds();
     env.run(&["push"]).succeeds();
     assert_eq!(answer(&host), "two 200");
-    let mode = host.ssh("stat -c '%U %a' /etc/caddy/Caddyfile").succeeds();
-    assert_eq!(mode.text(), "deploy 644");
+    let mode = host.ssh("stat -c '%U %G %a' /etc/caddy/Caddyfile").succeeds();
+    assert_eq!(mode.text(), "deploy deploy 644");
     settled(&env, &host, "as another user");
     env.run(&["push", "--ports", "8001,8001"]).exits(2).complains("two different ports");
     env.run(&["push", "--ports", "8001,8003", "--force"]).succeeds();
