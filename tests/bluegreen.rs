@@ -216,9 +216,10 @@ fn what_is_not_ready_is_refused_before_anything_is_changed() {
     assert_eq!((read(&host), running(&host)), (good, "shop".to_owned()));
     host.ssh("rm /run/lab/caddy.stopped").succeeds();
     eventually("Caddy is back", Duration::from_secs(10), || (answer(&host) == "one 200").then_some(()));
-    host.ssh("busybox nc -lk -p 8001 -e cat >/dev/null 2>&1 </dev/null & sleep 0.3").succeeds();
+    host.ssh("setsid caddy file-server --listen 127.0.0.1:8001 >/dev/null 2>&1 </dev/null & sleep 1")
+        .succeeds();
     refused("port 8001 is taken by a program that is no container");
-    host.ssh("pkill -f 'busybox nc -lk -p 8001'");
+    host.ssh("pkill -f 'caddy file-server'").succeeds();
     // A user who may not replace the file is told before, with the way out.
     let deploy =
         format!("[host.{0}]\nssh = \"{1}\"\n", host.name(), host.target().replace("root@", "deploy@"));
@@ -227,11 +228,11 @@ fn what_is_not_ready_is_refused_before_anything_is_changed() {
         .exits(1)
         .complains("deploy may not replace /etc/caddy/Caddyfile")
         .complains("sudo chown deploy");
-    host.ssh("chown deploy /etc/caddy /etc/caddy/Caddyfile").succeeds();
+    host.ssh("chown deploy: /etc/caddy /etc/caddy/Caddyfile").succeeds();
     env.run(&["push"]).succeeds();
     assert_eq!(answer(&host), "two 200");
-    let mode = host.ssh("stat -c '%U %a' /etc/caddy/Caddyfile").succeeds();
-    assert_eq!(mode.text(), "deploy 644");
+    let mode = host.ssh("stat -c '%U %G %a' /etc/caddy/Caddyfile").succeeds();
+    assert_eq!(mode.text(), "deploy deploy 644");
     settled(&env, &host, "as another user");
     env.run(&["push", "--ports", "8001,8001"]).exits(2).complains("two different ports");
     env.run(&["push", "--ports", "8001,8003", "--force"]).succeeds();

@@ -1,8 +1,9 @@
 # Puts another Caddyfile in the place of the one that is there, or only tries whether Caddy would take it.
 #
 # stdin:  "try" or "replace"; the SHA-256 of the file that is there; the new file.
-# stdout: "changed" when another file is there; "unwritable", "short" or "owner" when the new one could not be put beside
-#         it; "invalid" when Caddy does not take it; else "ok", and for "try" what Caddy makes of it.
+# stdout: "changed" when another file is there; "blocked" when what has the name of the new one is no file;
+#         "unwritable", "short" or "owner" when the new one could not be put beside it; "invalid" when Caddy does not take
+#         it; else "ok", and for "try" what Caddy makes of it.
 d=/etc/caddy
 f=$d/Caddyfile
 t=$d/.Caddyfile.arcane
@@ -12,6 +13,7 @@ IFS= read -r before || exit 64
 trap 'rm -f "$t"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 rm -f "$t"
+[ ! -e "$t" ] || { echo "blocked"; exit 0; }
 [ "$(sum "$f")" = "$before" ] || { echo "changed"; exit 0; }
 # A copy has the owner, the mode and whatever else hangs on the file.
 cp -a "$f" "$t" || { echo "unwritable"; exit 0; }

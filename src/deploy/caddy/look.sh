@@ -8,10 +8,12 @@ command -v caddy >/dev/null 2>&1 || { echo "nocaddy"; exit 0; }
 [ -L "$f" ] && { echo "link"; exit 0; }
 [ -e "$f" ] || { echo "nofile"; exit 0; }
 { [ -f "$f" ] && [ -r "$f" ]; } || { echo "unreadable"; exit 0; }
-# To replace a file and leave its owner what it was takes its owner, or root.
+# To replace a file and leave its owner and group what they were takes root, or its owner who is in that group.
 can=unwritable
 me=$(id -u)
-if [ -w "$d" ] && { [ "$me" = 0 ] || [ "$(stat -c %u "$f")" = "$me" ]; }; then can=writable; fi
+group=$(stat -c %g "$f")
+case " $(id -G) " in *" $group "*) ours=yes ;; *) ours=no ;; esac
+if [ -w "$d" ] && { [ "$me" = 0 ] || { [ "$(stat -c %u "$f")" = "$me" ] && [ "$ours" = yes ]; }; }; then can=writable; fi
 n=$(wc -c <"$f") || exit 74
 [ "$n" -le 262144 ] || { echo "long"; exit 0; }
 echo "found $can"

@@ -186,6 +186,11 @@ impl Caddyfile {
         match line(&mut rest).as_str() {
             "ok" => Ok(String::from_utf8_lossy(rest).into_owned()),
             "changed" => Err(fail(Problem::Changed)),
+            "blocked" => {
+                let why =
+                    "cannot be replaced: /etc/caddy/.Caddyfile.arcane is no file and in the way; remove it";
+                Err(fail(Problem::File { why }))
+            }
             "short" => Err(fail(Problem::Short)),
             "invalid" => Err(fail(Problem::Invalid { why: words(&output.complaint()) })),
             _ => Err(fail(Problem::Unwritable { user: self.user.clone() })),

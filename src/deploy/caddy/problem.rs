@@ -20,7 +20,7 @@ pub enum Problem {
     /// The user may not replace the file.
     #[error(
         "{user} may not replace {path}; connect as root, or give it to the user with \
-         `sudo chown {user} /etc/caddy {path}`",
+         `sudo chown {user}: /etc/caddy {path}`",
         path = caddyfile::PATH
     )]
     Unwritable {
