@@ -2,6 +2,7 @@
 //! lying about, and `arcane push` again just works. Prints a table of steps and faults.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "the table is for whoever looks")]
 
 mod support;
 
@@ -38,8 +39,16 @@ impl fmt::Display for Fault {
     }
 }
 
+/// How the app's releases take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    SmartSwap,
+    BlueGreen,
+}
+
 /// An app on a host, and what it answered last.
 struct Shop {
+    by: By,
     host: LabHost,
     env: TestEnv,
     serves: String,
@@ -61,9 +70,12 @@ impl fmt::Display for Cell {
 }
 
 impl Shop {
-    fn new(host: LabHost) -> Self {
-        let mut shop = Self { env: TestEnv::new().fleet(&[&host]), host, serves: String::new() };
+    fn new(host: LabHost, by: By) -> Self {
+        let mut shop = Self { by, env: TestEnv::new().fleet(&[&host]), host, serves: String::new() };
         shop.configure("first", &[]);
+        if by == By::BlueGreen {
+            shop.env.run(&["init", "--caddy"]).succeeds();
+        }
         shop.env.run(&["push"]).succeeds();
         "first".clone_into(&mut shop.serves);
         shop
@@ -71,18 +83,25 @@ impl Shop {
 
     /// Makes an image that answers with a word, and asks for it.
     fn configure(&mut self, word: &str, env: &[(&str, &str)]) {
-        let tag = format!("fault-story:{word}");
+        let tag = format!("fault-story-{:?}:{word}", self.by).to_lowercase();
         let env: Vec<_> = [("VERSION", word)].into_iter().chain(env.iter().copied()).collect();
         image(&tag, &env);
+        let by = match self.by {
+            By::SmartSwap => "ports = [8000]",
+            By::BlueGreen => {
+                "strategy = \"blue-green\"\nports = [8001, 8002]\ndomain = \"http://shop.test\"\ndrain = \"2s\""
+            }
+        };
         let text = format!(
-            "[app.shop]\nimage = \"{tag}\"\nports = [8000]\nport = 8080\nstop_timeout = \"2s\"\nkeep = 1\n\
+            "[app.shop]\nimage = \"{tag}\"\n{by}\nport = 8080\nstop_timeout = \"2s\"\nkeep = 1\n\
              prove = \"1s\"\nhealth = {{ http = \"/healthz\", within = \"20s\" }}\n"
         );
         std::fs::write(self.env.path("arcane.toml"), text).unwrap();
     }
 
     fn answer(&self) -> String {
-        Ran::of(Command::new("curl").args(["-s", "--max-time", "1", &self.host.app_url(8000)]))
+        let url = self.host.app_url(if self.by == By::SmartSwap { 8000 } else { 80 });
+        Ran::of(Command::new("curl").args(["-s", "--max-time", "1", "-H", "Host: shop.test", &url]))
             .text()
             .to_owned()
     }
@@ -135,7 +154,9 @@ impl Shop {
         let cell = Cell { code, serves_new: serves == word, down: begun.elapsed() };
         self.serves = serves;
         if fault == Fault::Error {
-            self.host.ssh("unrefuse; rmdir /var/lock/arcane.deploy 2>/dev/null; true");
+            self.host.ssh(
+                "unrefuse; rmdir /var/lock/arcane.deploy /etc/caddy/.Caddyfile.arcane 2>/dev/null; true",
+            );
         }
         if is_unhealthy {
             assert_eq!(cell.code, Some(4));
@@ -181,6 +202,11 @@ impl Shop {
             "stop" => self.host.refuse("POST /stop"),
             "start" => self.host.refuse("POST /start"),
             "health" => {}
+            "route" => {
+                self.host.ssh("mkdir /etc/caddy/.Caddyfile.arcane").succeeds();
+            }
+            // Nothing is asked of the engine or of Caddy there; the next step is what can fail.
+            "drain" => self.host.refuse("POST /stop"),
             "switch" => self.host.refuse("POST /rename?name=shop HTTP"),
             "tidy" => self.host.refuse("DELETE ?v=0"),
             step => panic!("say how to make {step} fail"),
@@ -203,7 +229,7 @@ impl Shop {
             assert!(releases.contains(tag), "{when}: the image {tag} is left: {listed}");
         }
         let files =
-            self.host.ssh("ls -A /tmp /var/tmp /run/arcane 2>/dev/null; pgrep -lx 'zstd|flock'; true");
+            self.host.ssh("ls -A /tmp /var/tmp /run/arcane 2>/dev/null; ls -A /etc/caddy | grep -vx Caddyfile; pgrep -lx 'zstd|flock'; true");
         let left = files.stdout.lines().filter(|line| !line.is_empty() && !line.ends_with(':'));
         assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{when}");
     }
@@ -225,7 +251,16 @@ fn table(steps: &[String], columns: &[(Fault, Vec<Cell>)]) -> String {
 
 #[test]
 fn a_smart_swap_survives_any_fault_at_any_step() {
-    let mut shops: Vec<_> = Lab::hosts(2).into_iter().map(Shop::new).collect();
+    any_fault_at_any_step(By::SmartSwap);
+}
+
+#[test]
+fn a_swap_between_two_slots_survives_any_fault_at_any_step() {
+    any_fault_at_any_step(By::BlueGreen);
+}
+
+fn any_fault_at_any_step(by: By) {
+    let mut shops: Vec<_> = Lab::hosts(2).into_iter().map(|host| Shop::new(host, by)).collect();
     let steps = shops[0].steps();
     assert!(steps.len() >= 9, "{steps:?}");
     let shares = [[Fault::Error, Fault::Cut], [Fault::Kill, Fault::Engine]];

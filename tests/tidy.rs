@@ -28,6 +28,7 @@ const PURE: &[&str] = &[
     "src/rules/",
     "src/deploy/situation.rs",
     "src/deploy/labels.rs",
+    "src/deploy/caddyfile/",
     "src/deploy/rollout/course.rs",
     "src/deploy/rollout/stages.rs",
     "src/heal/supervisor",

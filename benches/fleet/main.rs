@@ -9,6 +9,7 @@ mod pushing;
 mod row;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod swapping;
 mod talking;
 mod transferring;
 mod watching;
@@ -19,13 +20,14 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 8] = [
+const PARTS: [(&str, fn(&LabHost)); 9] = [
     ("talk", talking::measure),
     ("push", pushing::small),
     ("large", pushing::large),
     ("first", transferring::whole),
     ("change", transferring::changed),
     ("line", transferring::slow_line),
+    ("swap", swapping::measure),
     ("heal", healing::measure),
     ("watch", watching::measure),
 ];

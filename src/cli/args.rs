@@ -35,10 +35,13 @@ pub(super) enum Command {
     /// Deploy an app: send its image, swap it in, swap back if it does not get healthy.
     #[cfg(feature = "ops")]
     Push(Push),
+    /// Prepare a host for an app: with --caddy, write the site that leads to its two slots.
+    #[cfg(feature = "ops")]
+    Init(Init),
     /// Go back to a kept release.
     #[cfg(feature = "ops")]
     Rollback(Rollback),
-    /// Remove what nobody needs any more: releases beyond those that are kept, images of releases that are gone.
+    /// Remove releases and images of ours that nobody needs any more.
     #[cfg(feature = "ops")]
     Prune(Prune),
     /// List the releases of an app that are on its hosts, or were.
@@ -100,6 +103,14 @@ fn parse_duration(text: &str) -> Result<Duration, duration::DurationError> {
     duration::parse(text)
 }
 
+fn parse_ports(text: &str) -> Result<[u16; 2], String> {
+    let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
+    match text.split(',').map(port).collect::<Vec<Option<u16>>>()[..] {
+        [Some(first), Some(second)] if first != second => Ok([first, second]),
+        _ => Err("write two different ports, like 8001,8002".to_owned()),
+    }
+}
+
 /// Options of `arcane push`.
 #[derive(Debug, Args)]
 pub struct Push {
@@ -117,6 +128,9 @@ pub struct Push {
     /// The environment whose settings apply.
     #[arg(long, value_name = "NAME")]
     pub env: Option<EnvironmentName>,
+    /// The two slots of an app that is swapped blue/green, instead of those in arcane.toml.
+    #[arg(long, value_name = "A,B", value_parser = parse_ports)]
+    pub ports: Option<[u16; 2]>,
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub plan: bool,
@@ -131,12 +145,31 @@ pub struct Push {
     pub json: bool,
 }
 
+/// Options of `arcane init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The app; may be left out when arcane.toml has just one.
+    pub app: Option<AppName>,
+    /// Write the app's site into /etc/caddy/Caddyfile, and have Caddy load it.
+    #[arg(long, required = true)]
+    pub caddy: bool,
+    /// Hosts and groups, separated by commas.
+    #[arg(long, value_name = "HOST|GROUP,…")]
+    pub to: Option<String>,
+    /// Show what would be written, and write nothing.
+    #[arg(long)]
+    pub plan: bool,
+    /// Print a line of JSON per host.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `arcane rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// The app; may be left out when arcane.toml has just one.
     pub app: Option<AppName>,
-    /// The release to go back to; the newest one older than the live one when left out.
+    /// The release to go back to; when left out, of the older ones the one that was live last.
     #[arg(long, value_name = "ID")]
     pub release: Option<ReleaseId>,
     /// Go back even to a release that is older than the app's data, which a release with `migrates` has changed since.
@@ -377,6 +410,7 @@ impl Arguments {
         match &self.command {
             #[cfg(feature = "ops")]
             Some(Command::Push(Push { json, .. }))
+            | Some(Command::Init(Init { json, .. }))
             | Some(Command::Rollback(Rollback { json, .. }))
             | Some(Command::Prune(Prune { json, .. }))
             | Some(Command::Releases(Releases { json, .. }))

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::section::{Field, Section};
-use super::suggest::advice;
 use super::target::{self, Target};
-use super::{environment, environment::Overlay, health, hooks, launch};
+use super::{blue_green, environment, environment::Overlay, health, hooks, launch};
 use crate::fleet::text::quoted;
-use crate::fleet::{App, AppName, EnvironmentName, HealPolicy, ImageRef, Mode, Remedy, Source, Strategy};
+use crate::fleet::{
+    App, AppName, EnvironmentName, HealPolicy, ImageRef, Mode, Remedy, Source, Strategy, Volume,
+};
 
 /// An app, and what of its description an [`App`] does not hold.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub(super) struct Described {
     pub(super) overlays: BTreeMap<EnvironmentName, Overlay>,
     /// The entries of its own `to`.
     pub(super) to: Vec<Target>,
-    /// Where its host port stands.
-    pub(super) publish_span: Option<Range<usize>>,
+    /// Its host ports, and where they stand.
+    pub(super) published: Vec<(u16, Range<usize>)>,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,35 +44,57 @@ pub(super) fn read(
     let name = entry.name::<AppName>(report);
     let mut section = entry.section(report)?;
     let source = source(entry, &mut section, directory, report);
-    if let Some(field) = section.field("strategy") {
-        strategy(&field, report);
-    }
+    let strategy = section.field("strategy").and_then(|field| strategy(&field, report)).unwrap_or_default();
     let to = section.field("to").map(|field| target::read(&field, report)).unwrap_or_default();
     let port = section.field("port").map(|field| field.port(report));
-    let ports = section.field("ports");
-    let publish = ports.as_ref().and_then(|field| publish(field, port.is_some(), report));
+    let (ports, domain, drain) = (section.field("ports"), section.field("domain"), section.field("drain"));
+    let fields = blue_green::Fields {
+        entry,
+        ports: ports.as_ref(),
+        domain: domain.as_ref(),
+        drain: drain.as_ref(),
+        has_port: port.is_some(),
+    };
+    let (blue_green, published) = match strategy {
+        Strategy::SmartSwap => {
+            fields.absent(report);
+            let publish = ports.as_ref().and_then(|field| publish(field, port.is_some(), report));
+            (None, Some(publish.into_iter().collect()))
+        }
+        Strategy::BlueGreen => fields.read(report).unzip(),
+    };
+    let published: Vec<_> = published.unwrap_or_default();
     absent(&mut section, report);
     let health = section.field("health").and_then(|field| health::read(&field, port.is_some(), report));
     let env = section.field("env").map(|field| environment::variables(&field, report, warnings));
     let overlays = section.field("environment").map(|field| environment::overlays(&field, report, warnings));
     let command = section.field("command").and_then(|field| launch::command(&field, report));
     let volumes = section.field("volumes").map(|field| launch::volumes(&field, report));
+    if strategy == Strategy::BlueGreen {
+        two_writers(volumes.as_deref().unwrap_or_default(), entry, warnings);
+    }
     let memory = section.field("memory").and_then(|field| launch::memory(&field, report));
     let network =
-        section.field("network").and_then(|field| launch::network(&field, publish.is_some(), report));
+        section.field("network").and_then(|field| launch::network(&field, !published.is_empty(), report));
     let stop_timeout = section.field("stop_timeout").and_then(|field| field.duration(STOP, report));
     let prove = section.field("prove").and_then(|field| field.duration(PROVE, report));
     let keep = section.field("keep").and_then(|field| field.integer(0..=MOST_KEPT, report));
     let heal = section.field("heal").and_then(|field| heal(&field, report));
     let has_volumes = volumes.as_ref().is_some_and(|volumes| !volumes.is_empty());
     let takeover = hooks::read(&mut section, directory, has_volumes, report);
+    if strategy == Strategy::BlueGreen && takeover.release.as_ref().is_some_and(|command| command.volumes) {
+        let message =
+            "`release_volumes` needs the release before to be stopped, which blue-green never does first";
+        report.add(&entry.key_span, message, "leave it out, or use smart-swap");
+    }
     section.finish(report);
     let app = App {
         name: name?,
         source: source?,
-        strategy: Strategy::SmartSwap,
+        strategy,
         to: target::names(&to),
-        publish: publish.as_ref().map(|(port, _)| *port),
+        publish: published.first().filter(|_| strategy == Strategy::SmartSwap).map(|(port, _)| *port),
+        blue_green,
         port: port.flatten(),
         health: health.unwrap_or_default(),
         env: env.unwrap_or_default(),
@@ -88,12 +111,7 @@ pub(super) fn read(
         bake: takeover.bake,
         hooks: takeover.hooks,
     };
-    Some(Described {
-        app,
-        overlays: overlays.unwrap_or_default(),
-        to,
-        publish_span: publish.map(|(_, span)| span),
-    })
+    Some(Described { app, overlays: overlays.unwrap_or_default(), to, published })
 }
 
 fn source(
@@ -131,29 +149,20 @@ fn context(field: &Field<'_>, directory: &Path, report: &mut Report<'_>) -> Opti
     Some(if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy })
 }
 
-fn strategy(field: &Field<'_>, report: &mut Report<'_>) {
-    let Some(word) = field.text(report) else {
-        return;
-    };
-    match word {
-        "smart-swap" => {}
-        "blue-green" | "swarm" => field.wrong(
-            format!("strategy {} is not in this version", quoted(word)),
-            "this version has smart-swap only; leave it out",
-            report,
-        ),
-        _ => {
-            field.wrong(format!("{} is not a strategy", quoted(word)), advice(word, &["smart-swap"]), report)
-        }
+fn strategy(field: &Field<'_>, report: &mut Report<'_>) -> Option<Strategy> {
+    if field.text(report)? == "swarm" {
+        let label = "this version has smart-swap and blue-green";
+        field.wrong("strategy `swarm` is not in this version", label, report);
+        return None;
     }
+    field.choice("strategy", &Strategy::ALL.map(|strategy| (strategy.as_str(), strategy)), report)
 }
 
 /// The host port to publish, and where it stands.
 fn publish(field: &Field<'_>, has_port: bool, report: &mut Report<'_>) -> Option<(u16, Range<usize>)> {
     let entries = field.list("a list of one host port, like [8001]", report)?;
     let [entry] = &entries[..] else {
-        let label =
-            "smart-swap publishes one host port; two are for blue-green, which is not in this version";
+        let label = "smart-swap publishes one host port; two are for `strategy = \"blue-green\"`";
         let label = if entries.is_empty() { "leave it out to publish none" } else { label };
         field.wrong(format!("`ports` has {} entries instead of one", entries.len()), label, report);
         return None;
@@ -170,11 +179,6 @@ fn publish(field: &Field<'_>, has_port: bool, report: &mut Report<'_>) -> Option
 fn absent(section: &mut Section<'_>, report: &mut Report<'_>) {
     for (key, message, label) in [
         (
-            "domain",
-            "`domain` is not in this version",
-            "it belongs to blue-green; let your own proxy forward to `ports`",
-        ),
-        (
             "secrets",
             "`secrets` is not in this version",
             "there is no vault yet; keep a file on the host and mount it with `volumes`",
@@ -186,6 +190,16 @@ fn absent(section: &mut Section<'_>, report: &mut Report<'_>) {
         ),
     ] {
         section.refuse(key, message, label, report);
+    }
+}
+
+/// Blue/green runs two releases side by side for a while: both write to what both mount.
+fn two_writers(volumes: &[Volume], entry: &Field<'_>, warnings: &mut Report<'_>) {
+    if let Some(volume) = volumes.iter().find(|volume| !volume.read_only) {
+        let message =
+            format!("both slots of {} write to {} during a swap", entry.called(), quoted(&volume.source));
+        let label = "see that the app can bear it, add `:ro`, or use smart-swap";
+        warnings.add(&entry.key_span, message, label);
     }
 }
 

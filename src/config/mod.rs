@@ -7,6 +7,7 @@
 //! Nothing is guessed: a name that does not exist is an error, never an empty set.
 
 mod app;
+mod blue_green;
 mod document;
 mod environment;
 mod error;

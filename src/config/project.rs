@@ -97,7 +97,7 @@ impl Project {
             section::parse(&document, |root, report| apps(root, &directory, report, &mut warnings))
                 .map_err(Error::Invalid)?;
         let warnings = warnings.into_problems();
-        let ports = described.iter().filter_map(published).collect();
+        let ports = described.iter().flat_map(published).collect();
         let targets = described.iter().flat_map(targets).cloned().collect();
         let mut overlays = BTreeMap::new();
         let mut apps = BTreeMap::new();
@@ -191,7 +191,7 @@ fn apps(
     }
     let described: Vec<Described> =
         entries.iter().filter_map(|entry| app::read(entry, directory, report, warnings)).collect();
-    let ports: Vec<Published> = described.iter().filter_map(published).collect();
+    let ports: Vec<Published> = described.iter().flat_map(published).collect();
     collisions(&ports, report, |names| names.iter().collect());
     described
 }
@@ -201,13 +201,15 @@ fn targets(entry: &Described) -> impl Iterator<Item = &Target> {
     entry.to.iter().chain(overlaid.flatten())
 }
 
-fn published(entry: &Described) -> Option<Published> {
-    Some(Published {
+fn published(entry: &Described) -> Vec<Published> {
+    let to: BTreeSet<HostName> = targets(entry).map(|target| target.name.clone()).collect();
+    let published = entry.published.iter().map(|(port, span)| Published {
         app: entry.app.name.clone(),
-        port: entry.app.publish?,
-        span: entry.publish_span.clone()?,
-        to: targets(entry).map(|target| target.name.clone()).collect(),
-    })
+        port: *port,
+        span: span.clone(),
+        to: to.clone(),
+    });
+    published.collect()
 }
 
 /// Notes every pair of apps that publish the same port and may meet on a host, as far as `expand` can tell.
@@ -220,7 +222,7 @@ fn collisions<'p>(
         for second in &ports[index + 1..] {
             let anywhere = first.to.is_empty() || second.to.is_empty();
             let meet = anywhere || !expand(&first.to).is_disjoint(&expand(&second.to));
-            if first.port == second.port && meet {
+            if first.app != second.app && first.port == second.port && meet {
                 let (one, other) = (quoted(first.app.as_str()), quoted(second.app.as_str()));
                 let message = format!("apps {one} and {other} both publish host port {}", first.port);
                 report.add_pair(message, (&second.span, "here"), (&first.span, "and here"));

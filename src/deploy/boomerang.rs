@@ -72,7 +72,11 @@ impl Change<'_> {
             interrupted,
             migrated: self.fresh.is_some() && self.app.migrates,
             transferred: Transferred::default(),
-            gap: if self.touched.load(Ordering::Relaxed) { stopped.elapsed() } else { Duration::ZERO },
+            gap: if self.slots.is_none() && self.touched.load(Ordering::Relaxed) {
+                stopped.elapsed()
+            } else {
+                Duration::ZERO
+            },
         });
         match undone {
             Ok(Undone::Succeeded) => Ok(()),
@@ -120,11 +124,19 @@ async fn undo(
     let app = change.app;
     // First of all: it may be writing to what is about to be started.
     oneoff::sweep(remote, app).await?;
+    let was_running = before.live.as_ref().is_some_and(|live| live.running);
+    if let Some(slots) = &change.slots {
+        change.undo_slots(remote, lock, slots, before).await?;
+        let live = remote.app(&app.name).await?.situation.live;
+        if live.is_some_and(|live| live.id == *candidate) {
+            return Ok(Undone::Succeeded);
+        }
+        return verify(remote, before.live.as_ref(), was_running, change).await;
+    }
     let now = remote.app(&app.name).await?.situation;
     if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
         return Ok(Undone::Succeeded);
     }
-    let was_running = before.live.as_ref().is_some_and(|live| live.running);
     if now.candidate.is_none()
         && let (Some(old), Some(live)) = (&before.live, &now.live)
         && live.id == old.id

@@ -43,6 +43,11 @@ fn settings(app: &App) -> BTreeMap<String, String> {
     set("strategy", Some(app.strategy.to_string()));
     set("port", app.port.map(|port| port.to_string()));
     set("ports", app.publish.map(|port| port.to_string()));
+    if let Some(slots) = &app.blue_green {
+        set("ports", Some(slots.ports.map(|port| port.to_string()).join(", ")));
+        set("domain", Some(slots.domain.to_string()));
+        set("drain", Some(duration::format(slots.drain)));
+    }
     set("health", Some(app.health.to_string()));
     set("command", app.command.as_ref().map(words));
     set("memory", app.memory.map(|limit| format!("{} bytes", limit.0)));

@@ -53,7 +53,7 @@ pub fn drifts(record: &Record, container: &Container) -> Vec<Drift> {
     if let Some(command) = &app.command {
         compare("command", words(command), words(&made.command));
     }
-    let published = app.publish.zip(app.port).into_iter().collect::<BTreeSet<_>>();
+    let published = record.host_port().zip(app.port).into_iter().collect::<BTreeSet<_>>();
     compare("ports", ports(&published), ports(&made.publish));
     for (name, value) in &app.env {
         compare(&format!("env.{name}"), Some(value.clone()), made.env.get(name.as_str()).cloned());

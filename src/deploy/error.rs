@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{AppName, HostName, ReleaseId};
 
+use super::caddy::Problem;
 use super::event::Done;
 use super::lock::Holder;
 use super::transfer::Transferred;
@@ -170,6 +171,14 @@ pub enum Error {
         /// The release that is live.
         live: Option<ReleaseId>,
     },
+    /// Caddy cannot be made to lead to another slot.
+    #[error("Caddy on {host}: {problem}")]
+    Caddy {
+        /// Which host.
+        host: HostName,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// The operator interrupted.
     #[error("interrupted; {state}")]
     Interrupted {
@@ -225,6 +234,10 @@ fn restored_text(restored: Option<&ReleaseId>) -> String {
 }
 
 impl Error {
+    pub(super) fn caddy(host: &HostName, problem: Problem) -> Self {
+        Self::Caddy { host: host.clone(), problem: Box::new(problem) }
+    }
+
     /// Notes what had gone over the line before it failed.
     #[must_use]
     pub(super) fn after(mut self, transferred: Transferred) -> Self {

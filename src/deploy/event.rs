@@ -155,10 +155,14 @@ pub enum Step {
     Start,
     /// Waiting for its health.
     Health,
+    /// Making Caddy lead to it.
+    Route,
     /// Watching it for a while.
     Bake,
     /// Giving it the app's name.
     Switch,
+    /// Letting the release before finish what it is answering.
+    Drain,
     /// Bringing the release before back.
     Boomerang,
     /// Removing releases beyond those that are kept.
@@ -182,8 +186,10 @@ impl Step {
             Self::Stop => "stopping",
             Self::Start => "starting",
             Self::Health => "checking",
+            Self::Route => "routing",
             Self::Bake => "watching",
             Self::Switch => "switching",
+            Self::Drain => "draining",
             Self::Boomerang => "rolling back",
             Self::Tidy => "tidying",
         }

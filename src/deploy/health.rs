@@ -80,7 +80,9 @@ pub(super) async fn alive(remote: &Remote, id: &ContainerId) -> Result<Result<Co
     };
     let state = &container.state;
     if container.restart_count > 0 || state.status == Status::Restarting {
-        return Ok(Err(format!("it exited with code {} and was restarted", state.exit_code)));
+        // Of one that runs again the engine does not say any more what it ended with.
+        let code = if state.is_running() { String::new() } else { format!(" with code {}", state.exit_code) };
+        return Ok(Err(format!("it exited{code} and was restarted")));
     }
     if !state.is_running() {
         let memory = if state.oom_killed { ", out of memory" } else { "" };

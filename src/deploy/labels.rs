@@ -18,6 +18,7 @@ const BY: &str = "arcane.by";
 const AT: &str = "arcane.at";
 const STRATEGY: &str = "arcane.strategy";
 const ENVIRONMENT: &str = "arcane.environment";
+const SLOT: &str = "arcane.slot";
 const MIGRATED: &str = "arcane.migrated";
 const PAST: &str = "arcane.past";
 
@@ -41,6 +42,8 @@ pub struct Record {
     pub at: Timestamp,
     /// The environment it was pushed for, if any was named.
     pub environment: Option<String>,
+    /// The port of the host that it has as its slot, when it is swapped blue/green.
+    pub slot: Option<u16>,
     /// The newest release up to this one that changed the app's data for good.
     pub migrated: Option<ReleaseId>,
     /// The releases before it, in the order in which they would be gone back to. They carry none themselves.
@@ -58,6 +61,12 @@ pub struct LabelError {
 }
 
 impl Record {
+    /// The port of the host that leads to the release's container, when one does.
+    #[must_use]
+    pub fn host_port(&self) -> Option<u16> {
+        self.slot.or(self.app.publish)
+    }
+
     /// As labels for a container.
     #[must_use]
     pub fn to_labels(&self) -> BTreeMap<String, String> {
@@ -77,6 +86,9 @@ impl Record {
         );
         if let Some(environment) = &self.environment {
             labels.insert(ENVIRONMENT.to_owned(), environment.clone());
+        }
+        if let Some(slot) = self.slot {
+            labels.insert(SLOT.to_owned(), slot.to_string());
         }
         if let Some(migrated) = &self.migrated {
             labels.insert(MIGRATED.to_owned(), migrated.to_string());
@@ -114,6 +126,10 @@ impl Record {
             by: get(BY)?.clone(),
             at: Timestamp::parse(get(AT)?).map_err(|error| malformed(AT)(&error))?,
             environment: labels.get(ENVIRONMENT).cloned(),
+            slot: labels
+                .get(SLOT)
+                .map(|slot| slot.parse().map_err(|error| malformed(SLOT)(&error)))
+                .transpose()?,
             migrated: labels.get(MIGRATED).and_then(|text| ReleaseId::parse(text).ok()),
             past: labels.get(PAST).map(|text| past_from_text(text, &name)).unwrap_or_default(),
         })
@@ -189,6 +205,7 @@ mod tests {
             by: "ada@laptop".to_owned(),
             at: Timestamp::from_seconds(1_000),
             environment: Some("staging".to_owned()),
+            slot: Some(8001),
             migrated: None,
             past: Vec::new(),
         }
@@ -225,9 +242,14 @@ mod tests {
 
     #[test]
     fn labels_made_by_hand_are_refused_by_name() {
-        for (label, value) in
-            [(RELEASE, "latest"), (SETTINGS, "{}"), (AT, "noon"), (APP, "a'b"), (APP, "other")]
-        {
+        for (label, value) in [
+            (RELEASE, "latest"),
+            (SETTINGS, "{}"),
+            (AT, "noon"),
+            (SLOT, "8001; id"),
+            (APP, "a'b"),
+            (APP, "other"),
+        ] {
             let mut labels: BTreeMap<_, _> = record().to_labels().into_iter().collect();
             labels.insert(label.to_owned(), value.to_owned());
             let error = Record::from_labels(&labels).unwrap_err();

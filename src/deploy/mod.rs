@@ -5,8 +5,11 @@
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
 mod bake;
+mod blue_green;
 mod boomerang;
 pub mod build;
+pub mod caddy;
+pub mod caddyfile;
 pub mod diff;
 pub mod drift;
 pub mod error;
@@ -27,6 +30,8 @@ pub mod remote;
 pub mod rollback;
 pub mod rollout;
 pub mod situation;
+mod slots;
+mod sockets;
 mod switch;
 pub mod transfer;
 

@@ -3,15 +3,17 @@
 //! The upload changes nothing that runs and needs no lock. Everything after it happens under the lock, and begins with
 //! undoing what an interrupted change left, so that a push can always simply be typed again.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::caddy::Route;
 use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Speaker, Step, seconds};
 use super::hook;
-use super::labels::{Record, spec_digest};
+use super::labels::{APP, Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
 use super::preflight;
 use super::prune;
@@ -57,6 +59,7 @@ impl Order<'_> {
             by: self.by.clone(),
             at: self.now,
             environment: self.environment.clone(),
+            slot: None,
             migrated: None,
             past: Vec::new(),
         }
@@ -121,8 +124,9 @@ pub async fn push(
     }
     let order = &order;
     let record = order.record();
-    check(remote, order).await?;
-    if let Some(release) = unchanged(&situation, &record, order.force) {
+    let route = check(remote, order).await?;
+    let unchanged = unchanged(&situation, &record, order.force);
+    if let Some(release) = unchanged.filter(|_| leads(&situation, route.as_ref())) {
         let before = Some(release.clone());
         return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
@@ -152,10 +156,11 @@ pub async fn push(
         release: &order.release,
         report,
         cancel,
+        slots: None,
         touched: AtomicBool::new(false),
         fresh: Some(Fresh { image: &tag }),
     };
-    let released = release(&change, order, &record, &tag, &arrived).await;
+    let released = release(change, order, &record, &tag, &arrived).await;
     lock.release().await;
     let released = released.map_err(|error| error.after(arrived.transferred))?;
     let Released { before, gap, after } = released;
@@ -180,7 +185,7 @@ struct Released {
 
 /// Makes the release and switches to it.
 async fn release(
-    change: &Change<'_>,
+    mut change: Change<'_>,
     order: &Order<'_>,
     record: &Record,
     tag: &str,
@@ -191,22 +196,26 @@ async fn release(
     change.guarded(Step::Create, new_name(app)).await?;
     // Before repairs, which let go of the image of a candidate: it may be the same one.
     hold_image(remote, order, &arrived.image).await?;
-    let mut situation = change.settle().await?;
-    let switched = switch(change, order, record, tag, &mut situation).await;
+    let settled = change.settle().await;
+    if settled.is_err() {
+        let _ = remote.engine.remove_image(tag).await;
+    }
+    let mut situation = settled?;
+    let switched = switch(&mut change, order, record, tag, &mut situation).await;
     if switched.is_err() {
         // The failed container is gone; its image would only lie around.
         let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;
     let before = situation.live.map(|live| live.record.release);
-    let after = run_hook(change, order, Speaker::After).await;
-    prune::tidy(change).await;
+    let after = run_hook(&change, order, Speaker::After).await;
+    prune::tidy(&change).await;
     Ok(Released { before, gap, after })
 }
 
 /// What is run before the release, and the switch to it. Returns how long nothing answered.
 async fn switch(
-    change: &Change<'_>,
+    change: &mut Change<'_>,
     order: &Order<'_>,
     record: &Record,
     tag: &str,
@@ -218,14 +227,22 @@ async fn switch(
         // The hook may have called arcane itself.
         *situation = change.settle().await?;
     }
+    // Before anything is run that cannot be undone: a Caddy that leads nowhere plain takes no release.
+    if let Some(slots) = &order.app.blue_green {
+        change.slots = Some(change.free_slot(slots).await?);
+    }
     // One that needs the volumes is run once the release before is stopped.
     if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
         let ran = change.release_command(command, tag).await;
         ran.map_err(|stopped| stopped.untouched(change))?;
     }
     let migrated = if order.app.migrates { Some(&order.release) } else { situation.migrated() };
-    let record =
-        Record { migrated: migrated.cloned(), past: situation.past(order.app.keep), ..record.clone() };
+    let record = Record {
+        migrated: migrated.cloned(),
+        past: situation.past(order.app.keep),
+        slot: change.slots.as_ref().map(|slots| slots.slot),
+        ..record.clone()
+    };
     let name = new_name(&order.app.name);
     let candidate = create(remote, &name, &record, tag).await?;
     change.switch(situation, &candidate, &name).await
@@ -277,8 +294,10 @@ pub(super) async fn create(
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
     let app = &record.app;
-    let publish = match (app.publish, app.port) {
-        (Some(host_port), Some(container_port)) => vec![Publish { host_ip: None, host_port, container_port }],
+    // A slot is for Caddy alone: whoever reaches it past Caddy reaches it past its logins and its encryption, too.
+    let host_ip = record.slot.map(|_| IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let publish = match (record.host_port(), app.port) {
+        (Some(host_port), Some(container_port)) => vec![Publish { host_ip, host_port, container_port }],
         _ => Vec::new(),
     };
     ContainerSpec {
@@ -316,11 +335,11 @@ pub(super) fn network(app: &App, aliases: Vec<String>) -> Option<Network> {
     app.network.as_ref().map(|name| Network { name: name.clone(), aliases })
 }
 
-/// What can be found wrong before anything is sent or changed.
+/// What can be found wrong before anything is sent or changed. Returns where Caddy leads, when that is of matter.
 ///
 /// # Errors
 /// [`Error::Preflight`] with what is wrong.
-pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
+pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, Error> {
     let refuse = |why: String| Err(Error::Preflight { host: remote.name().clone(), why });
     let version = remote.engine.version();
     if order.image.architecture != version.architecture || order.image.os != version.os {
@@ -335,20 +354,41 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<(), Error> {
             "health = { docker = true } needs a HEALTHCHECK in the image, which has none".to_owned(),
         );
     }
-    let Some(port) = order.app.publish else {
-        return Ok(());
-    };
     let containers = remote.engine.list_containers(false, &[]).await?;
-    let taken = containers.iter().find(|container| {
-        publishes(container, port)
-            && container.labels.get(super::labels::APP).map(String::as_str) != Some(order.app.name.as_str())
-    });
-    match taken {
-        Some(container) => refuse(format!("port {port} is taken by container {}", container.name)),
-        // The app's own container has it.
-        None if containers.iter().any(|container| publishes(container, port)) => Ok(()),
-        None => preflight::port_is_free(remote, port).await,
+    let app = order.app;
+    let slots = app.blue_green.as_ref();
+    for port in app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)) {
+        let mut publishing = containers.iter().filter(|container| publishes(container, port)).peekable();
+        if publishing.peek().is_none() {
+            preflight::port_is_free(remote, port).await?;
+        }
+        let foreign =
+            |it: &&ContainerSummary| it.labels.get(APP).map(String::as_str) != Some(app.name.as_str());
+        if let Some(container) = publishing.find(foreign) {
+            return refuse(format!("port {port} is taken by container {}", container.name));
+        }
     }
+    let Some(slots) = slots else { return Ok(None) };
+    let route = async {
+        let route = Route::look(remote, slots).await?;
+        route.live()?;
+        route.may_write()?;
+        Ok(route)
+    };
+    match route.await {
+        Ok(route) => Ok(Some(route)),
+        Err(Error::Caddy { problem, .. }) => refuse(format!("its Caddy is not ready: {problem}")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether requests reach the live release. Without slots they do.
+#[must_use]
+pub fn leads(situation: &Situation, route: Option<&Route>) -> bool {
+    route.is_none_or(|route| {
+        let live = situation.live.as_ref().and_then(|live| live.record.host_port());
+        route.running == live && Some(route.upstream.port) == live
+    })
 }
 
 fn publishes(container: &ContainerSummary, port: u16) -> bool {

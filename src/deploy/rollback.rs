@@ -15,7 +15,7 @@ use super::push::{create, image_tag, repository};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
-use crate::fleet::{App, AppName, ReleaseId, Timestamp};
+use crate::fleet::{App, AppName, BlueGreen, ReleaseId, Timestamp};
 
 /// Who asks for a change, and how long it may wait for the lock.
 #[derive(Clone)]
@@ -86,7 +86,12 @@ pub async fn rollback<'w>(
         let unfinished =
             locked.before.candidate.as_ref().filter(|tried| tried.name == back_name(request.app));
         let to = to.or(unfinished.map(|tried| &tried.record.release));
-        let interrupted = locked.before.interruption() == Some(Interruption::DuringSwitch);
+        let interrupted = match locked.before.interruption() {
+            Some(Interruption::DuringSwitch) => true,
+            // Between two slots a change is ended or undone, by where Caddy led. What was ended is rolled back from.
+            Some(Interruption::BetweenSlots) => unfinished.is_some() || !locked.ended(),
+            _ => false,
+        };
         let live = locked.settled.live.as_ref().map(|live| live.record.release.clone());
         if let Some(release) = live.clone().filter(|release| interrupted && to.is_none_or(|to| to == release))
         {
@@ -103,6 +108,15 @@ pub async fn rollback<'w>(
             });
         }
         let change = locked.change(app, release);
+        if let Some(of) = locked.slots(target.record()) {
+            locked.back_to_slot(&target, of).await?;
+            return Ok(Changed {
+                release: release.clone(),
+                before: live,
+                took: begun.elapsed(),
+                gap: Duration::ZERO,
+            });
+        }
         let back = back_name(request.app);
         let mut settled = locked.settled.clone();
         let candidate = match &target {
@@ -219,10 +233,15 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let begun = Instant::now();
         let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
-        let change = locked.change(app, release);
+        let mut change = locked.change(app, release);
+        if let Some(of) = locked.slots(&live.record) {
+            change.slots = Some(change.free_slot(of).await?);
+        }
+        let slot = change.slots.as_ref().map(|slots| slots.slot);
+        let record = Record { slot: slot.or(live.record.slot), ..live.record.clone() };
         change.guarded(Step::Create, release.as_str()).await?;
         let candidate =
-            create(remote, &new_name(request.app), &live.record, &image_tag(request.app, release)).await?;
+            create(remote, &new_name(request.app), &record, &image_tag(request.app, release)).await?;
         let gap = change.switch(&locked.settled, &candidate, &new_name(request.app)).await?;
         // What was replaced is the same release: keeping it would only hide the one before.
         if locked.lock.check(remote.name()).await.is_ok()
@@ -268,6 +287,58 @@ impl Locked<'_> {
         }
     }
 
+    /// Whether a change that had been cut off between two slots was brought to its end.
+    fn ended(&self) -> bool {
+        let id = |found: &Option<Found>| found.as_ref().map(|found| found.id.clone());
+        id(&self.before.candidate) == id(&self.settled.live)
+    }
+
+    /// The slots by which a release comes back: those of the live one, or its own when that has none. `None` when it is
+    /// swapped in another way.
+    fn slots<'s>(&'s self, target: &'s Record) -> Option<&'s BlueGreen> {
+        let own = target.app.blue_green.as_ref()?;
+        Some(self.settled.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
+    }
+
+    /// Brings a release back into the slot that is free. When its container was made for the other one, or removed,
+    /// another is made of its image and its record.
+    async fn back_to_slot(&self, target: &Target<'_>, of: &BlueGreen) -> Result<(), Error> {
+        let (engine, name) = (&self.remote.engine, self.request.app);
+        let Record { app, release, .. } = target.record();
+        let mut change = self.change(app, release);
+        let slots = change.free_slot(of).await?;
+        let slot = slots.slot;
+        change.slots = Some(slots);
+        let mut settled = self.settled.clone();
+        let back = back_name(name);
+        if let Target::Kept(found) = target
+            && found.record.slot == Some(slot)
+        {
+            change.guarded(Step::Rename, format!("{} to {back}", found.name)).await?;
+            engine.rename(&found.id.0, &back).await?;
+            settled.old = settled.old.filter(|old| old.id != found.id);
+            return change.switch(&settled, &found.id, &back).await.map(drop);
+        }
+        let record = Record {
+            app: App { blue_green: Some(of.clone()), ..app.clone() },
+            slot: Some(slot),
+            ..target.record().clone()
+        };
+        // One whose release is there once more is removed again if it fails.
+        let candidate_name = if matches!(target, Target::Kept(_)) { new_name(name) } else { back };
+        change.guarded(Step::Create, format!("{release} anew, for localhost:{slot}")).await?;
+        let candidate = create(self.remote, &candidate_name, &record, &image_tag(name, release)).await?;
+        change.switch(&settled, &candidate, &candidate_name).await?;
+        // It is live, and there once more. Should this fail, the next swap keeps one of the two.
+        if let Target::Kept(found) = target
+            && self.lock.check(self.remote.name()).await.is_ok()
+            && let Err(error) = engine.remove(&found.id.0).await
+        {
+            tracing::warn!(%error, "the container that was made for the other slot is still there");
+        }
+        Ok(())
+    }
+
     pub(super) fn change<'c>(&'c self, app: &'c App, release: &'c ReleaseId) -> Change<'c> {
         Change {
             remote: self.remote,
@@ -277,6 +348,7 @@ impl Locked<'_> {
             release,
             report: self.request.report,
             cancel: self.request.cancel,
+            slots: None,
             touched: AtomicBool::new(false),
             fresh: None,
         }

@@ -131,6 +131,10 @@ pub enum Interruption {
     DuringSwitch,
     /// A first release was being tried; there is nothing to bring back.
     FirstRelease,
+    /// Two slots were being swapped: what is live is what Caddy leads to.
+    BetweenSlots,
+    /// The slots were swapped, and the release before was not stopped yet.
+    OldStillRuns,
 }
 
 impl Situation {
@@ -156,7 +160,14 @@ impl Situation {
     /// Whether a push or rollback was interrupted, or is under way right now: the lock tells which.
     #[must_use]
     pub fn interruption(&self) -> Option<Interruption> {
+        let slotted = |found: &Found| found.record.slot.is_some();
         match (&self.live, &self.candidate, &self.old) {
+            (live, Some(candidate), old) if slotted(candidate) && (live.is_some() || old.is_some()) => {
+                Some(Interruption::BetweenSlots)
+            }
+            (Some(_), None, _) if self.restorable().any(|kept| kept.running && slotted(kept)) => {
+                Some(Interruption::OldStillRuns)
+            }
             (Some(live), Some(_), _) if live.running => Some(Interruption::BeforeSwitch),
             (Some(_), Some(_), _) => Some(Interruption::DuringSwitch),
             (None, _, Some(_)) => Some(Interruption::DuringSwitch),
@@ -334,6 +345,25 @@ mod tests {
             let situation = situation(containers);
             assert_eq!(situation.interruption(), Some(*interruption), "{containers:?}");
             assert_eq!(situation.repairs().iter().collect::<Vec<_>>(), *repairs, "{containers:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_cut_off_between_two_slots_is_told_apart() {
+        let cases: &[(&[(&str, u16, bool)], Option<Interruption>)] = &[
+            (&[("shop", 2, true), ("shop_new", 3, true)], Some(Interruption::BetweenSlots)),
+            (&[("shop_old", 2, true), ("shop_back", 1, true)], Some(Interruption::BetweenSlots)),
+            (&[("shop", 3, true), ("shop_old", 2, true)], Some(Interruption::OldStillRuns)),
+            (&[("shop", 3, true), ("shop_old", 2, false)], None),
+            (&[("shop_new", 1, true)], Some(Interruption::FirstRelease)),
+        ];
+        for (containers, expected) in cases {
+            let slotted = containers.iter().map(|(of, release, running)| {
+                let mut found = found(of, *release, *running);
+                found.record.slot = Some(8001);
+                found
+            });
+            assert_eq!(Situation::of(&name(), slotted).interruption(), *expected, "{containers:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::bake;
+use super::blue_green::{self, Slots};
 use super::error::Error;
 use super::event::{Event, Report, Step};
 use super::health::{self, Verdict};
@@ -34,7 +35,10 @@ pub(super) struct Change<'a> {
     pub(super) report: Report<'a>,
     /// The operator's interruption.
     pub(super) cancel: &'a CancellationToken,
-    /// Whether the live release was asked to stop: from then on it has to be brought back.
+    /// The slots, when it is a swap blue/green.
+    pub(super) slots: Option<Slots>,
+    /// Whether what serves was touched: the live release was asked to stop, or Caddy to lead elsewhere. From then on it
+    /// has to be brought back.
     pub(super) touched: AtomicBool,
     /// What only a new release has; `None` when a kept one is brought back.
     pub(super) fresh: Option<Fresh<'a>>,
@@ -94,6 +98,10 @@ impl Change<'_> {
         // First of all: it may be writing to what is about to be started.
         oneoff::sweep(self.remote, self.app).await?;
         let situation = self.remote.app(&self.app.name).await?.situation;
+        if let Some(slots) = blue_green::cut_off(&situation) {
+            self.settle_slots(slots).await?;
+            return Ok(self.remote.app(&self.app.name).await?.situation);
+        }
         let repairs = situation.repairs();
         if repairs.is_empty() {
             return Ok(situation);
@@ -114,6 +122,9 @@ impl Change<'_> {
         candidate: &ContainerId,
         name: &str,
     ) -> Result<Duration, Error> {
+        if let Some(slots) = &self.slots {
+            return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
+        }
         self.guard(situation.live.as_ref(), name).await;
         let begun = Instant::now();
         let switched = match self.replace(situation, candidate).await {
@@ -193,7 +204,7 @@ impl Change<'_> {
     }
 
     /// Watches the candidate, which serves already, before it counts as released.
-    async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
+    pub(super) async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
         self.step(Step::Bake, format!("for {}", duration::format(self.app.bake)));
         let verdict = tokio::select! {
             verdict = bake::watch(self.remote, candidate, self.app) => verdict?,

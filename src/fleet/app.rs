@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::blue_green::BlueGreen;
 use super::duration;
 use super::health::HealthCheck;
 use super::hook::{Hooks, ReleaseCommand};
@@ -26,6 +28,9 @@ pub struct App {
     pub to: Vec<HostName>,
     /// The host port that is published, if one is.
     pub publish: Option<u16>,
+    /// Its slots and its site, when it is swapped blue/green; `publish` is `None` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
     /// The app's own port inside the container.
     pub port: Option<u16>,
     /// How a release proves itself.
@@ -84,20 +89,35 @@ pub enum Source {
 }
 
 /// How a new release takes over from the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// Stop the old, start the new, put the old back if the new does not get healthy.
+    #[default]
     SmartSwap,
+    /// Start the new beside the old, let Caddy lead to it once it is healthy, stop the old when it has finished.
+    BlueGreen,
 }
 
 impl Strategy {
+    /// Every strategy, the default first.
+    pub const ALL: [Self; 2] = [Self::SmartSwap, Self::BlueGreen];
+
     /// The name in arcane.toml, labels and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SmartSwap => "smart-swap",
+            Self::BlueGreen => "blue-green",
         }
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|strategy| strategy.as_str() == text);
+        found.ok_or_else(|| "no strategy has this name".to_owned())
     }
 }
 

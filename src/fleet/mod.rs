@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod batch;
+pub mod blue_green;
 pub mod class;
 pub mod duration;
 pub mod health;
@@ -16,11 +17,13 @@ pub mod observation;
 pub mod release;
 pub mod remedy;
 pub mod signal;
+pub mod site;
 pub mod text;
 pub mod time;
 
 pub use app::{App, MemoryLimit, Source, Strategy, Volume};
 pub use batch::{Batch, BatchError};
+pub use blue_green::BlueGreen;
 pub use class::Class;
 pub use health::{HealthCheck, Probe};
 pub use hook::{Hook, Hooks, Place, ReleaseCommand};
@@ -31,4 +34,5 @@ pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Ro
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
 pub use signal::{Evidence, Signal, Verify};
+pub use site::SiteAddress;
 pub use time::Timestamp;

@@ -156,8 +156,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ReleaseRecord> {
         spec: SpecDigest(row.get(5)?),
         by: row.get(6)?,
         at: time(row, 7)?,
-        // The only strategy of this version; the column is there for the next.
-        strategy: Strategy::SmartSwap,
+        strategy: parsed(row, 8)?,
         outcome: parsed(row, 9)?,
         seconds: row.get(10)?,
         bytes_sent: count(row, 11)?,

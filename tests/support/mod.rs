@@ -14,8 +14,10 @@ mod env;
 mod lab;
 mod probe;
 mod ran;
+mod traffic;
 
 pub(crate) use env::TestEnv;
 pub(crate) use lab::{Lab, LabHost, image, image_with};
 pub(crate) use probe::Probe;
 pub(crate) use ran::{Ran, eventually};
+pub(crate) use traffic::Traffic;

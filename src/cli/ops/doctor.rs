@@ -8,9 +8,11 @@ use crate::cli::args::{Arguments, Doctor};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::deploy::caddy::{Caddyfile, Route};
 use crate::deploy::lock::Lock;
 use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::deploy::transfer::takes_zstd;
+use crate::deploy::{Error as DeployError, Remote};
 use crate::docker::{Engine, Transport};
 use crate::fleet::text::printable;
 use crate::fleet::{Host, duration};
@@ -99,6 +101,7 @@ async fn examine(host: &Host) -> (Vec<Check>, u8) {
     engine_checks(&engine, &mut checks).await;
     checks.push(probes(&session).await);
     tools(&session, &engine, &mut checks).await;
+    checks.extend(caddy(host, &session, &engine).await);
     checks.push(lock(&session).await);
     let code = if checks.iter().all(|check| check.ok) { exit::DONE } else { exit::FAILED };
     (checks, code)
@@ -202,6 +205,53 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
             Check::good("disk", found)
         });
     }
+}
+
+/// Caddy, and where it leads the apps of this host that are swapped blue/green. A host without either needs none.
+async fn caddy(host: &Host, session: &Session, engine: &Engine) -> Vec<Check> {
+    let remote = Remote { host: host.clone(), session: session.clone(), engine: engine.clone() };
+    let problem = |error: DeployError| {
+        let hint = error.hint();
+        broken("caddy", &error, hint)
+    };
+    let apps = match remote.apps().await {
+        Ok(apps) => apps,
+        Err(error) => return vec![problem(error)],
+    };
+    let live = apps.into_iter().filter_map(|(name, deployed)| Some((name, deployed.situation.live?)));
+    let mut checks = Vec::new();
+    for (name, live) in live {
+        let Some(slots) = &live.record.app.blue_green else { continue };
+        let found = async {
+            let route = Route::look(&remote, slots).await?;
+            route.may_write()?;
+            Ok((route.live()?, route))
+        };
+        checks.push(match found.await {
+            Ok((port, _)) if Some(port) != live.record.slot => Check::bad(
+                "caddy",
+                format!("{} leads to localhost:{port}, where {name} is not live", slots.domain),
+                format!("`arcane push {name} --to {}` settles that", host.name),
+            ),
+            Ok((port, route)) => {
+                let streams = route.cuts_streams().map(|warning| format!("; {warning}")).unwrap_or_default();
+                Check::good("caddy", format!("{} leads to {name} on localhost:{port}{streams}", slots.domain))
+            }
+            Err(error) => problem(error),
+        });
+    }
+    if checks.is_empty() {
+        match Caddyfile::read(&remote).await {
+            Ok(_) => {
+                checks.push(Check::good("caddy", "its Caddyfile is valid; no app here is swapped blue/green"))
+            }
+            // Without an app that needs it, nothing is missing.
+            Err(error) => {
+                checks.push(Check::good("caddy", format!("not ready, and not needed yet: {error}")))
+            }
+        }
+    }
+    checks
 }
 
 async fn lock(session: &Session) -> Check {

@@ -5,6 +5,7 @@ mod context;
 mod doctor;
 mod exec;
 mod incidents;
+mod init;
 mod logs;
 mod meter;
 mod plan;
@@ -50,6 +51,7 @@ async fn dispatch(
 ) -> Result<u8, Failure> {
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
+        Command::Init(options) => init::run(ui, arguments, options, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
         Command::Prune(options) => prune::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,

@@ -7,17 +7,20 @@ use super::{context, push, rollout, status};
 use crate::cli::args::Push;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
+use crate::deploy::caddy::Route;
 use crate::deploy::diff::{Difference, differences};
 use crate::deploy::labels::spec_digest;
 use crate::deploy::lock::Lock;
-use crate::deploy::push::check;
+use crate::deploy::push::{check, leads};
 use crate::deploy::remote::Deployed;
 use crate::deploy::rollout::{AT_ONCE, OnFailure, Stage, on_each};
 use crate::deploy::situation::{Found, Situation, back_name};
-use crate::deploy::{Error, Remote, Step, build, preflight, transfer};
+use crate::deploy::{Error, Remote, Step, build, caddyfile, preflight, transfer};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::{plural, printable};
-use crate::fleet::{App, AppName, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, duration};
+use crate::fleet::{
+    App, AppName, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, Strategy, duration,
+};
 
 /// How much of a value is shown, in characters.
 const VALUE: usize = 120;
@@ -49,6 +52,9 @@ struct Plan {
     /// Why the host cannot take the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    /// Which slot is live, which comes, and the line of the Caddyfile that is edited for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<Swap>,
     health: String,
     /// What is run around the switch, in its order.
     runs: Vec<Run>,
@@ -59,6 +65,38 @@ struct Plan {
     prove: String,
     steps: Vec<Step>,
     removes: Vec<ReleaseId>,
+}
+
+#[derive(Debug, Serialize)]
+struct Swap {
+    live: u16,
+    next: u16,
+    file: &'static str,
+    line: usize,
+    before: String,
+    after: String,
+    drain: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl Swap {
+    /// The swap that would come, where Caddy leads to a slot now.
+    fn of(app: &App, route: &Route) -> Option<Self> {
+        let slots = app.blue_green.as_ref()?;
+        let live = route.running?;
+        let next = slots.other(live);
+        Some(Self {
+            live,
+            next,
+            file: caddyfile::PATH,
+            line: route.upstream.line,
+            before: route.line(),
+            after: route.line_moved(next),
+            drain: duration::format(slots.drain),
+            warning: route.cuts_streams(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -160,26 +198,33 @@ async fn look(
     let deployed = remote.app(&app.name).await?;
     let situation = &deployed.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
-    let (mut lacking, mut refused) = (None, None);
+    let (mut lacking, mut refused, mut route) = (None, None, None);
     if let Some(image) = image {
         let found = transfer::look(local, &remote, image).await?;
         lacking = Some(found);
         let order = push::order(options, app, image, image_name.to_owned());
         let checked = match check(&remote, &order).await {
-            Ok(()) if !found.has_image => {
-                preflight::takes(&remote, &remote.engine.info().await?, &found).await
+            Ok(found_route) if !found.has_image => {
+                let taken = preflight::takes(&remote, &remote.engine.info().await?, &found).await;
+                taken.map(|()| found_route)
             }
             checked => checked,
         };
         refused = match checked {
-            Ok(()) => None,
+            Ok(found) => {
+                route = found;
+                None
+            }
             Err(error @ Error::Preflight { .. }) => Some(error),
             Err(error) => return Err(error),
         };
     }
     let has_image = lacking.is_some_and(|lacking| lacking.has_image);
     let spec = image.map(|image| spec_digest(app, &image.id)).filter(|_| !options.force);
-    let change = change(situation, spec.as_ref());
+    let change = match change(situation, spec.as_ref()) {
+        Change::None if !leads(situation, route.as_ref()) => Change::Replace,
+        change => change,
+    };
     let removes = if change == Change::None { Vec::new() } else { removed(app, situation) };
     let builds = matches!(app.source, Source::Build(_));
     let plan = Plan {
@@ -203,13 +248,17 @@ async fn look(
         interrupted: situation.interruption().map(status::interruption_text),
         locked_by: locked_by.map(|holder| holder.to_string()),
         refused: refused.as_ref().map(ToString::to_string),
+        slots: route.filter(|_| change != Change::None).and_then(|route| Swap::of(app, &route)),
         health: app.health.to_string(),
         runs: if change == Change::None { Vec::new() } else { runs(app) },
         bake: Some(app.bake).filter(|bake| !bake.is_zero()).map(duration::format),
         migrates: app.migrates,
         keep: app.keep,
         prove: duration::format(app.prove),
-        steps: steps(app, situation, change, builds, has_image, !removes.is_empty()),
+        steps: match app.strategy {
+            Strategy::SmartSwap => steps(app, situation, change, builds, has_image, !removes.is_empty()),
+            Strategy::BlueGreen => swap_steps(app, situation, change, builds, has_image, !removes.is_empty()),
+        },
         removes,
     };
     Ok((plan, refused))
@@ -260,6 +309,43 @@ fn steps(
         (changes, Step::Health),
         (changes && !app.bake.is_zero(), Step::Bake),
         (changes, Step::Switch),
+        (changes && app.hooks.after.is_some(), Step::Hook),
+        (changes && tidies, Step::Tidy),
+    ]
+    .into_iter()
+    .filter_map(|(comes, step)| comes.then_some(step))
+    .collect()
+}
+
+/// The same of a swap between two slots.
+fn swap_steps(
+    app: &App,
+    situation: &Situation,
+    change: Change,
+    builds: bool,
+    has_image: bool,
+    tidies: bool,
+) -> Vec<Step> {
+    let changes = change != Change::None;
+    let live = situation.live.is_some() || situation.old.is_some();
+    let runs = situation.live.as_ref().or(situation.old.as_ref()).is_some_and(|live| live.running);
+    [
+        (builds, Step::Build),
+        (true, Step::Look),
+        (changes && !has_image, Step::Transfer),
+        (changes, Step::Lock),
+        (changes && situation.interruption().is_some(), Step::Repair),
+        (changes && app.hooks.before.is_some(), Step::Hook),
+        (changes && app.release.is_some(), Step::Release),
+        (changes, Step::Create),
+        (changes, Step::Start),
+        (changes, Step::Health),
+        (changes, Step::Route),
+        (changes && !app.bake.is_zero(), Step::Bake),
+        (changes && live, Step::Rename),
+        (changes, Step::Switch),
+        (changes && runs, Step::Drain),
+        (changes && runs, Step::Stop),
         (changes && app.hooks.after.is_some(), Step::Hook),
         (changes && tidies, Step::Tidy),
     ]
@@ -345,6 +431,16 @@ impl Plan {
         }
         if let Some(refused) = &self.refused {
             line("refused", refused.clone());
+        }
+        if let Some(swap) = &self.slots {
+            line("slots", format!("localhost:{} is live, localhost:{} comes", swap.live, swap.next));
+            line("caddy", format!("line {} of {}", swap.line, swap.file));
+            line("", format!("- {}", swap.before));
+            line("", format!("+ {}", swap.after));
+            line("drains", format!("up to {}", swap.drain));
+            if let Some(warning) = &swap.warning {
+                line("warning", warning.clone());
+            }
         }
         for Difference { what, old, new } in &self.changes {
             let shown = |value: &Option<String>| {

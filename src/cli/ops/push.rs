@@ -35,7 +35,9 @@ pub(super) async fn run(
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
     let project = context::project(ui, arguments)?;
-    let app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
+    let mut app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
+    slots(&mut app, options)?;
+    let app = app;
     let fleet = context::fleet(arguments)?;
     let stages = stages(&context::targets(&fleet, options.to.as_deref(), &app)?, options.batch);
     let on_failure = if options.all_or_nothing { OnFailure::GiveBack } else { OnFailure::Stop };
@@ -72,6 +74,22 @@ pub(super) async fn run(
         rollout::hint_undo(ui, options.json, &app.name, &to);
     }
     Ok(code)
+}
+
+/// Puts the slots of `--ports` in the place of those in arcane.toml.
+fn slots(app: &mut App, options: &Push) -> Result<(), Failure> {
+    match (options.ports, &mut app.blue_green) {
+        (None, _) => Ok(()),
+        (Some(ports), Some(slots)) => {
+            slots.ports = ports;
+            Ok(())
+        }
+        (Some(_), None) => Err(Failure::new(
+            exit::USAGE,
+            format!("--ports gives two slots, and {} is not swapped blue/green", app.name),
+        )
+        .hint("add `strategy = \"blue-green\"` and `domain` to it in arcane.toml")),
+    }
 }
 
 /// What is asked for, as of now.

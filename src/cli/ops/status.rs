@@ -56,7 +56,7 @@ struct AppReport {
     state: String,
     health: String,
     strategy: Option<String>,
-    slot: Option<String>,
+    slot: Option<u16>,
     since: Option<Timestamp>,
     restarts: u64,
     /// What is not as it was recorded.
@@ -156,7 +156,10 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
     let interruption = deployed.situation.interruption().filter(|_| !locked);
     let next = interruption.map(|interruption| match interruption {
         Interruption::DuringSwitch => format!("arcane rollback {app} --to {}", host.name),
-        Interruption::BeforeSwitch | Interruption::FirstRelease => {
+        Interruption::BeforeSwitch
+        | Interruption::FirstRelease
+        | Interruption::BetweenSlots
+        | Interruption::OldStillRuns => {
             format!("arcane push {app} --to {}", host.name)
         }
     });
@@ -166,7 +169,7 @@ fn app_report(app: AppName, deployed: &Deployed, host: &Host, locked: bool) -> A
         state: state(deployed).to_owned(),
         health: deployed.live.as_ref().map_or("-", health).to_owned(),
         strategy: live.map(|live| live.record.app.strategy.to_string()),
-        slot: None,
+        slot: live.and_then(|live| live.record.slot),
         since: live.and_then(|live| if live.running { live.started_at } else { live.finished_at }),
         restarts: deployed.live.as_ref().map_or(0, |container| container.restart_count),
         // While a change is under way or half done, nothing is as recorded.
@@ -203,6 +206,10 @@ pub(super) const fn interruption_text(interruption: Interruption) -> &'static st
         Interruption::DuringSwitch => {
             "a change was interrupted half-way; the release before is stopped, ready to come back"
         }
+        Interruption::BetweenSlots => {
+            "a change was interrupted between two slots; the one that Caddy leads to is live"
+        }
+        Interruption::OldStillRuns => "a change was interrupted before it stopped the release before",
         Interruption::FirstRelease => "the first push was interrupted; nothing is live",
     }
 }

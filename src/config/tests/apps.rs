@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::{
-    App, EnvironmentName, HealPolicy, HealthCheck, Hook, Hooks, MemoryLimit, Mode, Place, Probe, Remedy,
-    Source,
+    App, BlueGreen, EnvironmentName, HealPolicy, HealthCheck, Hook, Hooks, MemoryLimit, Mode, Place, Probe,
+    Remedy, Source, Strategy,
 };
 
 #[test]
@@ -177,6 +177,26 @@ fn variables_that_look_like_secrets_are_warned_of() {
     |         ^^^^^^^ Docker stores `env` on the server's disk and shows it in `docker inspect`",
     ];
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn blue_green_has_two_slots_and_a_site() {
+    let text = "[app.shop]\nimage = 'a'\nstrategy = 'blue-green'\nport = 80\nports = [8001, 8002]\ndomain = 'a.com'\n";
+    let app = project(text).unwrap().app("shop", None).unwrap();
+    let own = app.blue_green.unwrap();
+    assert_eq!((app.strategy, app.publish), (Strategy::BlueGreen, None));
+    assert_eq!(
+        (own.ports, own.domain.as_str(), own.drain),
+        ([8001, 8002], "a.com", BlueGreen::DEFAULT_DRAIN)
+    );
+    let both = project(&format!("{text}drain = '0s'\nvolumes = ['data:/x', 'logs:/y:ro']\n")).unwrap();
+    assert_eq!(both.app("shop", None).unwrap().blue_green.unwrap().drain, Duration::ZERO);
+    assert!(
+        both.warnings[0].to_string().contains("both slots of `shop` write to `data`"),
+        "{:?}",
+        both.warnings
+    );
+    assert_eq!(project(&format!("{text}volumes = ['data:/x:ro']\n")).unwrap().warnings, []);
 }
 
 #[test]

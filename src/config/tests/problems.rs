@@ -75,23 +75,74 @@ fn unknown_words_are_named_with_the_likely_one() {
 #[test]
 fn what_this_version_lacks_is_refused_with_the_reason() {
     check_app(
-        "strategy = 'blue-green'\nport = 80\nports = [1, 2]\ndomain = 'x'\nsecrets = ['A']\ndockerfile = 'D'",
+        "strategy = 'swarm'\nport = 80\nports = [1, 2]\ndomain = 'x'\nsecrets = ['A']\ndockerfile = 'D'",
         "
-3:12: strategy `blue-green` is not in this version
-  3 | strategy = 'blue-green'
-    |            ^^^^^^^^^^^^ this version has smart-swap only; leave it out
+3:12: strategy `swarm` is not in this version
+  3 | strategy = 'swarm'
+    |            ^^^^^^^ this version has smart-swap and blue-green
 5:9: `ports` has 2 entries instead of one
   5 | ports = [1, 2]
-    |         ^^^^^^ smart-swap publishes one host port; two are for blue-green, which is not in this version
-6:1: `domain` is not in this version
+    |         ^^^^^^ smart-swap publishes one host port; two are for `strategy = \"blue-green\"`
+6:1: `domain` belongs to blue-green
   6 | domain = 'x'
-    | ^^^^^^ it belongs to blue-green; let your own proxy forward to `ports`
+    | ^^^^^^ add `strategy = \"blue-green\"`, or leave this out
 7:1: `secrets` is not in this version
   7 | secrets = ['A']
     | ^^^^^^^ there is no vault yet; keep a file on the host and mount it with `volumes`
 8:1: `dockerfile` is not in this version
   8 | dockerfile = 'D'
     | ^^^^^^^^^^ the file in `build` must be called Dockerfile",
+    );
+}
+
+#[test]
+fn what_blue_green_needs_is_asked_for_at_its_place() {
+    check_app(
+        "strategy = 'blue-gren'",
+        "
+3:12: `blue-gren` is not a strategy
+  3 | strategy = 'blue-gren'
+    |            ^^^^^^^^^^^ did you mean `blue-green`?",
+    );
+    check(
+        "[app.shop]\nimage = 'a'\nstrategy = 'blue-green'\nnetwork = 'host'",
+        "
+arcane.toml:1:6: blue-green needs `ports`
+  1 | [app.shop]
+    |      ^^^^ add two free ports of the host, for instance `ports = [8001, 8002]`
+arcane.toml:1:6: blue-green needs `domain`
+  1 | [app.shop]
+    |      ^^^^ add the site's address in the Caddyfile, for instance `domain = \"shop.example.com\"`",
+    );
+    check_app(
+        "strategy = 'blue-green'\nports = [8001]\nport = 80\ndomain = 'a.com/x'\ndrain = '2h'",
+        "
+4:9: `ports` has 1 entry instead of two
+  4 | ports = [8001]
+    |         ^^^^^^ blue-green has two slots, like [8001, 8002]
+6:10: `a.com/x` is not the address of a site: it has a path; write it like shop.example.com, http://shop.internal or :8080
+  6 | domain = 'a.com/x'
+    |          ^^^^^^^^^
+7:9: `drain` must be from 0s to 1h
+  7 | drain = '2h'
+    |         ^^^^",
+    );
+    check_app(
+        "strategy = 'blue-green'\nports = [8001, 8001]\ndomain = 'a.com'\nport = 80\nnetwork = 'none'",
+        "
+4:16: both slots have the same port
+  4 | ports = [8001, 8001]
+    |                ^^^^ take another one",
+    );
+    check(
+        "[app.a]\nimage = 'a'\nport = 80\nports = [8002]\n[app.b]\nimage = 'b'\nport = 80\nstrategy = 'blue-green'\n\
+         domain = 'b.com'\nports = [8001, 8002]",
+        "
+arcane.toml:10:16: apps `a` and `b` both publish host port 8002
+  10 | ports = [8001, 8002]
+     |                ^^^^ here
+   4 | ports = [8002]
+     |          ^^^^ and here",
     );
 }
 

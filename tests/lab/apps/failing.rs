@@ -11,6 +11,10 @@
 //!   LEAK=MiB_per_s       allocate until killed            IGNORE_TERM=1    only SIGKILL ends it
 //!   FILL_DISK=path       write there until it is full     DELAY_MS=n       answer that slowly
 //!   LEAK_ON_REQUEST=MiB_per_s    GET /leak begins it
+//!
+//! Always there: GET /slow/MS answers after so many milliseconds, GET /stream/N sends N lines, five a second, and
+//! GET /ws becomes a connection that echoes bytes, as a websocket does.
+//!
 //!   LOG_TEXT=text        log it; \n is a line break       LOG_EVERY=s LOG_COUNT=n   again, so many times
 //!   LOG_NUMBERED=n       "line 000001" … then "done"      LOG_RATE=per_s   LOG_STREAM=stdout|stderr
 //!
@@ -251,6 +255,17 @@ impl Server {
             if let Some(delay) = self.switches.number("DELAY_MS") {
                 thread::sleep(Duration::from_millis(delay as u64));
             }
+            if let Some(lines) = path.strip_prefix("/stream/").and_then(|lines| lines.parse().ok()) {
+                let _ = self.stream(stream, lines);
+                return;
+            }
+            if path == "/ws" {
+                let _ = echo(stream, &mut lines);
+                return;
+            }
+            if let Some(wait) = path.strip_prefix("/slow/").and_then(|wait| wait.parse().ok()) {
+                thread::sleep(Duration::from_millis(wait));
+            }
             let (status, body) = self.answer(&path);
             let connection = if keep { "keep-alive" } else { "close" };
             let answer = format!(
@@ -263,10 +278,22 @@ impl Server {
         }
     }
 
+    /// An answer of so many lines, each as it comes.
+    fn stream(&self, mut stream: &TcpStream, lines: u32) -> io::Result<()> {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")?;
+        for _ in 0..lines {
+            let line = format!("{}\n", self.version());
+            stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
+            thread::sleep(Duration::from_millis(200));
+        }
+        stream.write_all(b"0\r\n\r\n")
+    }
+
     fn answer(&self, path: &str) -> (&'static str, String) {
         let sick = self.switches.on("REFUSE_HEALTH") || self.past("REFUSE_HEALTH_AFTER");
         match path {
             "/" => ("200 OK", format!("{}\n", self.version())),
+            _ if path.starts_with("/slow/") => ("200 OK", format!("{}\n", self.version())),
             "/healthz" if sick => ("503 Service Unavailable", "unhealthy\n".to_owned()),
             "/healthz" => ("200 OK", "ok\n".to_owned()),
             "/leak" if self.switches.on("LEAK_ON_REQUEST") => {
@@ -347,6 +374,19 @@ impl Server {
             },
         };
         self.log(&format!("error: write {path}: {error}"));
+    }
+}
+
+/// What a websocket is to a proxy: an upgrade, then bytes both ways for as long as both sides want.
+fn echo(mut stream: &TcpStream, from: &mut impl BufRead) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;
+    loop {
+        let bytes = from.fill_buf()?.to_vec();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        stream.write_all(&bytes)?;
+        from.consume(bytes.len());
     }
 }
 
