@@ -53,7 +53,7 @@ fn layers(image: &str) -> Vec<String> {
 fn build(env: &TestEnv, tag: &str, dockerfile: &str) {
     let context = env.path(&format!("context-{}", tag.replace(':', "-")));
     fs::create_dir_all(&context).unwrap();
-    fs::write(context.join("file"), "the same\n").unwrap();
+    fs::write(context.join("file"), "the same in both\n").unwrap();
     // Its time is a part of the layer.
     fs::File::open(context.join("file")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     fs::write(context.join("Dockerfile"), dockerfile).unwrap();
