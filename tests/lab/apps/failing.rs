@@ -379,7 +379,9 @@ impl Server {
 
 /// What a websocket is to a proxy: an upgrade, then bytes both ways for as long as both sides want.
 fn echo(mut stream: &TcpStream, from: &mut impl BufRead) -> io::Result<()> {
-    stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;
+    stream.write_all(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    )?;
     loop {
         let bytes = from.fill_buf()?.to_vec();
         if bytes.is_empty() {
