@@ -238,7 +238,7 @@ mod tests {
         slow.rests(true);
         assert_eq!(levels(&slow, 1 << 20).last(), Some(&9), "a host that unpacks tells nothing");
         slow.rests(false);
-        slow.sent(109 << 20, 109 * second);
+        slow.sent(119 << 20, 119 * second);
         assert_eq!(levels(&slow, 0).last(), Some(&1), "the line waits");
         let fast = Pace::default();
         fast.sent(100 << 20, second);
