@@ -45,7 +45,7 @@ pub(super) struct Slots {
     pub(super) of: BlueGreen,
     pub(super) slot: u16,
     /// Whether the candidate is known to be no good although Caddy leads to it.
-    condemned: AtomicBool,
+    pub(super) condemned: AtomicBool,
 }
 
 /// A change at the point where it is to be settled: the connection and the lock may be others than it began with.
@@ -123,8 +123,7 @@ impl Settling<'_> {
                 self.guarded(Step::Tidy, name(id)).await?;
                 engine.stop(&id.0, app.stop_timeout).await?;
                 engine.discard(&id.0).await?;
-                // Nothing refers to its image any more, unless the release is there twice: then the engine keeps it.
-                let _ = engine.remove_image(&super::push::image_tag(&app.name, release)).await;
+                super::switch::let_go(self.remote, &app.name, release).await;
             }
             Mend::Remove(id) => {
                 self.guarded(Step::Tidy, name(id)).await?;

@@ -96,7 +96,11 @@ impl Change<'_> {
                 self.undo_anew(before, candidate).await
             };
             match undone {
-                Err(error @ (Error::Superseded { .. } | Error::NotDeployed { .. })) => return Err(error),
+                Err(
+                    error @ (Error::Superseded { .. }
+                    | Error::NotDeployed { .. }
+                    | Error::NothingToLeadTo { .. }),
+                ) => return Err(error),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => sleep(Duration::from_secs(1)).await,
                 Ok(undone) => return Ok(undone),
@@ -129,6 +133,12 @@ async fn undo(
         change.undo_slots(remote, lock, slots, before).await?;
         let live = remote.app(&app.name).await?.situation.live;
         if live.is_some_and(|live| live.id == *candidate) {
+            if slots.condemned.load(Ordering::Relaxed) {
+                return Err(Error::NothingToLeadTo {
+                    host: remote.name().clone(),
+                    release: change.release.clone(),
+                });
+            }
             return Ok(Undone::Succeeded);
         }
         return verify(remote, before.live.as_ref(), was_running, change).await;

@@ -109,12 +109,23 @@ pub enum Error {
     #[error(transparent)]
     RolledBack(Box<RolledBack>),
     /// The new release failed and the old one could not be brought back.
-    #[error("{failure}; and the release before could not be brought back: {why}")]
+    #[error(
+        "release {} of {} failed on {}: {}; and the release before could not be brought back: {why}",
+        .failure.release, .failure.app, .failure.host, .failure.cause
+    )]
     NotRestored {
         /// The first failure.
         failure: Box<RolledBack>,
         /// What kept the old release from coming back.
         why: String,
+    },
+    /// A release is no good, and no other ran that Caddy could lead to.
+    #[error("no other release ran on {host}, so {release} stays live")]
+    NothingToLeadTo {
+        /// Which host.
+        host: HostName,
+        /// What stays live.
+        release: ReleaseId,
     },
     /// The app is not on the host.
     #[error("{app} is not deployed on {host}")]

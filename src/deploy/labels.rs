@@ -84,18 +84,15 @@ impl Record {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        if let Some(environment) = &self.environment {
-            labels.insert(ENVIRONMENT.to_owned(), environment.clone());
-        }
-        if let Some(slot) = self.slot {
-            labels.insert(SLOT.to_owned(), slot.to_string());
-        }
-        if let Some(migrated) = &self.migrated {
-            labels.insert(MIGRATED.to_owned(), migrated.to_string());
-        }
-        if !self.past.is_empty() {
-            labels.insert(PAST.to_owned(), past_to_text(&self.past));
-        }
+        // Empty when there is none: a label that is left out would be the image's, if it has one of that name.
+        let text = |value: Option<String>| value.unwrap_or_default();
+        labels.insert(ENVIRONMENT.to_owned(), text(self.environment.clone()));
+        labels.insert(SLOT.to_owned(), text(self.slot.map(|slot| slot.to_string())));
+        labels.insert(MIGRATED.to_owned(), text(self.migrated.as_ref().map(ToString::to_string)));
+        labels.insert(
+            PAST.to_owned(),
+            if self.past.is_empty() { String::new() } else { past_to_text(&self.past) },
+        );
         labels
     }
 
@@ -113,6 +110,7 @@ impl Record {
                 problem: format!("cannot be read: {error}"),
             }
         };
+        let given = |label| labels.get(label).filter(|text| !text.is_empty());
         let name = AppName::parse(get(APP)?).map_err(|error| malformed(APP)(&error))?;
         let app: App = serde_json::from_str(get(SETTINGS)?).map_err(|error| malformed(SETTINGS)(&error))?;
         if app.name != name {
@@ -125,13 +123,12 @@ impl Record {
             image: get(IMAGE)?.clone(),
             by: get(BY)?.clone(),
             at: Timestamp::parse(get(AT)?).map_err(|error| malformed(AT)(&error))?,
-            environment: labels.get(ENVIRONMENT).cloned(),
-            slot: labels
-                .get(SLOT)
+            environment: given(ENVIRONMENT).cloned(),
+            slot: given(SLOT)
                 .map(|slot| slot.parse().map_err(|error| malformed(SLOT)(&error)))
                 .transpose()?,
-            migrated: labels.get(MIGRATED).and_then(|text| ReleaseId::parse(text).ok()),
-            past: labels.get(PAST).map(|text| past_from_text(text, &name)).unwrap_or_default(),
+            migrated: given(MIGRATED).and_then(|text| ReleaseId::parse(text).ok()),
+            past: given(PAST).map(|text| past_from_text(text, &name)).unwrap_or_default(),
         })
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Guard<'a> {
     pub(super) app: &'a AppName,
     /// What was live, if anything was.
     pub(super) live: Option<&'a ContainerId>,
+    /// Whether that ran, and is to run again.
+    pub(super) was_running: bool,
     /// How long either may take to stop.
     pub(super) stop_timeout: Duration,
     /// What becomes of the candidate.
@@ -100,7 +102,8 @@ impl Guard<'_> {
             Then::Keep(name) => ("keep", name.as_str()),
         };
         let Self { candidate, app, stop_timeout, .. } = self;
-        format!("g{candidate} {app} {live} {} {verb} {object}\n", stop_timeout.as_secs())
+        let start = if self.was_running { "start" } else { "leave" };
+        format!("g{candidate} {app} {live} {start} {} {verb} {object}\n", stop_timeout.as_secs())
     }
 }
 
@@ -395,12 +398,13 @@ mod tests {
             candidate: "shop_new",
             app: &app,
             live,
+            was_running: live.is_some(),
             stop_timeout: Duration::from_secs(10),
             then,
         };
         let remove = guard(Some(&live), Then::Remove(Some("arcane/shop:20261125-184203-3f2c".to_owned())));
-        assert_eq!(remove.line(), "gshop_new shop 4f2a 10 remove arcane/shop:20261125-184203-3f2c\n");
+        assert_eq!(remove.line(), "gshop_new shop 4f2a start 10 remove arcane/shop:20261125-184203-3f2c\n");
         let keep = guard(None, Then::Keep("shop_20261125-184203-3f2c".to_owned()));
-        assert_eq!(keep.line(), "gshop_new shop - 10 keep shop_20261125-184203-3f2c\n");
+        assert_eq!(keep.line(), "gshop_new shop - leave 10 keep shop_20261125-184203-3f2c\n");
     }
 }

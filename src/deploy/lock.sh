@@ -6,6 +6,8 @@
 #         'g' and a line: guard a switch (see below), 'd' the switch is over.
 # stdout: "held" and the owner's lines, or "locked N"; then "N" for each '?', or "lost"; "armed" or "unarmed" for 'g'.
 f=/var/lock/arcane.deploy
+# Whoever asked may be gone before the answer: that must not end us before what is to be undone is undone.
+trap '' PIPE
 umask 0
 # Everybody may write to /var/lock: a link that somebody put there is not followed, and a file that somebody put in the
 # place of the one we hold is noticed.
@@ -32,30 +34,32 @@ echo "locked $n"
 
 # Guarding a switch: if the owner goes without a word between stopping the old container and the health of the new one,
 # nobody but this process is left to bring the old one back. The line says: the candidate's name, the app's name, the old
-# container's id or "-", seconds to stop in, and what becomes of the candidate: "remove IMAGE" (or "-") or "keep NAME".
+# container's id or "-", "start" or "leave" it, seconds to stop in, and what becomes of the candidate: "remove IMAGE" (or
+# "-") or "keep NAME".
 # A candidate that has lost its name has got the app's: the switch was over.
 guard=
 engine() { timeout 60 docker "$@" </dev/null >/dev/null 2>&1 9<&-; }
+quit() { timeout $(($1 + 60)) docker stop -t "$1" "$2" </dev/null >/dev/null 2>&1 9<&-; }
 is_there() { timeout 20 docker ps -a --filter "name=^/$1\$" --format there </dev/null 2>/dev/null 9<&-; }
 undo() {
     there=$(is_there "$1") || return 1
     [ "$there" = there ] || return 0
-    engine stop -t "$4" "$1"
+    quit "$5" "$1" || return 1
     # A release command that writes to the app's volumes ends before the old container writes to them again.
     for one in $(timeout 20 docker ps -aq --filter "name=^/$2_release\$" --filter "label=arcane.one-off=$2" \
         </dev/null 2>/dev/null 9<&-); do
-        engine stop -t "$4" "$one"
+        quit "$5" "$one" || return 1
         engine rm -f "$one" || return 1
     done
     if [ "$3" != - ]; then
         [ "$(is_there "$2")" = there ] || engine rename "$3" "$2" || return 1
         # Waits for a stop that is still under way.
-        engine stop -t "$4" "$3"
-        engine start "$3" || return 1
+        quit "$5" "$3" || return 1
+        [ "$4" = leave ] || engine start "$3" || return 1
     fi
-    case $5 in
-        remove) engine rm -f "$1" && { [ "$6" = - ] || engine rmi "$6"; } ;;
-        keep) engine rename "$1" "$6" ;;
+    case $6 in
+        remove) engine rm -f -v "$1" && { [ "$7" = - ] || engine rmi "$7"; } ;;
+        keep) engine rename "$1" "$7" ;;
     esac
     return 0
 }
@@ -71,6 +75,8 @@ while b=$(timeout 20 head -c 1 9<&-) && [ -n "$b" ]; do
     esac
 done
 [ -n "$guard" ] && ours || exit 0
+# Not even `arcane unlock` ends it half-way.
+trap '' TERM
 # An engine that is down is waited for.
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     # shellcheck disable=SC2086 # the words of the line

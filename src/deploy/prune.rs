@@ -101,8 +101,10 @@ async fn find(
     app: &AppName,
     now: Timestamp,
 ) -> Result<(Vec<Leftover>, Vec<ImageSummary>), Error> {
-    let situation = remote.app(app).await?.situation;
-    if situation.interruption().is_some() {
+    let deployed = remote.app(app).await?;
+    let situation = deployed.situation;
+    // A container that cannot be understood may be the one that needs them.
+    if situation.interruption().is_some() || !deployed.strange.is_empty() {
         return Err(Error::Unsettled { app: app.clone(), host: remote.name().clone() });
     }
     let (images, one_off) = tokio::try_join!(

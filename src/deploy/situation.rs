@@ -264,6 +264,12 @@ impl Situation {
         self.all().find(|found| found.id == *id)
     }
 
+    /// Whether a release is there in any container.
+    #[must_use]
+    pub fn has(&self, release: &ReleaseId) -> bool {
+        self.all().any(|found| found.record.release == *release)
+    }
+
     /// Whether a release is there in two containers.
     #[must_use]
     pub fn has_twice(&self, release: &ReleaseId) -> bool {

@@ -50,7 +50,8 @@ pub(super) async fn busy(remote: &Remote, port: u16, idle: Idle) -> Result<usize
         }
     }
     let output = remote.session.run(CONNECTED, format!("{port:04X}\n").as_bytes()).await?;
-    Ok(output.text().parse().unwrap_or(0))
+    // What cannot be counted may be busy: the deadline ends the wait.
+    Ok(output.text().parse().unwrap_or(1))
 }
 
 /// Bytes each way, and how many milliseconds ago something last went each way.

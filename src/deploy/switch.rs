@@ -17,7 +17,7 @@ use super::lock::{Guard, Lock, Owner, Then};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
-use crate::fleet::{App, ContainerId, ReleaseId, duration};
+use crate::fleet::{App, AppName, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
 pub(super) struct Change<'a> {
@@ -147,8 +147,9 @@ impl Change<'_> {
             Then::Remove(is_only.then(|| super::push::image_tag(app, self.release)))
         };
         let stop_timeout = live.map_or(self.app.stop_timeout, |live| live.record.app.stop_timeout);
+        let was_running = live.is_some_and(|live| live.running);
         let live = live.map(|live| &live.id);
-        self.lock.guard(&Guard { candidate, app, live, stop_timeout, then }).await;
+        self.lock.guard(&Guard { candidate, app, live, was_running, stop_timeout, then }).await;
     }
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
@@ -238,8 +239,7 @@ pub(super) async fn repair(remote: &Remote, lock: &Lock, app: &App, repairs: &[R
             Repair::Start(id) => engine.start(&id.0).await?,
             Repair::RemoveCandidate(id, release) => {
                 engine.discard(&id.0).await?;
-                // Nothing refers to its image any more, unless the same release is there twice: then the engine keeps it.
-                let _ = engine.remove_image(&super::push::image_tag(&app.name, release)).await;
+                let_go(remote, &app.name, release).await;
             }
             Repair::KeepCandidate(id, release) => {
                 engine.rename(&id.0, &kept_name(&app.name, release)).await?;
@@ -247,6 +247,16 @@ pub(super) async fn repair(remote: &Remote, lock: &Lock, app: &App, repairs: &[R
         }
     }
     Ok(())
+}
+
+/// Lets go of a release's image, unless another container is of the same release. Best effort: what is left is tidied
+/// after the next push.
+pub(super) async fn let_go(remote: &Remote, app: &AppName, release: &ReleaseId) {
+    if let Ok(now) = remote.app(app).await
+        && !now.situation.has(release)
+    {
+        let _ = remote.engine.remove_image(&super::push::image_tag(app, release)).await;
+    }
 }
 
 /// An error with all its causes, in one line.

@@ -189,6 +189,7 @@ impl Pushing<'_> {
                     _ => (None, None),
                 };
                 let is_live = matches!(error, Error::AfterHook { .. });
+                let is_stuck = is_live || matches!(error, Error::NotRestored { .. });
                 let failure = Failure::from(error);
                 let reason = reason.unwrap_or_else(|| failure.line());
                 tally.fail_because(host, &failure, reason, took);
@@ -198,10 +199,11 @@ impl Pushing<'_> {
                 }
                 if is_live && options.all_or_nothing {
                     let failed = tally.end(&host.name).failed;
-                    self.give_back(host).await;
+                    let given_back = self.give_back(host).await;
                     tally.note(host, End { failed, ..tally.end(&host.name) });
+                    return if given_back == Ended::Done { Ended::Failed } else { Ended::Stuck };
                 }
-                Ended::Failed
+                if is_stuck { Ended::Stuck } else { Ended::Failed }
             }
         }
     }

@@ -262,6 +262,7 @@ fn exit_code(hosts: &[(Standing, Option<u8>)], interrupted: bool) -> u8 {
         .collect();
     match failures[..] {
         [] => exit::DONE,
+        [code] if hosts.len() == 1 => code,
         _ if any(is_done) || any(|standing| standing == Standing::Stuck) => exit::SOME_FAILED,
         _ if any(|standing| standing == Standing::Returned) => exit::ROLLED_BACK,
         [first, ref rest @ ..] if rest.iter().all(|code| *code == first) => first,

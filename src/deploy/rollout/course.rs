@@ -34,7 +34,7 @@ pub enum Standing {
     GoingBack,
     /// It was changed and changed back.
     Returned,
-    /// It was changed and could not be changed back.
+    /// It was changed, at least in part, and could not be changed back.
     Stuck,
 }
 
@@ -45,8 +45,10 @@ pub enum Ended {
     Done,
     /// There was nothing to do.
     Unchanged,
-    /// It failed.
+    /// It failed, and runs what it ran before.
     Failed,
+    /// It failed, and does not run what it ran before.
+    Stuck,
 }
 
 /// Something to do on one host, by its place in the order.
@@ -157,7 +159,10 @@ impl Course {
             (Errand::Change(place), Ended::Unchanged) => self.set(place, Standing::Unchanged),
             (Errand::Change(place), Ended::Failed) => self.set(place, Standing::Failed),
             (Errand::GiveBack(place), Ended::Done | Ended::Unchanged) => self.set(place, Standing::Returned),
-            (Errand::GiveBack(place), Ended::Failed) => self.set(place, Standing::Stuck),
+            (Errand::Change(place), Ended::Stuck)
+            | (Errand::GiveBack(place), Ended::Failed | Ended::Stuck) => {
+                self.set(place, Standing::Stuck);
+            }
         }
     }
 
@@ -170,7 +175,7 @@ impl Course {
     }
 
     fn halted(&self) -> bool {
-        let failed = self.count(|standing| standing == Standing::Failed) > 0;
+        let failed = self.count(|standing| matches!(standing, Standing::Failed | Standing::Stuck)) > 0;
         self.interrupted || failed && self.on_failure != OnFailure::GoOn
     }
 

@@ -143,7 +143,7 @@ fn where_failures_mean_nothing_every_host_gets_its_turn() {
 }
 
 fn how() -> impl Strategy<Value = Ended> {
-    prop_oneof![6 => Just(Ended::Done), 2 => Just(Ended::Unchanged), 1 => Just(Ended::Failed)]
+    prop_oneof![6 => Just(Ended::Done), 2 => Just(Ended::Unchanged), 1 => Just(Ended::Failed), 1 => Just(Ended::Stuck)]
 }
 
 proptest! {
@@ -192,7 +192,7 @@ proptest! {
                     let (which, how) = endings.next().expect("fewer errands than endings");
                     let errand = flying.swap_remove(which.index(flying.len()));
                     course.ended(errand, how);
-                    halted |= how == Ended::Failed
+                    halted |= matches!(how, Ended::Failed | Ended::Stuck)
                         && matches!(errand, Errand::Change(_))
                         && on_failure != OnFailure::GoOn;
                 }

@@ -16,6 +16,9 @@ use crate::deploy::remote::Remote;
 use crate::docker::{ContainerSpec, Engine, Image, Kind};
 use crate::fleet::AppName;
 
+/// Names the app of a container that only shows that its image is whole.
+const PROBE: &str = "arcane.probe";
+
 /// An engine packs a layer for a registry about this many times slower than it exports one.
 const PACKING: u64 = 5;
 
@@ -176,17 +179,26 @@ impl Transfer<'_> {
             image: name.to_owned(),
             // An image without a command is no reason to refuse: whether it runs is for the health check.
             command: Some(vec!["probe".to_owned()]),
+            labels: [(PROBE.to_owned(), self.app.to_string())].into(),
             ..ContainerSpec::default()
         };
         let mut made = engine.create_container(&probe, &spec).await;
         if made.as_ref().is_err_and(|error| error.kind() == Kind::Conflict) {
-            // One that was left by a push that was killed just here.
+            // One that was left by a push that was killed just here, or somebody else's.
+            let ours = engine.inspect(&probe).await.map_err(text)?;
+            if ours
+                .is_some_and(|found| found.labels.get(PROBE).map(String::as_str) != Some(self.app.as_str()))
+            {
+                let why = format!(
+                    "a container {probe} is in the way that arcane did not make; rename or remove it"
+                );
+                return Err(Failed::Other(why));
+            }
             engine.discard(&probe).await.map_err(text)?;
             made = engine.create_container(&probe, &spec).await;
         }
-        let removed = engine.discard(&probe).await;
         match made {
-            Ok(_) => removed.map_err(text),
+            Ok(id) => engine.discard(&id.0).await.map_err(text),
             Err(error) if error.is_unreachable() => Err(text(error)),
             Err(error) => Err(Failed::Vanished(format!("its engine cannot make a container of it: {error}"))),
         }
