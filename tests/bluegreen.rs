@@ -308,11 +308,14 @@ fn a_caddy_that_dies_before_it_is_reloaded_leads_to_the_old_release_when_it_come
 #[test]
 fn kill_9_at_every_step_and_push_again_just_works() {
     let host = host_with_site();
-    // The old release ignores SIGTERM and has a request in flight, so that stopping and draining last long enough.
-    image("bluegreen-kill:one", &[("VERSION", "one"), ("IGNORE_TERM", "1")]);
-    let more = "drain = \"10s\"";
-    let old = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("bluegreen-kill:one", more));
-    old.run(&["push"]).succeeds();
+    // Releases ignore SIGTERM and have a request in flight, so that stopping and draining last long enough.
+    let release = |version: &str| {
+        let tag = format!("bluegreen-kill:{version}");
+        image(&tag, &[("VERSION", version), ("SLOW_START", "1"), ("IGNORE_TERM", "1")]);
+        TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop(&tag, "drain = \"3s\""))
+    };
+    let mut before = "one".to_owned();
+    release(&before).run(&["push"]).succeeds();
     for (step, pause) in [
         ("create", 0),
         ("start", 0),
@@ -323,25 +326,21 @@ fn kill_9_at_every_step_and_push_again_just_works() {
         ("drain", 100),
         ("stop", 100),
     ] {
-        let context = format!("{step} + {pause} ms");
-        let tag = format!("bluegreen-kill:{step}");
-        image_with(&tag, &[("VERSION", step), ("SLOW_START", "1")], &[]);
-        let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop(&tag, more));
+        let version = format!("{step}-{pause}");
+        let env = release(&version);
         let traffic = Traffic::start(host.app_port(80), "shop.test");
         let mut push = until(&env, &["push", "--json"], step);
         std::thread::sleep(Duration::from_millis(pause));
         push.kill().unwrap();
         push.wait().unwrap();
         let now = answer(&host);
-        assert!(now == "one 200" || now == format!("{step} 200"), "{context}: {now}");
+        assert!(now == format!("{before} 200") || now == format!("{version} 200"), "{version}: {now}");
         env.run(&["push"]).succeeds();
-        assert_eq!(answer(&host), format!("{step} 200"), "{context}");
+        assert_eq!(answer(&host), format!("{version} 200"));
         let seen = traffic.stop();
-        assert_eq!(seen.failures, Vec::<String>::new(), "{context}");
-        settled(&env, &host, &context);
-        old.run(&["push"]).succeeds();
-        assert_eq!(answer(&host), "one 200", "{context}");
-        settled(&env, &host, &context);
+        assert_eq!(seen.failures, Vec::<String>::new(), "{version}");
+        settled(&env, &host, &version);
+        before = version;
     }
 }
 
