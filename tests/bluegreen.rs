@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Lab, LabHost, Ran, TestEnv, Traffic, eventually, image, image_with};
+use support::{Lab, LabHost, Ran, TestEnv, Traffic, eventually, image};
 
 const SITE: &str = "http://shop.test";
 const OTHERS: &str =
