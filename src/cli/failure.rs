@@ -41,6 +41,7 @@ impl Failure {
     }
 
     #[must_use]
+    #[cfg(feature = "ops")]
     pub(crate) fn details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
@@ -51,6 +52,7 @@ impl Failure {
     }
 
     /// The message with its causes, in one line.
+    #[cfg(feature = "ops")]
     pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
     }
