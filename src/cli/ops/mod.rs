@@ -15,6 +15,7 @@ mod releases;
 mod rollback;
 mod rollout;
 mod rules;
+mod sequence;
 mod status;
 mod steps;
 mod supervise;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::sequence::{Change, steps, swap_steps};
 use super::steps::bytes;
 use super::{context, push, rollout, status};
 use crate::cli::args::Push;
@@ -97,17 +98,6 @@ impl Swap {
             warning: route.cuts_streams(),
         })
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Change {
-    /// It is live already.
-    None,
-    /// Nothing of the app is live there.
-    New,
-    /// The live release is replaced.
-    Replace,
 }
 
 /// Something that is run around the switch.
@@ -275,83 +265,6 @@ fn change(situation: &Situation, spec: Option<&SpecDigest>) -> Change {
         }
         _ => Change::Replace,
     }
-}
-
-/// The steps that would come when each goes well, in their order.
-fn steps(
-    app: &App,
-    situation: &Situation,
-    change: Change,
-    builds: bool,
-    has_image: bool,
-    tidies: bool,
-) -> Vec<Step> {
-    let changes = change != Change::None;
-    let release =
-        |with_volumes| changes && app.release.as_ref().is_some_and(|command| command.volumes == with_volumes);
-    // After repairs, what was the release before is live again.
-    let live = situation.live.is_some() || situation.old.is_some();
-    let keeps_old = situation.live.is_some() && situation.old.is_some();
-    [
-        (builds, Step::Build),
-        (true, Step::Look),
-        (changes && !has_image, Step::Transfer),
-        (changes, Step::Lock),
-        (changes && !situation.repairs().is_empty(), Step::Repair),
-        (changes && app.hooks.before.is_some(), Step::Hook),
-        (release(false), Step::Release),
-        (changes, Step::Create),
-        (changes && keeps_old, Step::Rename),
-        (changes && live, Step::Stop),
-        (changes && live, Step::Rename),
-        (release(true), Step::Release),
-        (changes, Step::Start),
-        (changes, Step::Health),
-        (changes && !app.bake.is_zero(), Step::Bake),
-        (changes, Step::Switch),
-        (changes && app.hooks.after.is_some(), Step::Hook),
-        (changes && tidies, Step::Tidy),
-    ]
-    .into_iter()
-    .filter_map(|(comes, step)| comes.then_some(step))
-    .collect()
-}
-
-/// The same of a swap between two slots.
-fn swap_steps(
-    app: &App,
-    situation: &Situation,
-    change: Change,
-    builds: bool,
-    has_image: bool,
-    tidies: bool,
-) -> Vec<Step> {
-    let changes = change != Change::None;
-    let live = situation.live.is_some() || situation.old.is_some();
-    let runs = situation.live.as_ref().or(situation.old.as_ref()).is_some_and(|live| live.running);
-    [
-        (builds, Step::Build),
-        (true, Step::Look),
-        (changes && !has_image, Step::Transfer),
-        (changes, Step::Lock),
-        (changes && situation.interruption().is_some(), Step::Repair),
-        (changes && app.hooks.before.is_some(), Step::Hook),
-        (changes && app.release.is_some(), Step::Release),
-        (changes, Step::Create),
-        (changes, Step::Start),
-        (changes, Step::Health),
-        (changes, Step::Route),
-        (changes && !app.bake.is_zero(), Step::Bake),
-        (changes && live, Step::Rename),
-        (changes, Step::Switch),
-        (changes && runs, Step::Drain),
-        (changes && runs, Step::Stop),
-        (changes && app.hooks.after.is_some(), Step::Hook),
-        (changes && tidies, Step::Tidy),
-    ]
-    .into_iter()
-    .filter_map(|(comes, step)| comes.then_some(step))
-    .collect()
 }
 
 /// What differs from the live release, its image first. Of an image that is built first only the build can tell.
