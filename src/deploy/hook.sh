@@ -10,22 +10,27 @@ exec 3<&0
 command -v setsid >/dev/null || { echo "the host has no setsid command (package util-linux)"; exit 69; }
 setsid sh -c "$text" </dev/null 2>&1 3<&- &
 hook=$!
+end_group() {
+    kill -TERM "-$hook" 2>/dev/null || return 0
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "-$hook" 2>/dev/null || return 0
+        sleep 0.5
+    done
+    kill -KILL "-$hook" 2>/dev/null
+}
 (
     exec >/dev/null 2>&1
     while b=$(timeout 20 head -c 1 <&3) && [ -n "$b" ]; do :; done
     # From here on the end of the hook's first process is not the end of this.
     trap '' TERM
-    kill -TERM "-$hook" || exit 0
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 "-$hook" || exit 0
-        sleep 0.5
-    done
-    kill -KILL "-$hook"
+    end_group
 ) &
 guard=$!
 exec 3<&-
 wait "$hook"
 code=$?
+# What it left in the background has nobody to end it once we are gone.
+end_group
 kill "$guard" 2>/dev/null
 wait "$guard" 2>/dev/null
 exit "$code"
