@@ -238,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn an_image_cannot_add_to_a_record() {
+        let plain = Record { environment: None, slot: None, ..record() };
+        // What an engine makes of a container's labels: the image's, and the container's own over them.
+        let image = Record { migrated: Some(record().release), past: vec![record()], ..record() };
+        let mut labels = image.to_labels();
+        labels.extend(plain.to_labels());
+        assert_eq!(Record::from_labels(&labels), Ok(plain));
+    }
+
+    #[test]
     fn labels_made_by_hand_are_refused_by_name() {
         for (label, value) in [
             (RELEASE, "latest"),
