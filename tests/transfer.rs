@@ -181,10 +181,14 @@ fn a_cut_line_is_not_paid_for_twice() {
     image_with("tr-cut:1", &[("VERSION", "one")], &five);
     let env = TestEnv::new().fleet(&[&host]).write("arcane.toml", &shop("tr-cut:1"));
     let all: u64 = 50 << 20;
-    host.slow("10ms", "40mbit");
+    host.slow("10ms", "20mbit");
     let mut push = push_until(&env, all / 2);
     host.cut_hard();
     assert_ne!(push.wait().unwrap().code(), Some(0));
+    // No packet tells the host that the line is dead. It notices, and lets the half load go.
+    let half = || host.console("ls -A /var/lib/docker/tmp").succeeds().text().to_owned();
+    assert!(half().contains("docker-import"), "{}", half());
+    eventually("the host gives the half load up", Duration::from_secs(70), || half().is_empty().then_some(()));
     host.mend();
     host.slow("10ms", "400mbit");
     let done = pushed(&env, &[]);

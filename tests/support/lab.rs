@@ -83,6 +83,12 @@ impl LabHost {
         Ran::of(script(&["ssh", &self.number.to_string(), command]).env("LAB_USER", "deploy"))
     }
 
+    /// A command on the host, as root, that needs no network.
+    #[track_caller]
+    pub(crate) fn console(&self, command: &str) -> Ran {
+        self.lab("console", &[command])
+    }
+
     /// Docker on the host.
     #[track_caller]
     pub(crate) fn docker(&self, args: &[&str]) -> Ran {

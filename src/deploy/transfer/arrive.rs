@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::leash::Leash;
 use super::line::{Failed, Route};
 use super::missing::{Lacking, look};
 use super::pack::Pace;
@@ -64,6 +65,7 @@ pub async fn ensure(
     let (mut lacking, info, route) =
         futures_util::try_join!(look(local, remote, image), info, Route::of(remote))?;
     preflight::takes(remote, &info, &lacking).await?;
+    let _leash = Leash::tie(&remote.session);
     let mut transferred = Transferred::default();
     let store = if info.containerd_store { Store::Containerd } else { Store::Classic };
     let mut retried = false;

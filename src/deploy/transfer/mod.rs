@@ -2,10 +2,11 @@
 //!
 //! [`arrive`] looks what the host has, chooses how the lacking layers come out of this machine's engine ([`registry`],
 //! or [`export`] for a whole image), lets [`pack`] compress them into [`spool`]s, and [`send`] bring them over the
-//! [`line`]. No registry on the host, no file of ours on its disk.
+//! [`line`], on a [`leash`]. No registry on the host, no file of ours on its disk.
 
 mod arrive;
 mod export;
+mod leash;
 mod line;
 mod memory;
 mod missing;

@@ -85,7 +85,7 @@ impl Pace {
     }
 
     /// Bytes a second that the line takes while it is given any.
-    pub(super) fn rate(&self) -> u64 {
+    fn rate(&self) -> u64 {
         self.total().saturating_mul(1_000_000) / self.took.load(Ordering::Relaxed).max(1)
     }
 

@@ -5,7 +5,7 @@
 //! They go when the image is there.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -20,8 +20,9 @@ use crate::fleet::AppName;
 
 /// A load with this many packed bytes is worth ending: what has arrived by then is not sent again …
 const LOAD: u64 = 8 << 20;
-/// … unless the line takes so many in a moment. Every load has a price of its own.
-const MOMENT: u64 = 2;
+/// … unless they took less than this. Every load has a price of its own, and what a moment brought is soon sent again.
+/// Counted from the load's beginning: the time that writes take says too little, as buffers swallow the first megabytes.
+const MOMENT: Duration = Duration::from_secs(2);
 /// How compressible descriptions are packed; they are short.
 const LEVEL: i32 = 3;
 
@@ -62,7 +63,7 @@ impl Sending<'_> {
             layers.iter().take(self.have).map(|layer| (layer.clone(), 0)).collect();
         // The way is opened while the first layer is still being packed.
         let mut load = Load::begin(self.remote, self.route).await?;
-        let (mut in_load, mut loaded) = (HashSet::new(), pace.total());
+        let (mut in_load, mut loaded, mut begun) = (HashSet::new(), pace.total(), Instant::now());
         for (index, layer) in layers.iter().enumerate().skip(self.have) {
             let spool = shelf.layer(layer).await.ok_or_else(|| format!("layer {layer} is lost"))?;
             let size = spool.size().await;
@@ -84,15 +85,14 @@ impl Sending<'_> {
             progress.sent += 1;
             self.tell(&progress, 0, pace);
             let last = index + 1 == layers.len();
-            let enough = LOAD.max(MOMENT * pace.rate());
-            if !last && pace.total() - loaded >= enough {
+            if !last && pace.total() - loaded >= LOAD && begun.elapsed() >= MOMENT {
                 let arrived = layers.get(..=index).unwrap_or_default();
                 let config = package::partial_config(&self.image.os, &self.image.architecture, arrived);
                 let name = format!("arcane/{}:{}", self.app, partial_tag(arrived));
                 self.end(load, pace, &Description { config: &config, layers: &sizes, name: Some(&name) })
                     .await?;
                 load = Load::begin(self.remote, self.route).await?;
-                (in_load, loaded) = (HashSet::new(), pace.total());
+                (in_load, loaded, begun) = (HashSet::new(), pace.total(), Instant::now());
             }
         }
         let config = shelf.config().await.ok_or_else(|| "the image's configuration is lost".to_owned())?;

@@ -29,6 +29,11 @@ docker_in() {
     docker exec "${flags[@]}" "$prefix-$n" docker "$@"
 }
 
+console() {
+    host_number "${1:-}"
+    docker exec "$prefix-$1" sh -c "${2:?usage: lab console N COMMAND}"
+}
+
 load() {
     host_number "${1:-}"
     local n=$1
