@@ -18,6 +18,7 @@ pub mod heal;
 pub mod journal;
 #[cfg(feature = "ops")]
 pub mod rules;
+pub mod secrets;
 #[cfg(feature = "ops")]
 pub mod ssh;
 #[cfg(feature = "ops")]

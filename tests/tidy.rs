@@ -14,12 +14,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["fleet"]),
     ("journal", &["fleet", "config"]),
     ("rules", &["fleet", "config"]),
+    ("secrets", &["fleet", "config"]),
     ("ssh", &["fleet", "config"]),
     ("docker", &["fleet", "config", "ssh"]),
     ("deploy", &["fleet", "clock", "config", "ssh", "docker", "journal", "rules"]),
     ("watch", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
     ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
-    ("cli", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "watch", "heal"]),
+    (
+        "cli",
+        &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "watch", "heal"],
+    ),
 ];
 
 /// Files that decide without I/O, and what they must not mention for that.
@@ -31,6 +35,10 @@ const PURE: &[&str] = &[
     "src/deploy/caddyfile/",
     "src/deploy/rollout/course.rs",
     "src/deploy/rollout/stages.rs",
+    "src/secrets/contents.rs",
+    "src/secrets/dotenv.rs",
+    "src/secrets/merge.rs",
+    "src/secrets/survey.rs",
     "src/heal/supervisor",
     "src/heal/guard.rs",
     "src/heal/ladder.rs",

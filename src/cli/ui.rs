@@ -3,12 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-#[cfg(feature = "ops")]
-use crate::fleet::text::printable;
-use crate::fleet::text::printable_lines;
+use crate::fleet::text::{printable, printable_lines};
 
 /// How much of one cell of a listing is shown, in characters.
-#[cfg(feature = "ops")]
 const CELL: usize = 200;
 
 /// Where a command prints. Whatever it prints may hold words of a server or an app, so control characters are made
@@ -87,7 +84,6 @@ pub(crate) enum Tag {
     Hint,
 }
 
-#[cfg(feature = "ops")]
 /// Rows in aligned columns, the way every listing of ours looks. No cell can begin a row of its own.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =

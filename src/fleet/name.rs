@@ -222,6 +222,19 @@ name!(
     }
 );
 
+name!(
+    /// Somebody who may read secrets: a teammate, or a machine such as `ci`. Names a file of the vault.
+    MemberName,
+    Grammar {
+        kind: "member name",
+        rule: "use up to 63 of a-z, A-Z, 0-9, ., _, @ and -, starting and ending with a letter or digit",
+        limit: 63,
+        first: |c| c.is_ascii_alphanumeric(),
+        rest: |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-'),
+        last: |c| c.is_ascii_alphanumeric(),
+    }
+);
+
 /// A reference to an image: `[registry[:port]/]path[:tag][@sha256:…]`, as Docker's reference grammar has it
 /// (<https://pkg.go.dev/github.com/distribution/reference>).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

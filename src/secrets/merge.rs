@@ -1,0 +1,111 @@
+//! Two branches' versions of one environment, made one again by name: what only one side changed is taken from it, and
+//! what both changed differently is left to a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::contents::{Contents, Secret};
+use super::recipient::Recipient;
+use crate::fleet::{MemberName, VariableName};
+
+/// One secret that both sides changed, each in its own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Its name.
+    pub name: VariableName,
+    /// What our side did: when and by whom; `None` when it removed it.
+    pub ours: Option<(String, String)>,
+    /// What their side did.
+    pub theirs: Option<(String, String)>,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |side: &Option<(String, String)>| match side {
+            Some((by, at)) => format!("set by {by} at {at}"),
+            None => "removed".to_owned(),
+        };
+        write!(f, "{}: ours {}, theirs {}", self.name, side(&self.ours), side(&self.theirs))
+    }
+}
+
+type Readers = BTreeMap<MemberName, BTreeSet<Recipient>>;
+
+/// Merges two versions that come from `base`, or from nothing.
+///
+/// A reader that either side took out is out, and whatever the other side set meanwhile counts as known by them.
+///
+/// # Errors
+/// Every secret that both sides changed differently.
+pub fn merge(
+    base: Option<&Contents>,
+    ours: &Contents,
+    theirs: &Contents,
+) -> Result<Contents, Vec<Conflict>> {
+    let none = BTreeMap::new();
+    let before = base.map_or(&none, |base| &base.secrets);
+    let names: BTreeSet<&VariableName> =
+        before.keys().chain(ours.secrets.keys()).chain(theirs.secrets.keys()).collect();
+    let mut merged = Contents::new(ours.environment.clone());
+    let no_readers = Readers::new();
+    merged.readers = readers(base.map_or(&no_readers, |base| &base.readers), &ours.readers, &theirs.readers);
+    let mut conflicts = Vec::new();
+    for name in names {
+        let (old, our, their) = (before.get(name), ours.secrets.get(name), theirs.secrets.get(name));
+        match choose(old, our, their) {
+            Ok(None) => {}
+            Ok(Some((secret, sides))) => {
+                let mut secret = secret.clone();
+                let seen_by = [(sides.0, &ours.readers), (sides.1, &theirs.readers)];
+                let seen_by = seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
+                secret.known_by.extend(seen_by.filter(|name| !merged.readers.contains_key(*name)).cloned());
+                merged.secrets.insert(name.clone(), secret);
+            }
+            Err(()) => {
+                let told = |secret: Option<&Secret>| secret.map(|secret| (secret.by.clone(), secret.set.to_string()));
+                conflicts.push(Conflict { name: name.clone(), ours: told(our), theirs: told(their) });
+            }
+        }
+    }
+    if conflicts.is_empty() { Ok(merged) } else { Err(conflicts) }
+}
+
+/// A secret, and whether it was in our side's file and in theirs.
+type Chosen<'s> = Option<(&'s Secret, (bool, bool))>;
+
+fn choose<'s>(
+    old: Option<&'s Secret>,
+    our: Option<&'s Secret>,
+    their: Option<&'s Secret>,
+) -> Result<Chosen<'s>, ()> {
+    let same = |one: Option<&Secret>, other: Option<&Secret>| {
+        one.map(|secret| &secret.value) == other.map(|secret| &secret.value)
+    };
+    if same(our, their) {
+        // The same value twice: the younger record, which knows more.
+        let younger = if our.map(|secret| secret.version) < their.map(|secret| secret.version) { their } else { our };
+        return Ok(younger.map(|secret| (secret, (true, true))));
+    }
+    if same(old, our) {
+        return Ok(their.map(|secret| (secret, (false, true))));
+    }
+    if same(old, their) {
+        return Ok(our.map(|secret| (secret, (true, false))));
+    }
+    Err(())
+}
+
+/// Key by key: in when either side put it in, out when either side took it out.
+fn readers(base: &Readers, ours: &Readers, theirs: &Readers) -> Readers {
+    let has = |readers: &Readers, name, key| readers.get(name).is_some_and(|keys| keys.contains(key));
+    let mut merged = Readers::new();
+    for (name, keys) in ours.iter().chain(theirs) {
+        for key in keys {
+            let (was, our, their) = (has(base, name, key), has(ours, name, key), has(theirs, name, key));
+            if (our && their) || !was {
+                merged.entry(name.clone()).or_default().insert(key.clone());
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,42 @@
+//! The vault: secrets encrypted in the repository with plain age, one file per environment, opened by whoever's key
+//! is among that environment's recipients.
+//!
+//! A vault is a directory, `.arcane`, beside the code: `production.age` holds the values of `production`, and
+//! `team/alice.toml` says in the open which keys are Alice's and what she may read. The vault file repeats inside, where
+//! only its readers can write, for whom it was sealed; what counts is there, and a key that somebody slipped into `team`
+//! by hand is not sealed for until a reader agrees. What leaves this room is a [`Value`], which is wiped when it is
+//! dropped and shows nothing of itself to `Debug`. This room knows neither git nor a terminal: who asks for a passphrase
+//! is handed in.
+
+mod contents;
+mod dotenv;
+mod error;
+mod identity;
+mod merge;
+mod recipient;
+mod seal;
+mod store;
+mod survey;
+mod team;
+mod value;
+mod vault;
+
+#[cfg(test)]
+mod tests;
+
+pub use contents::{Contents, Secret};
+pub use dotenv::{DotenvError, Form};
+pub use error::{Error, Result};
+pub use identity::{Ask, Identities, IdentityFile, Origin};
+pub use merge::{Conflict, merge};
+pub use recipient::{Recipient, RecipientError};
+pub use seal::is_sealed;
+pub use survey::{Weakness, weakness};
+pub use team::Member;
+pub use value::Value;
+pub use vault::{Guard, Vault};
+
+/// Files of `NAME=value`: reading and writing them.
+pub mod env_file {
+    pub use super::dotenv::{parse, render};
+}

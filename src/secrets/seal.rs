@@ -1,0 +1,91 @@
+//! Sealing and opening: bytes to an age file and back. Either the whole of what was sealed comes out, or nothing does.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use age::DecryptError;
+use zeroize::Zeroizing;
+
+use super::error::{Error, Result};
+use super::identity::Identities;
+use super::recipient::Recipient;
+
+/// How every age file begins.
+const MAGIC: &[u8] = b"age-encryption.org/v1\n";
+const ARMOR: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+
+/// Whether these bytes begin as an age file does, armoured or not. Says nothing about their rest.
+#[must_use]
+pub fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) || bytes.starts_with(ARMOR)
+}
+
+/// Seals for these keys.
+pub(super) fn seal<'r>(
+    plain: &[u8],
+    recipients: impl Iterator<Item = &'r Recipient>,
+    path: &Path,
+) -> Result<Vec<u8>> {
+    let failed = |source| Error::Io { doing: "seal", path: path.to_owned(), source };
+    let recipients: Vec<_> = recipients.filter_map(Recipient::to_age).collect();
+    let keys = recipients.iter().map(|recipient| &**recipient as &dyn age::Recipient);
+    let encryptor =
+        age::Encryptor::with_recipients(keys).map_err(|error| failed(io::Error::other(error.to_string())))?;
+    let mut sealed = Vec::with_capacity(plain.len() + 4096);
+    let mut writer = encryptor.wrap_output(&mut sealed).map_err(failed)?;
+    writer.write_all(plain).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(sealed)
+}
+
+/// Opens the bytes of the file at `path`.
+pub(super) fn open(sealed: &[u8], identities: &Identities, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged = |why| Error::Damaged { path: path.to_owned(), why };
+    if sealed.is_empty() {
+        return Err(damaged("it is empty"));
+    }
+    if !is_sealed(sealed) {
+        return Err(unsealed(sealed, path));
+    }
+    let armoured = age::armor::ArmoredReader::new(sealed);
+    let decryptor = age::Decryptor::new_buffered(armoured).map_err(|error| damaged(header(&error)))?;
+    if decryptor.is_scrypt() {
+        return Err(damaged("it is sealed with a passphrase, not for anybody's key"));
+    }
+    let mut reader = match decryptor.decrypt(identities.as_age()) {
+        Ok(reader) => reader,
+        Err(_) if identities.declined() => return Err(Error::Interrupted),
+        Err(DecryptError::NoMatchingKeys) => {
+            return Err(Error::NotForUs { path: path.to_owned(), tried: identities.described() });
+        }
+        Err(DecryptError::KeyDecryptionFailed) => {
+            let place = "the SSH key".to_owned();
+            return Err(Error::Identity { place, why: "the passphrase is wrong".to_owned() });
+        }
+        Err(error) => return Err(damaged(header(&error))),
+    };
+    // As much as there is room for at once: a vector that grows leaves copies behind.
+    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    reader.read_to_end(&mut plain).map_err(|_| damaged("it is cut off or was changed"))?;
+    Ok(plain)
+}
+
+/// What is wrong with bytes that do not begin as a sealed file does.
+fn unsealed(bytes: &[u8], path: &Path) -> Error {
+    if bytes.starts_with(b"<<<<<<<") {
+        return Error::Unmerged { path: path.to_owned() };
+    }
+    if MAGIC.starts_with(bytes) || ARMOR.starts_with(bytes) {
+        return Error::Damaged { path: path.to_owned(), why: "it is cut off" };
+    }
+    Error::NotSealed { path: path.to_owned() }
+}
+
+fn header(error: &DecryptError) -> &'static str {
+    match error {
+        DecryptError::InvalidMac | DecryptError::DecryptionFailed => "its header was changed",
+        DecryptError::Io(_) => "it is cut off",
+        DecryptError::UnknownFormat => "it is in a format of age that is not known",
+        _ => "its header is broken",
+    }
+}

@@ -1,0 +1,237 @@
+//! The vault's directory: which environments there are, opening one, changing one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::contents::Contents;
+use super::error::{Error, Result};
+use super::identity::Identities;
+use super::recipient::Recipient;
+use super::seal;
+use super::store::{self, Lock};
+use super::team::Member;
+use crate::fleet::{EnvironmentName, MemberName};
+
+const EXTENSION: &str = ".age";
+const TEAM: &str = "team";
+const TEAM_EXTENSION: &str = ".toml";
+/// The most bytes of a vault file.
+const LIMIT: usize = 128 * 1024 * 1024;
+/// The most bytes of a member's file.
+const TEAM_LIMIT: usize = 64 * 1024;
+/// How long a second arcane waits for the first one.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A vault.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    directory: PathBuf,
+}
+
+impl Vault {
+    /// The name of its directory.
+    pub const DIRECTORY: &str = ".arcane";
+
+    /// The nearest vault in `start` or a directory above it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(start: &Path) -> Result<Self> {
+        let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
+        let places = start.ancestors().map(|directory| directory.join(Self::DIRECTORY));
+        let found = places.into_iter().find(|directory| directory.is_dir());
+        found.map(|directory| Self { directory }).ok_or(Error::NoVault { start })
+    }
+
+    /// The vault in `root`, made when there is none.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn create(root: &Path) -> Result<Self> {
+        let directory = root.join(Self::DIRECTORY);
+        store::directory(&directory.join(TEAM))?;
+        Ok(Self { directory })
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The environments there are.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn environments(&self) -> Result<Vec<EnvironmentName>> {
+        let names = store::names(&self.directory)?;
+        let stems = names.iter().filter_map(|name| name.strip_suffix(EXTENSION));
+        Ok(stems.filter_map(|stem| EnvironmentName::parse(stem).ok()).collect())
+    }
+
+    /// The environment asked for, or the only one.
+    ///
+    /// # Errors
+    /// When it does not exist, or none was asked for and there is not just one.
+    pub fn environment(&self, asked: Option<&EnvironmentName>) -> Result<EnvironmentName> {
+        let known = self.environments()?;
+        match (asked, &known[..]) {
+            (Some(name), _) if known.contains(name) => Ok(name.clone()),
+            (Some(name), _) => Err(Error::NoEnvironment { name: name.clone(), known }),
+            (None, [only]) => Ok(only.clone()),
+            (None, _) => Err(Error::WhichEnvironment { known }),
+        }
+    }
+
+    /// The file of an environment.
+    #[must_use]
+    pub fn file(&self, environment: &EnvironmentName) -> PathBuf {
+        self.directory.join(format!("{environment}{EXTENSION}"))
+    }
+
+    fn member_file(&self, name: &MemberName) -> PathBuf {
+        self.directory.join(TEAM).join(format!("{name}{TEAM_EXTENSION}"))
+    }
+
+    /// Opens an environment.
+    ///
+    /// # Errors
+    /// When it does not exist, is not sealed for us, is damaged, or is another environment's.
+    pub fn read(&self, environment: &EnvironmentName, identities: &Identities) -> Result<Contents> {
+        let path = self.file(environment);
+        let Some(sealed) = store::read(&path, LIMIT)? else {
+            return Err(Error::NoEnvironment { name: environment.clone(), known: self.environments()? });
+        };
+        Self::open(&sealed, environment, identities, &path)
+    }
+
+    /// Opens the bytes of an environment's file, of which `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Vault::read`].
+    pub fn open(
+        sealed: &[u8],
+        environment: &EnvironmentName,
+        identities: &Identities,
+        path: &Path,
+    ) -> Result<Contents> {
+        let plain = seal::open(sealed, identities, path)?;
+        Contents::parse(&plain, environment, path)
+    }
+
+    /// The bytes of an environment's file, sealed anew for its readers. `path` is what messages call it.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub fn seal(contents: &Contents, path: &Path) -> Result<Vec<u8>> {
+        let keys: BTreeSet<&Recipient> = contents.readers.values().flatten().collect();
+        let sealed = seal::seal(&contents.render(), keys.into_iter(), path)?;
+        if sealed.len() > LIMIT {
+            let what = format!("the vault file of {}", contents.environment);
+            return Err(Error::TooLarge { what, limit: LIMIT });
+        }
+        Ok(sealed)
+    }
+
+    /// The members, by name.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is wrong.
+    pub fn team(&self) -> Result<BTreeMap<MemberName, Member>> {
+        let mut team = BTreeMap::new();
+        for file in store::names(&self.directory.join(TEAM))? {
+            let Some(stem) = file.strip_suffix(TEAM_EXTENSION) else {
+                continue;
+            };
+            let path = self.directory.join(TEAM).join(&file);
+            let wrong = |why: String| Error::Team { path: path.clone(), why };
+            let name = MemberName::parse(stem).map_err(|error| wrong(error.to_string()))?;
+            let bytes = store::read(&path, TEAM_LIMIT)?.unwrap_or_default();
+            let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text".to_owned()))?;
+            team.insert(name.clone(), Member::parse(name, &text, &path)?);
+        }
+        Ok(team)
+    }
+
+    /// Whether an environment is sealed for exactly those whom the team's files name.
+    ///
+    /// # Errors
+    /// When it is not; the error says in what.
+    pub fn agree(&self, contents: &Contents) -> Result<()> {
+        let team = self.team()?;
+        let environment = &contents.environment;
+        let told = |name: &MemberName| {
+            team.get(name).filter(|member| member.environments.contains(environment)).map(|member| &member.keys)
+        };
+        let unsealed = team.values().filter(|member| {
+            let sealed = contents.readers.get(&member.name);
+            let theirs = told(&member.name).into_iter().flatten();
+            theirs.into_iter().any(|key| !sealed.is_some_and(|sealed| sealed.contains(key)))
+        });
+        let unsealed: Vec<_> = unsealed.map(|member| member.name.clone()).collect();
+        let untold = contents.readers.iter().filter(|(name, sealed)| {
+            sealed.iter().any(|key| !told(name).is_some_and(|keys| keys.contains(key)))
+        });
+        let untold: Vec<_> = untold.map(|(name, _)| name.clone()).collect();
+        if unsealed.is_empty() && untold.is_empty() {
+            return Ok(());
+        }
+        Err(Error::TeamDiffers { environment: environment.clone(), unsealed, untold })
+    }
+
+    /// The right to change the vault, for one arcane at a time.
+    ///
+    /// # Errors
+    /// When another one has it and keeps it.
+    pub fn lock(&self) -> Result<Guard> {
+        let lock = Lock::take(&self.directory, PATIENCE)?;
+        Ok(Guard { vault: self.clone(), _lock: lock })
+    }
+}
+
+/// The right to change the vault. Given back when it is dropped, or when the process ends in any way.
+#[derive(Debug)]
+pub struct Guard {
+    vault: Vault,
+    _lock: Lock,
+}
+
+impl Guard {
+    /// Opens an environment that is about to be changed: as [`Vault::read`], and refused when the team's files and what
+    /// it is sealed for differ.
+    ///
+    /// # Errors
+    /// As [`Vault::read`] and [`Vault::agree`].
+    pub fn read(&self, environment: &EnvironmentName, identities: &Identities) -> Result<Contents> {
+        let contents = self.vault.read(environment, identities)?;
+        self.vault.agree(&contents)?;
+        Ok(contents)
+    }
+
+    /// Puts an environment's file in the place of the one that is there.
+    ///
+    /// # Errors
+    /// When nobody could read it, it is too large or cannot be written; the old file is still there then.
+    pub fn write(&self, contents: &Contents) -> Result<()> {
+        let path = self.vault.file(&contents.environment);
+        store::replace(&path, &Vault::seal(contents, &path)?, 0o644)
+    }
+
+    /// Writes a member's file.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is still there then.
+    pub fn write_member(&self, member: &Member) -> Result<()> {
+        store::directory(&self.vault.directory.join(TEAM))?;
+        store::replace(&self.vault.member_file(&member.name), member.render().as_bytes(), 0o644)
+    }
+
+    /// Removes a member's file.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_member(&self, name: &MemberName) -> Result<()> {
+        store::remove(&self.vault.member_file(name))
+    }
+}
