@@ -22,7 +22,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
     (
         "cli",
-        &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "watch", "heal"],
+        &[
+            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "watch",
+            "heal",
+        ],
     ),
 ];
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use super::vault::args::{InitVault, Run, Secrets, Team};
 use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
 /// A hacker's PaaS in one binary: deploys containers over SSH, watches them, and heals them.
@@ -35,9 +36,16 @@ pub(super) enum Command {
     /// Deploy an app: send its image, swap it in, swap back if it does not get healthy.
     #[cfg(feature = "ops")]
     Push(Push),
-    /// Prepare a host for an app: with --caddy, write the site that leads to its two slots.
-    #[cfg(feature = "ops")]
+    /// Make a vault for secrets and a key of your own; with --caddy, write an app's site on its hosts.
     Init(Init),
+    /// Keep secrets, encrypted, in the repository.
+    #[command(subcommand)]
+    Secrets(Secrets),
+    /// Say who may read which environment's secrets.
+    #[command(subcommand)]
+    Team(Team),
+    /// Run a command here with an environment's secrets.
+    Run(Run),
     /// Go back to a kept release.
     #[cfg(feature = "ops")]
     Rollback(Rollback),
@@ -148,19 +156,31 @@ pub struct Push {
 /// Options of `arcane init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// The app; may be left out when arcane.toml has just one.
+    #[cfg(feature = "ops")]
+    #[command(flatten)]
+    pub(super) site: InitSite,
+    #[command(flatten)]
+    pub(super) vault: InitVault,
+}
+
+/// Options of `arcane init --caddy`.
+#[cfg(feature = "ops")]
+#[derive(Debug, Args)]
+pub struct InitSite {
+    /// With --caddy, the app; may be left out when arcane.toml has just one.
+    #[arg(requires = "caddy")]
     pub app: Option<AppName>,
     /// Write the app's site into /etc/caddy/Caddyfile, and have Caddy load it.
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub caddy: bool,
-    /// Hosts and groups, separated by commas.
-    #[arg(long, value_name = "HOST|GROUP,…")]
+    /// With --caddy, hosts and groups, separated by commas.
+    #[arg(long, value_name = "HOST|GROUP,…", requires = "caddy")]
     pub to: Option<String>,
-    /// Show what would be written, and write nothing.
-    #[arg(long)]
+    /// With --caddy, show what would be written, and write nothing.
+    #[arg(long, requires = "caddy")]
     pub plan: bool,
-    /// Print a line of JSON per host.
-    #[arg(long)]
+    /// With --caddy, print a line of JSON per host.
+    #[arg(long, requires = "caddy")]
     pub json: bool,
 }
 
@@ -410,7 +430,7 @@ impl Arguments {
         match &self.command {
             #[cfg(feature = "ops")]
             Some(Command::Push(Push { json, .. }))
-            | Some(Command::Init(Init { json, .. }))
+            | Some(Command::Init(Init { site: InitSite { json, .. }, .. }))
             | Some(Command::Rollback(Rollback { json, .. }))
             | Some(Command::Prune(Prune { json, .. }))
             | Some(Command::Releases(Releases { json, .. }))
@@ -422,6 +442,8 @@ impl Arguments {
             | Some(Command::Heal(Heal { watch: Watch { json, .. }, .. }))
             | Some(Command::Incidents(Incidents { json, .. })) => *json,
             Some(Command::Config(Config::Check { json })) => *json,
+            Some(Command::Secrets(command)) => command.json(),
+            Some(Command::Team(Team::List { json })) => *json,
             _ => false,
         }
     }

@@ -111,6 +111,28 @@ impl From<config::Error> for Failure {
     }
 }
 
+impl From<crate::secrets::Error> for Failure {
+    fn from(error: crate::secrets::Error) -> Self {
+        use crate::secrets::Error;
+        let code = match &error {
+            Error::NoVault { .. }
+            | Error::NoEnvironment { .. }
+            | Error::WhichEnvironment { .. }
+            | Error::NoSecret { .. }
+            | Error::NoMember { .. }
+            | Error::Recipient(_) => exit::USAGE,
+            Error::Busy { .. } | Error::LastReader { .. } | Error::TeamDiffers { .. } => exit::REFUSED,
+            _ => exit::FAILED,
+        };
+        let hint = error.hint();
+        let failure = Self::from_error(code, &error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
 #[cfg(feature = "ops")]
 impl From<crate::deploy::Error> for Failure {
     fn from(error: crate::deploy::Error) -> Self {

@@ -11,6 +11,7 @@ mod log;
 #[cfg(feature = "ops")]
 mod ops;
 mod ui;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,12 @@ fn run(ui: &Ui, arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Config(command)) => commands::config::run(ui, arguments, command),
         Some(Command::Completions { shell }) => commands::completions::run(ui, *shell),
         Some(Command::Man) => commands::man::run(ui),
+        Some(Command::Secrets(command)) => vault::secrets(ui, arguments, command),
+        Some(Command::Team(command)) => vault::team(ui, arguments, command),
+        Some(Command::Run(options)) => vault::run(arguments, options),
+        #[cfg(feature = "ops")]
+        Some(command @ Command::Init(options)) if options.site.caddy => ops::run(ui, arguments, command),
+        Some(Command::Init(options)) => vault::init(ui, arguments, &options.vault),
         #[cfg(feature = "ops")]
         Some(command) => ops::run(ui, arguments, command),
     }

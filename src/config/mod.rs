@@ -8,6 +8,7 @@
 
 mod app;
 mod blue_green;
+mod declared;
 mod document;
 mod environment;
 mod error;
@@ -27,6 +28,7 @@ mod target;
 mod tests;
 mod volume;
 
+pub use declared::declared_secrets;
 pub use error::{Error, Result};
 pub use hosts::Fleet;
 pub use problem::Problem;

@@ -29,7 +29,9 @@ pub use health::{HealthCheck, Probe};
 pub use hook::{Hook, Hooks, Place, ReleaseCommand};
 pub use host::{Gate, Host};
 pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
-pub use name::{AppName, EnvironmentName, GroupName, HostName, ImageRef, MemberName, NameError, VariableName};
+pub use name::{
+    AppName, EnvironmentName, GroupName, HostName, ImageRef, MemberName, NameError, VariableName,
+};
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};

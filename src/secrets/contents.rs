@@ -127,7 +127,9 @@ impl Contents {
 
     /// The reader that one of these keys belongs to.
     pub fn reader<'k>(&self, mut keys: impl Iterator<Item = &'k Recipient>) -> Option<&MemberName> {
-        keys.find_map(|key| self.readers.iter().find(|(_, theirs)| theirs.contains(key)).map(|(name, _)| name))
+        keys.find_map(|key| {
+            self.readers.iter().find(|(_, theirs)| theirs.contains(key)).map(|(name, _)| name)
+        })
     }
 
     /// Reads what a file at `path` held, which has to be that of `expected`.

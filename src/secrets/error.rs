@@ -157,7 +157,10 @@ pub enum Error {
     #[error(transparent)]
     Recipient(#[from] RecipientError),
     /// What `team` says and what the environment is sealed for differ.
-    #[error("{environment} is not sealed for those who its team files name: {}", difference(unsealed, untold))]
+    #[error(
+        "{environment} is not sealed for those who its team files name: {}",
+        difference(unsealed, untold)
+    )]
     TeamDiffers {
         /// The environment.
         environment: EnvironmentName,
@@ -188,9 +191,9 @@ pub enum Error {
         /// The vault's directory.
         path: PathBuf,
     },
-    /// The operator gave up at a prompt.
-    #[error("interrupted; nothing was changed")]
-    Interrupted,
+    /// A passphrase was asked for, and nobody was there or they gave up.
+    #[error("a passphrase is needed, and none was given")]
+    NoPassphrase,
 }
 
 impl Error {
@@ -203,10 +206,9 @@ impl Error {
         };
         let text = match self {
             Self::NoVault { .. } => "make one with `arcane init`, in the directory of arcane.toml".to_owned(),
-            Self::NoEnvironment { known: names, name } => format!(
-                "{}; a new one is made with `arcane init --env {name}`",
-                known(&strings(names))
-            ),
+            Self::NoEnvironment { known: names, name } => {
+                format!("{}; a new one is made with `arcane init --env {name}`", known(&strings(names)))
+            }
             Self::WhichEnvironment { known: names } if names.is_empty() => {
                 "make one with `arcane init --env production`".to_owned()
             }
@@ -257,14 +259,16 @@ impl Error {
             Self::LastReader { environment, .. } => {
                 format!("add somebody else first, or remove the file of {environment} with git")
             }
+            Self::NoPassphrase => {
+                "type it in a terminal, or name a key without one in ARCANE_IDENTITY".to_owned()
+            }
             Self::Busy { .. } => "wait until it has ended; an editor left open counts".to_owned(),
             Self::Io { .. }
             | Self::TooLarge { .. }
             | Self::Identity { .. }
             | Self::IdentityExists { .. }
             | Self::Team { .. }
-            | Self::Recipient(_)
-            | Self::Interrupted => return None,
+            | Self::Recipient(_) => return None,
         };
         Some(text)
     }

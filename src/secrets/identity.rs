@@ -239,7 +239,7 @@ fn unlock(bytes: &[u8], prompt: &Prompt) -> Result<Zeroizing<Vec<u8>>> {
     if !decryptor.is_scrypt() {
         return Err(wrong("it is sealed, but not with a passphrase"));
     }
-    let passphrase = prompt.passphrase().ok_or(Error::Interrupted)?;
+    let passphrase = prompt.passphrase().ok_or(Error::NoPassphrase)?;
     let key = age::scrypt::Identity::new(passphrase);
     let mut reader = decryptor
         .decrypt(std::iter::once(&key as &dyn age::Identity))
@@ -290,7 +290,8 @@ impl IdentityFile {
         match passphrase {
             None => store::create(path, text.as_bytes(), 0o600)?,
             Some(passphrase) => {
-                let sealed = age::encrypt_and_armor(&age::scrypt::Recipient::new(passphrase), text.as_bytes());
+                let sealed =
+                    age::encrypt_and_armor(&age::scrypt::Recipient::new(passphrase), text.as_bytes());
                 let sealed = sealed.map_err(|error| Error::Identity {
                     place: shown(path),
                     why: format!("it cannot be sealed: {error}"),

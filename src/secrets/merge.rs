@@ -37,11 +37,7 @@ type Readers = BTreeMap<MemberName, BTreeSet<Recipient>>;
 ///
 /// # Errors
 /// Every secret that both sides changed differently.
-pub fn merge(
-    base: Option<&Contents>,
-    ours: &Contents,
-    theirs: &Contents,
-) -> Result<Contents, Vec<Conflict>> {
+pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> Result<Contents, Vec<Conflict>> {
     let none = BTreeMap::new();
     let before = base.map_or(&none, |base| &base.secrets);
     let names: BTreeSet<&VariableName> =
@@ -57,12 +53,15 @@ pub fn merge(
             Ok(Some((secret, sides))) => {
                 let mut secret = secret.clone();
                 let seen_by = [(sides.0, &ours.readers), (sides.1, &theirs.readers)];
-                let seen_by = seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
+                let seen_by =
+                    seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
                 secret.known_by.extend(seen_by.filter(|name| !merged.readers.contains_key(*name)).cloned());
                 merged.secrets.insert(name.clone(), secret);
             }
             Err(()) => {
-                let told = |secret: Option<&Secret>| secret.map(|secret| (secret.by.clone(), secret.set.to_string()));
+                let told = |secret: Option<&Secret>| {
+                    secret.map(|secret| (secret.by.clone(), secret.set.to_string()))
+                };
                 conflicts.push(Conflict { name: name.clone(), ours: told(our), theirs: told(their) });
             }
         }
@@ -83,7 +82,8 @@ fn choose<'s>(
     };
     if same(our, their) {
         // The same value twice: the younger record, which knows more.
-        let younger = if our.map(|secret| secret.version) < their.map(|secret| secret.version) { their } else { our };
+        let younger =
+            if our.map(|secret| secret.version) < their.map(|secret| secret.version) { their } else { our };
         return Ok(younger.map(|secret| (secret, (true, true))));
     }
     if same(old, our) {

@@ -54,7 +54,7 @@ pub(super) fn open(sealed: &[u8], identities: &Identities, path: &Path) -> Resul
     }
     let mut reader = match decryptor.decrypt(identities.as_age()) {
         Ok(reader) => reader,
-        Err(_) if identities.declined() => return Err(Error::Interrupted),
+        Err(_) if identities.declined() => return Err(Error::NoPassphrase),
         Err(DecryptError::NoMatchingKeys) => {
             return Err(Error::NotForUs { path: path.to_owned(), tried: identities.described() });
         }

@@ -8,9 +8,33 @@ use super::value::Value;
 const SHORT: usize = 8;
 /// What people type when they mean to set the real one later, in lower case.
 const COMMON: &[&str] = &[
-    "12345678", "123456789", "1234567890", "admin123", "changeit", "changeme", "change-me", "change_me", "default",
-    "example", "foobar", "hunter2", "iloveyou", "letmein", "password", "password1", "password123", "passw0rd",
-    "placeholder", "postgres", "qwertyuiop", "replaceme", "secret", "secret123", "supersecret", "test1234", "your-key-here",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "admin123",
+    "changeit",
+    "changeme",
+    "change-me",
+    "change_me",
+    "default",
+    "example",
+    "foobar",
+    "hunter2",
+    "iloveyou",
+    "letmein",
+    "password",
+    "password1",
+    "password123",
+    "passw0rd",
+    "placeholder",
+    "postgres",
+    "qwertyuiop",
+    "replaceme",
+    "secret",
+    "secret123",
+    "supersecret",
+    "test1234",
+    "your-key-here",
 ];
 
 /// Why a value is a poor secret.

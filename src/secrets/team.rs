@@ -46,7 +46,8 @@ impl Member {
     }
 
     pub(super) fn render(&self) -> String {
-        let mut text = String::from("# Written by `arcane team`. What counts is sealed in the vault files.\nkeys = [\n");
+        let mut text =
+            String::from("# Written by `arcane team`. What counts is sealed in the vault files.\nkeys = [\n");
         for key in &self.keys {
             let _ = writeln!(text, "    \"{key}\",");
         }

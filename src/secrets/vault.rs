@@ -162,7 +162,9 @@ impl Vault {
         let team = self.team()?;
         let environment = &contents.environment;
         let told = |name: &MemberName| {
-            team.get(name).filter(|member| member.environments.contains(environment)).map(|member| &member.keys)
+            team.get(name)
+                .filter(|member| member.environments.contains(environment))
+                .map(|member| &member.keys)
         };
         let unsealed = team.values().filter(|member| {
             let sealed = contents.readers.get(&member.name);

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{context, unless};
-use crate::cli::args::{Arguments, Init};
+use crate::cli::args::{Arguments, InitSite};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
@@ -24,7 +24,7 @@ enum Became {
 pub(super) async fn run(
     ui: &Ui,
     arguments: &Arguments,
-    options: &Init,
+    options: &InitSite,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
     let project = context::project(ui, arguments)?;
@@ -58,7 +58,7 @@ pub(super) async fn run(
     Ok(context::exit_code(&failures, hosts.len()))
 }
 
-async fn one(options: &Init, app: &App, slots: &BlueGreen, host: &Host) -> Result<Became, Error> {
+async fn one(options: &InitSite, app: &App, slots: &BlueGreen, host: &Host) -> Result<Became, Error> {
     let remote = Remote::connect(host).await?;
     let owner = Owner {
         who: context::who(),
@@ -98,7 +98,7 @@ async fn site(remote: &Remote, app: &App, slots: &BlueGreen, write: bool) -> Res
     Ok(Became::Added { block })
 }
 
-fn show(ui: &Ui, options: &Init, app: &App, host: &Host, slots: &BlueGreen, became: &Became) {
+fn show(ui: &Ui, options: &InitSite, app: &App, host: &Host, slots: &BlueGreen, became: &Became) {
     let (path, done) = (caddyfile::PATH, !options.plan);
     if options.json {
         let (outcome, block) = match became {

@@ -52,7 +52,7 @@ async fn dispatch(
 ) -> Result<u8, Failure> {
     match command {
         Command::Push(options) => push::run(ui, arguments, options, cancel).await,
-        Command::Init(options) => init::run(ui, arguments, options, cancel).await,
+        Command::Init(options) => init::run(ui, arguments, &options.site, cancel).await,
         Command::Rollback(options) => rollback::run(ui, arguments, options, cancel).await,
         Command::Prune(options) => prune::run(ui, arguments, options, cancel).await,
         Command::Releases(options) => unless(cancel, releases::run(ui, arguments, options)).await,
@@ -70,7 +70,12 @@ async fn dispatch(
         Command::Freeze(options) => incidents::freeze(ui, options),
         Command::Thaw(options) => incidents::thaw(ui, options),
         Command::Rules(command) => rules::run(ui, command),
-        Command::Config(_) | Command::Completions { .. } | Command::Man => {
+        Command::Secrets(_)
+        | Command::Team(_)
+        | Command::Run(_)
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man => {
             Err(Failure::new(exit::BUG, "this command needs no server and was dispatched as if it did"))
         }
     }

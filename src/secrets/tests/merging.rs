@@ -35,7 +35,10 @@ fn different_names_merge_and_the_same_name_conflicts() {
     let conflicts = merge(Some(&base), &ours, &theirs).unwrap_err();
     let told: Vec<_> = conflicts.iter().map(ToString::to_string).collect();
     let by_bob = "set by bob at 1970-01-01T00:00:02Z";
-    assert_eq!(told, [format!("A: ours {by_bob}, theirs {by_bob}"), format!("C: ours removed, theirs {by_bob}")]);
+    assert_eq!(
+        told,
+        [format!("A: ours {by_bob}, theirs {by_bob}"), format!("C: ours removed, theirs {by_bob}")]
+    );
 }
 
 #[test]
