@@ -12,6 +12,7 @@ pub mod deploy;
 #[cfg(feature = "ops")]
 pub mod docker;
 pub mod fleet;
+pub mod git;
 #[cfg(feature = "ops")]
 pub mod heal;
 #[cfg(feature = "ops")]

@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,28 +32,32 @@ fn fed(env: &TestEnv, args: &[&str], bytes: &[u8]) -> Ran {
     }
 }
 
-/// Runs arcane in a terminal of its own in which somebody types; what it shows is both streams.
+/// Runs arcane in a terminal of its own in which somebody answers each question with a line; what it shows is both
+/// streams.
 #[track_caller]
-fn typed(env: &TestEnv, args: &str, keys: &str) -> Ran {
+fn typed(env: &TestEnv, args: &str, answers: &[&str]) -> Ran {
     let line = format!("'{}' {args}", env!("CARGO_BIN_EXE_arcane"));
     let mut command = env.command("script");
     command.args(["-q", "-e", "-c", &line, "/dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let keys = keys.to_owned();
-    // Typed only once there is somebody to read it: what comes before is flushed with the echo.
-    let typing = std::thread::spawn(move || {
-        for line in keys.split_inclusive('\n') {
-            std::thread::sleep(Duration::from_millis(700));
-            let _ = stdin.write_all(line.as_bytes());
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut piece = [0; 4096];
+    let mut answered = 0;
+    // What is typed before a question is thrown away with it.
+    while let Ok(read @ 1..) = stdout.read(&mut piece) {
+        shown.extend_from_slice(&piece[..read]);
+        let questions = String::from_utf8_lossy(&shown).matches("(not shown): ").count();
+        for answer in answers.iter().take(questions).skip(answered) {
+            stdin.write_all(answer.as_bytes()).unwrap();
+            answered += 1;
         }
-        std::thread::sleep(Duration::from_millis(700));
-    });
-    let output = child.wait_with_output().unwrap();
-    typing.join().unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ran { what: format!("{command:?}"), status: output.status, stdout, stderr: String::new() }
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(answered, answers.len(), "it asked less often: {}", String::from_utf8_lossy(&shown));
+    let stdout = String::from_utf8_lossy(&shown).into_owned();
+    Ran { what: format!("{command:?}"), status, stdout, stderr: String::new() }
 }
 
 fn git(env: &TestEnv, args: &[&str]) -> Ran {
@@ -232,10 +236,10 @@ fn an_ssh_key_is_an_identity_with_and_without_a_passphrase() {
     alice.run(&["team", "add", "bob", "--env", "production", "--key", &public]).succeeds();
     bob.run(&get).exits(1).complains("a passphrase is needed, and none was given");
     let line = format!("-C '{}' secrets get A --env production --reveal", directory.display());
-    typed(&bob, &line, "open sesame\n").succeeds().says("for ssh").never_says("open sesame");
-    typed(&bob, &line, "wrong\n").exits(1).says("the passphrase is wrong").never_says("for ssh");
+    typed(&bob, &line, &["open sesame\n"]).succeeds().says("for ssh").never_says("open sesame");
+    typed(&bob, &line, &["wrong\n"]).exits(1).says("the passphrase is wrong").never_says("for ssh");
     let line = format!("-C '{}' secrets get A --env staging --reveal", directory.display());
-    typed(&bob, &line, "").exits(1).says("not sealed for any key of yours").never_says("Passphrase");
+    typed(&bob, &line, &[]).exits(1).says("not sealed for any key of yours").never_says("Passphrase");
 }
 
 #[test]
@@ -278,19 +282,19 @@ fn values_come_out_as_they_went_in() {
 #[test]
 fn a_terminal_is_shown_nothing_unasked_and_a_typed_value_is_not_echoed() {
     let alice = alice();
-    typed(&alice, "secrets set A --env production", "typed-sentinel\n")
+    typed(&alice, "secrets set A --env production", &["typed-sentinel\n"])
         .succeeds()
         .says("Value of A in production (not shown):")
         .never_says("typed-sentinel");
     assert_eq!(alice.run(&["secrets", "get", "A", "--env", "production"]).stdout, "typed-sentinel");
-    typed(&alice, "secrets set A --env production", "half\x03").exits(130);
+    typed(&alice, "secrets set A --env production", &["half\x03"]).exits(130);
     assert_eq!(alice.run(&["secrets", "get", "A", "--env", "production"]).stdout, "typed-sentinel");
     for command in ["get A", "export"] {
-        typed(&alice, &format!("secrets {command} --env production"), "")
+        typed(&alice, &format!("secrets {command} --env production"), &[])
             .exits(2)
             .says("add --reveal")
             .never_says("typed-sentinel");
-        typed(&alice, &format!("secrets {command} --env production --reveal"), "")
+        typed(&alice, &format!("secrets {command} --env production --reveal"), &[])
             .succeeds()
             .says("typed-sentinel");
     }
@@ -495,17 +499,17 @@ fn an_editor_that_is_interrupted_leaves_nothing_and_a_killed_edit_is_wiped_by_th
 #[test]
 fn a_key_can_have_a_passphrase() {
     let env = TestEnv::new();
-    typed(&env, "init --as alice --passphrase", "open sesame\nopen sesame\n")
+    typed(&env, "init --as alice --passphrase", &["open sesame\n", "open sesame\n"])
         .succeeds()
         .never_says("open sesame");
     let identity = env.path("~/.config/arcane/identity");
     assert!(env.read("~/.config/arcane/identity").starts_with("-----BEGIN AGE ENCRYPTED FILE-----"));
     assert_eq!(fs::metadata(&identity).unwrap().permissions().mode() & 0o777, 0o600);
     env.run(&["secrets", "list"]).exits(1).complains("a passphrase is needed, and none was given");
-    typed(&env, "secrets list", "open sesame\n").succeeds().says("production holds no secrets.");
-    typed(&env, "secrets list", "wrong\n").exits(1).says("the passphrase is wrong");
+    typed(&env, "secrets list", &["open sesame\n"]).succeeds().says("production holds no secrets.");
+    typed(&env, "secrets list", &["wrong\n"]).exits(1).says("the passphrase is wrong");
     let other = TestEnv::new();
-    typed(&other, "init --as alice --passphrase", "one\ntwo\n")
+    typed(&other, "init --as alice --passphrase", &["one\n", "two\n"])
         .exits(1)
         .says("the two differ; no key was made");
     assert!(!other.path("~/.config/arcane/identity").exists());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(super) use super::vault::args::{InitVault, Run, Secrets, Team};
+pub(super) use super::vault::args::{Git, InitVault, Run, Scan, Secrets, Team};
 use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
 /// A hacker's PaaS in one binary: deploys containers over SSH, watches them, and heals them.
@@ -46,6 +46,11 @@ pub(super) enum Command {
     Team(Team),
     /// Run a command here with an environment's secrets.
     Run(Run),
+    /// Find secrets that lie in the open, in files or in what is about to be committed.
+    Scan(Scan),
+    /// Let git encrypt, show and merge.
+    #[command(subcommand)]
+    Git(Git),
     /// Go back to a kept release.
     #[cfg(feature = "ops")]
     Rollback(Rollback),
@@ -443,6 +448,7 @@ impl Arguments {
             | Some(Command::Incidents(Incidents { json, .. })) => *json,
             Some(Command::Config(Config::Check { json })) => *json,
             Some(Command::Secrets(command)) => command.json(),
+            Some(Command::Scan(Scan { json, .. })) => *json,
             Some(Command::Team(Team::List { json })) => *json,
             _ => false,
         }

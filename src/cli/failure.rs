@@ -52,7 +52,6 @@ impl Failure {
     }
 
     /// The message with its causes, in one line.
-    #[cfg(feature = "ops")]
     pub(crate) fn line(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
     }
@@ -108,6 +107,12 @@ impl From<config::Error> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<crate::git::Error> for Failure {
+    fn from(error: crate::git::Error) -> Self {
+        Self::from_error(exit::FAILED, &error)
     }
 }
 

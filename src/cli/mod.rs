@@ -55,6 +55,8 @@ fn run(ui: &Ui, arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Man) => commands::man::run(ui),
         Some(Command::Secrets(command)) => vault::secrets(ui, arguments, command),
         Some(Command::Team(command)) => vault::team(ui, arguments, command),
+        Some(Command::Git(command)) => vault::git(ui, arguments, command),
+        Some(Command::Scan(options)) => vault::scan(ui, arguments, options),
         Some(Command::Run(options)) => vault::run(arguments, options),
         #[cfg(feature = "ops")]
         Some(command @ Command::Init(options)) if options.site.caddy => ops::run(ui, arguments, command),

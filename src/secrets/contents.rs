@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::{Error, Result};
+use super::file_key::FileKey;
 use super::recipient::Recipient;
 use super::value::Value;
 use crate::fleet::text::quoted;
@@ -26,6 +27,8 @@ pub struct Contents {
     pub environment: EnvironmentName,
     /// For whom it is sealed.
     pub readers: BTreeMap<MemberName, BTreeSet<Recipient>>,
+    /// The keys of its files, the one that is used now first.
+    pub file_keys: Vec<FileKey>,
     /// The secrets by name.
     pub secrets: BTreeMap<VariableName, Secret>,
 }
@@ -51,6 +54,7 @@ struct Stored {
     arcane: u64,
     environment: String,
     readers: BTreeMap<MemberName, BTreeSet<Recipient>>,
+    file_keys: Vec<FileKey>,
     secrets: BTreeMap<VariableName, StoredSecret>,
 }
 
@@ -77,8 +81,8 @@ struct Format {
 impl Contents {
     /// An environment without secrets.
     #[must_use]
-    pub fn new(environment: EnvironmentName) -> Self {
-        Self { environment, readers: BTreeMap::new(), secrets: BTreeMap::new() }
+    pub fn new(environment: EnvironmentName, key: FileKey) -> Self {
+        Self { environment, readers: BTreeMap::new(), file_keys: vec![key], secrets: BTreeMap::new() }
     }
 
     /// The value of a secret.
@@ -114,10 +118,17 @@ impl Contents {
         Ok(true)
     }
 
-    /// Takes a reader out, and remembers of every value that they know it; whether they were one.
-    pub fn dismiss(&mut self, name: &MemberName) -> bool {
+    /// Uses a new key for files from now on; what the ones before sealed can still be opened.
+    pub fn renew(&mut self, key: FileKey) {
+        self.file_keys.insert(0, key);
+    }
+
+    /// Takes a reader out, remembers of every value that they know it, and uses a new key for files; whether they were
+    /// one.
+    pub fn dismiss(&mut self, name: &MemberName, key: FileKey) -> bool {
         let was = self.readers.remove(name).is_some();
         if was {
+            self.renew(key);
             for secret in self.secrets.values_mut() {
                 secret.known_by.insert(name.clone());
             }
@@ -160,7 +171,11 @@ impl Contents {
             let (set, by, version, known_by) = (stored.set, stored.by, stored.version, stored.known_by);
             secrets.insert(name, Secret { value, set, by, version, known_by });
         }
-        Ok(Self { environment: expected.clone(), readers: stored.readers, secrets })
+        if stored.file_keys.is_empty() {
+            return Err(wrong("it has no key for files".to_owned()));
+        }
+        let (readers, file_keys) = (stored.readers, stored.file_keys);
+        Ok(Self { environment: expected.clone(), readers, file_keys, secrets })
     }
 
     /// What is sealed.
@@ -183,6 +198,7 @@ impl Contents {
             arcane: FORMAT,
             environment: self.environment.to_string(),
             readers: self.readers.clone(),
+            file_keys: self.file_keys.clone(),
             secrets,
         };
         let mut out = Wiped(Zeroizing::new(Vec::with_capacity(4096)));

@@ -89,6 +89,14 @@ pub enum Error {
         /// The keys that were tried: each with where it came from.
         tried: Vec<String>,
     },
+    /// A file that no key of the environment opens.
+    #[error("{} is not sealed with a key of {environment}", shown(.path))]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// The environment whose keys were tried.
+        environment: EnvironmentName,
+    },
     /// There is no key at all.
     #[error("you have no identity here; looked for {}", looked.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", "))]
     NoIdentity {
@@ -264,6 +272,7 @@ impl Error {
             }
             Self::Busy { .. } => "wait until it has ended; an editor left open counts".to_owned(),
             Self::Io { .. }
+            | Self::OtherKey { .. }
             | Self::TooLarge { .. }
             | Self::Identity { .. }
             | Self::IdentityExists { .. }

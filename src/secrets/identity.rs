@@ -199,15 +199,13 @@ impl Identities {
         self.held.iter().map(|held| &*held.key)
     }
 
-    /// Whether a passphrase was asked for and not given.
-    pub(super) fn declined(&self) -> bool {
-        self.declined.load(Ordering::Relaxed)
-    }
-
-    /// The keys as a person knows them, for a message.
-    pub(super) fn described(&self) -> Vec<String> {
+    /// Why none of them opened the file at `path`.
+    pub(super) fn refused(&self, path: &Path) -> Error {
+        if self.declined.load(Ordering::Relaxed) {
+            return Error::NoPassphrase;
+        }
         let held = self.held.iter().map(|held| format!("{} ({})", held.recipient, held.place));
-        held.chain(self.unusable.iter().cloned()).collect()
+        Error::NotForUs { path: path.to_owned(), tried: held.chain(self.unusable.iter().cloned()).collect() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::contents::{Contents, Secret};
+use super::file_key::FileKey;
 use super::recipient::Recipient;
 use crate::fleet::{MemberName, VariableName};
 
@@ -31,42 +32,42 @@ impl fmt::Display for Conflict {
 
 type Readers = BTreeMap<MemberName, BTreeSet<Recipient>>;
 
-/// Merges two versions that come from `base`, or from nothing.
+/// Merges two versions that come from `base`, or from nothing: what came out, and every secret that both sides changed
+/// differently, of which ours is in it.
 ///
 /// A reader that either side took out is out, and whatever the other side set meanwhile counts as known by them.
-///
-/// # Errors
-/// Every secret that both sides changed differently.
-pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> Result<Contents, Vec<Conflict>> {
+#[must_use]
+pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> (Contents, Vec<Conflict>) {
     let none = BTreeMap::new();
     let before = base.map_or(&none, |base| &base.secrets);
     let names: BTreeSet<&VariableName> =
         before.keys().chain(ours.secrets.keys()).chain(theirs.secrets.keys()).collect();
-    let mut merged = Contents::new(ours.environment.clone());
     let no_readers = Readers::new();
-    merged.readers = readers(base.map_or(&no_readers, |base| &base.readers), &ours.readers, &theirs.readers);
+    let mut merged = Contents {
+        environment: ours.environment.clone(),
+        readers: readers(base.map_or(&no_readers, |base| &base.readers), &ours.readers, &theirs.readers),
+        file_keys: file_keys(base, ours, theirs),
+        secrets: BTreeMap::new(),
+    };
     let mut conflicts = Vec::new();
     for name in names {
         let (old, our, their) = (before.get(name), ours.secrets.get(name), theirs.secrets.get(name));
-        match choose(old, our, their) {
-            Ok(None) => {}
-            Ok(Some((secret, sides))) => {
-                let mut secret = secret.clone();
-                let seen_by = [(sides.0, &ours.readers), (sides.1, &theirs.readers)];
-                let seen_by =
-                    seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
-                secret.known_by.extend(seen_by.filter(|name| !merged.readers.contains_key(*name)).cloned());
-                merged.secrets.insert(name.clone(), secret);
-            }
-            Err(()) => {
-                let told = |secret: Option<&Secret>| {
-                    secret.map(|secret| (secret.by.clone(), secret.set.to_string()))
-                };
-                conflicts.push(Conflict { name: name.clone(), ours: told(our), theirs: told(their) });
-            }
-        }
+        let chosen = choose(old, our, their).unwrap_or_else(|()| {
+            let told =
+                |secret: Option<&Secret>| secret.map(|secret| (secret.by.clone(), secret.set.to_string()));
+            conflicts.push(Conflict { name: name.clone(), ours: told(our), theirs: told(their) });
+            our.map(|secret| (secret, (true, false)))
+        });
+        let Some((secret, sides)) = chosen else {
+            continue;
+        };
+        let mut secret = secret.clone();
+        let seen_by = [(sides.0, &ours.readers), (sides.1, &theirs.readers)];
+        let seen_by = seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
+        secret.known_by.extend(seen_by.filter(|name| !merged.readers.contains_key(*name)).cloned());
+        merged.secrets.insert(name.clone(), secret);
     }
-    if conflicts.is_empty() { Ok(merged) } else { Err(conflicts) }
+    (merged, conflicts)
 }
 
 /// A secret, and whether it was in our side's file and in theirs.
@@ -93,6 +94,19 @@ fn choose<'s>(
         return Ok(our.map(|secret| (secret, (true, false))));
     }
     Err(())
+}
+
+/// All of both sides', the one first that is new: a key that was replaced on one branch is not to come back.
+fn file_keys(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> Vec<FileKey> {
+    let kept = base.is_some_and(|base| base.file_keys.first() == ours.file_keys.first());
+    let (first, second) = if kept { (theirs, ours) } else { (ours, theirs) };
+    let mut keys = first.file_keys.clone();
+    for key in &second.file_keys {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    keys
 }
 
 /// Key by key: in when either side put it in, out when either side took it out.

@@ -7,7 +7,6 @@ use age::DecryptError;
 use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
-use super::identity::Identities;
 use super::recipient::Recipient;
 
 /// How every age file begins.
@@ -38,8 +37,13 @@ pub(super) fn seal<'r>(
     Ok(sealed)
 }
 
-/// Opens the bytes of the file at `path`.
-pub(super) fn open(sealed: &[u8], identities: &Identities, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+/// Opens the bytes of the file at `path`. `refused` is the error when none of the keys opens it.
+pub(super) fn open<'k>(
+    sealed: &[u8],
+    keys: impl Iterator<Item = &'k dyn age::Identity>,
+    path: &Path,
+    refused: impl FnOnce() -> Error,
+) -> Result<Zeroizing<Vec<u8>>> {
     let damaged = |why| Error::Damaged { path: path.to_owned(), why };
     if sealed.is_empty() {
         return Err(damaged("it is empty"));
@@ -52,18 +56,14 @@ pub(super) fn open(sealed: &[u8], identities: &Identities, path: &Path) -> Resul
     if decryptor.is_scrypt() {
         return Err(damaged("it is sealed with a passphrase, not for anybody's key"));
     }
-    let mut reader = match decryptor.decrypt(identities.as_age()) {
-        Ok(reader) => reader,
-        Err(_) if identities.declined() => return Err(Error::NoPassphrase),
-        Err(DecryptError::NoMatchingKeys) => {
-            return Err(Error::NotForUs { path: path.to_owned(), tried: identities.described() });
-        }
-        Err(DecryptError::KeyDecryptionFailed) => {
+    let mut reader = decryptor.decrypt(keys).map_err(|error| match error {
+        DecryptError::NoMatchingKeys => refused(),
+        DecryptError::KeyDecryptionFailed => {
             let place = "the SSH key".to_owned();
-            return Err(Error::Identity { place, why: "the passphrase is wrong".to_owned() });
+            Error::Identity { place, why: "the passphrase is wrong".to_owned() }
         }
-        Err(error) => return Err(damaged(header(&error))),
-    };
+        error => damaged(header(&error)),
+    })?;
     // As much as there is room for at once: a vector that grows leaves copies behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
     reader.read_to_end(&mut plain).map_err(|_| damaged("it is cut off or was changed"))?;

@@ -46,6 +46,12 @@ impl Value {
     }
 }
 
+impl From<Zeroizing<Vec<u8>>> for Value {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::new(text.as_bytes().to_vec())

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::contents::Contents;
 use super::error::{Error, Result};
+use super::file_key::FileKey;
 use super::identity::Identities;
 use super::recipient::Recipient;
 use super::seal;
 use super::store::{self, Lock};
 use super::team::Member;
+use super::value::Value;
 use crate::fleet::{EnvironmentName, MemberName};
 
 const EXTENSION: &str = ".age";
@@ -116,7 +118,7 @@ impl Vault {
         identities: &Identities,
         path: &Path,
     ) -> Result<Contents> {
-        let plain = seal::open(sealed, identities, path)?;
+        let plain = seal::open(sealed, identities.as_age(), path, || identities.refused(path))?;
         Contents::parse(&plain, environment, path)
     }
 
@@ -132,6 +134,36 @@ impl Vault {
             return Err(Error::TooLarge { what, limit: LIMIT });
         }
         Ok(sealed)
+    }
+
+    /// Opens a file of the repository that is sealed as a whole with a key of this environment. `path` is what messages
+    /// call it.
+    ///
+    /// # Errors
+    /// When it is not sealed, not with such a key, or damaged.
+    pub fn open_file(sealed: &[u8], environment: &Contents, path: &Path) -> Result<Value> {
+        let keys = environment.file_keys.iter().map(FileKey::as_age);
+        let refused =
+            || Error::OtherKey { path: path.to_owned(), environment: environment.environment.clone() };
+        seal::open(sealed, keys, path, refused).map(Value::from)
+    }
+
+    /// The same, when it is sealed with the key that is used now; `None` when it is not, or cannot be opened.
+    #[must_use]
+    pub fn open_current(sealed: &[u8], environment: &Contents, path: &Path) -> Option<Value> {
+        let key = environment.file_keys.iter().take(1).map(FileKey::as_age);
+        let refused =
+            || Error::OtherKey { path: path.to_owned(), environment: environment.environment.clone() };
+        seal::open(sealed, key, path, refused).map(Value::from).ok()
+    }
+
+    /// Seals a file of the repository as a whole, for those who may read an environment.
+    ///
+    /// # Errors
+    /// When it cannot be sealed.
+    pub fn seal_file(plain: &[u8], environment: &Contents, path: &Path) -> Result<Vec<u8>> {
+        let key = environment.file_keys.first().and_then(FileKey::recipient);
+        seal::seal(plain, key.iter(), path)
     }
 
     /// The members, by name.

@@ -72,6 +72,8 @@ async fn dispatch(
         Command::Rules(command) => rules::run(ui, command),
         Command::Secrets(_)
         | Command::Team(_)
+        | Command::Git(_)
+        | Command::Scan(_)
         | Command::Run(_)
         | Command::Config(_)
         | Command::Completions { .. }

@@ -175,3 +175,54 @@ pub(in crate::cli) struct Run {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
 }
+
+/// The commands below `arcane git`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Git {
+    /// Teach this clone's git about the vault: filter, diff, merge, and a look at every commit.
+    Install,
+    /// Encrypt a file on its way into git; git calls this.
+    #[command(hide = true)]
+    Clean {
+        /// The file, counted from the root.
+        path: PathBuf,
+    },
+    /// Decrypt a file on its way out of git; git calls this.
+    #[command(hide = true)]
+    Smudge {
+        /// The file, counted from the root.
+        path: PathBuf,
+    },
+    /// Show an encrypted file to `git diff`; git calls this.
+    #[command(hide = true)]
+    Textconv {
+        /// A file with what is to be shown.
+        path: PathBuf,
+    },
+    /// Merge two versions of an encrypted file; git calls this.
+    #[command(hide = true)]
+    Merge {
+        /// A file with the version that both come from.
+        base: PathBuf,
+        /// A file with our version, which gets the result.
+        ours: PathBuf,
+        /// A file with theirs.
+        theirs: PathBuf,
+        /// The file, counted from the root.
+        path: PathBuf,
+    },
+}
+
+/// Options of `arcane scan`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Scan {
+    /// A file or a directory; this one when left out.
+    #[arg(default_value = ".", conflicts_with = "staged")]
+    pub path: PathBuf,
+    /// Look at what the next commit adds or changes.
+    #[arg(long)]
+    pub staged: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use age::secrecy::{ExposeSecret as _, SecretString};
 
 use super::args::InitVault;
-use super::{context, prompt};
+use super::{context, install, prompt};
 use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -16,7 +16,10 @@ use crate::clock;
 use crate::config::Project;
 use crate::fleet::text::printable;
 use crate::fleet::{EnvironmentName, MemberName};
-use crate::secrets::{Ask, Contents, Error, Identities, IdentityFile, Member, Origin, Recipient, Vault};
+use crate::git::Repository;
+use crate::secrets::{
+    Ask, Contents, Error, FileKey, Identities, IdentityFile, Member, Origin, Recipient, Vault,
+};
 
 const FIRST: &str = "production";
 
@@ -40,12 +43,16 @@ pub(in crate::cli) fn init(ui: &Ui, arguments: &Arguments, options: &InitVault) 
     }
     let mut member = member(&vault, options, &identities)?;
     for environment in &new {
-        let mut contents = Contents::new(environment.clone());
+        let mut contents = Contents::new(environment.clone(), FileKey::generate());
         contents.readers.insert(member.name.clone(), member.keys.clone());
         guard.write(&contents)?;
         member.environments.insert(environment.clone());
     }
     guard.write_member(&member)?;
+    if let Some(repository) = Repository::find(vault.directory())? {
+        install::install(ui, &vault, &repository)?;
+        install::open_files(ui, &repository, &identities)?;
+    }
     let shown = printable(&vault.directory().to_string_lossy(), 200);
     ui.note(&format!("You are {} in the vault in {shown}.", member.name));
     for environment in &new {

@@ -13,7 +13,7 @@ use crate::cli::ui::{Tag, Ui, table};
 use crate::clock;
 use crate::fleet::text::plural;
 use crate::fleet::{EnvironmentName, Timestamp, VariableName};
-use crate::secrets::{Contents, Error, Value};
+use crate::secrets::{Contents, Error, FileKey, Value};
 
 pub(in crate::cli) fn secrets(ui: &Ui, arguments: &Arguments, command: &Secrets) -> Result<u8, Failure> {
     match command {
@@ -233,7 +233,8 @@ fn rotate(ui: &Ui, arguments: &Arguments, environment: Option<&EnvironmentName>)
     // All are opened before the first is written.
     let opened: Result<Vec<Contents>, Error> =
         environments.iter().map(|name| guard.read(name, &identities)).collect();
-    for contents in opened? {
+    for mut contents in opened? {
+        contents.renew(FileKey::generate());
         guard.write(&contents)?;
         ui.note(&format!(
             "{} has a new key, for {} to read.",
@@ -241,6 +242,7 @@ fn rotate(ui: &Ui, arguments: &Arguments, environment: Option<&EnvironmentName>)
             context::readers(&contents)
         ));
     }
-    ui.tagged(Tag::Hint, "the values are the same, and older commits open with the keys of their time");
+    ui.tagged(Tag::Hint, "the values are the same, and older commits open with the keys of their time; `git add -A` and `git add --renormalize .` encrypt \
+         files with the new key");
     Ok(exit::DONE)
 }

@@ -12,7 +12,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::{EnvironmentName, MemberName};
-use crate::secrets::{Contents, Error, Member, Recipient};
+use crate::secrets::{Contents, Error, FileKey, Member, Recipient};
 
 pub(in crate::cli) fn team(ui: &Ui, arguments: &Arguments, command: &Team) -> Result<u8, Failure> {
     match command {
@@ -106,7 +106,7 @@ fn remove(
     for environment in selected {
         match vault.read(&environment, &identities) {
             Ok(mut contents) => {
-                if contents.dismiss(name) {
+                if contents.dismiss(name, FileKey::generate()) {
                     if contents.readers.is_empty() {
                         return Err(Error::LastReader { environment, name: name.clone() }.into());
                     }
@@ -164,7 +164,10 @@ fn tell(ui: &Ui, name: &MemberName, opened: &[Contents]) {
         &format!("{name} has known these values, and older commits still hold them; change each:"),
     );
     ui.out(&table(&["ENVIRONMENT", "NAME"], &known));
-    ui.tagged(Tag::Hint, "`arcane secrets check` lists what is left to change");
+    ui.tagged(
+        Tag::Hint,
+        "`arcane secrets check` lists what is left to change; `git add -A` and `git add --renormalize .` encrypt files with the new key",
+    );
 }
 
 fn list(ui: &Ui, arguments: &Arguments, json: bool) -> Result<u8, Failure> {

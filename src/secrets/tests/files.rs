@@ -52,7 +52,7 @@ fn a_value_beyond_the_limit_is_refused() {
 #[test]
 fn setting_what_is_there_changes_nothing() {
     let mut contents = contents("production", &[], &[("A", "one")]);
-    contents.dismiss(&MemberName::parse("bob").unwrap());
+    contents.dismiss(&MemberName::parse("bob").unwrap(), FileKey::generate());
     assert!(!contents.set(variable("A"), Value::from("one"), "bob", at(9)).unwrap());
     assert_eq!(contents.secrets[&variable("A")].set, at(1));
     assert!(contents.set(variable("A"), Value::from("two"), "bob", at(9)).unwrap());
@@ -89,7 +89,7 @@ fn only_those_it_is_sealed_for_open_it_and_a_removed_member_does_not() {
     let mut both = contents("production", &[&alice, &bob], &[("A", "one"), ("B", "two")]);
     vault.lock().unwrap().write(&both).unwrap();
     assert_eq!(vault.read(&both.environment, &bob.identities).unwrap(), both);
-    assert!(both.dismiss(&bob.name));
+    assert!(both.dismiss(&bob.name, FileKey::generate()));
     vault.lock().unwrap().write(&both).unwrap();
     let error = vault.read(&both.environment, &bob.identities).unwrap_err();
     assert!(error.to_string().ends_with("production.age is not sealed for any key of yours"), "{error}");
@@ -142,7 +142,7 @@ fn what_is_not_sealed_is_not_read_and_not_shown() {
 fn sealed_json_that_is_no_vault_is_an_error_that_quotes_none_of_it() {
     let alice = person("alice");
     let path = std::path::Path::new("production.age");
-    let head = r#"{"arcane":1,"environment":"production","readers":{},"secrets":"#;
+    let head = r#"{"arcane":1,"environment":"production","readers":{},"file_keys":[],"secrets":"#;
     let tail = r#""set":"2026-11-28T06:00:00Z","by":"alice","version":1"#;
     for (text, expected) in [
         ("sentinel".to_owned(), "line 1, column 1 is not"),
@@ -159,6 +159,8 @@ fn sealed_json_that_is_no_vault_is_an_error_that_quotes_none_of_it() {
         ),
         (format!(r#"{head}{{"A":{{"base64":"sentinel!",{tail}}}}}}}"#), "`A` is not base64"),
         (format!(r#"{head}{{"A":{{"value":"x","sentinel":1,{tail}}}}}}}"#), "is not as it should be"),
+        (format!(r#"{head}{{"A":{{"value":"sentinel",{tail}}}}}}}"#), "it has no key for files"),
+        (format!(r#"{head}{{}}}}"#).replace("[]", r#"["sentinel"]"#), "is not as it should be"),
     ] {
         let bytes = super::super::seal::seal(text.as_bytes(), [&alice.key].into_iter(), path).unwrap();
         let error = Vault::open(&bytes, &environment("production"), &alice.identities, path).unwrap_err();
@@ -217,6 +219,23 @@ fn two_at_once_wait_for_each_other_and_a_killed_ones_leavings_go() {
     let _first = vault.lock().unwrap();
     let error = vault.lock().unwrap_err();
     assert!(error.to_string().starts_with("another arcane is changing the vault in "), "{error}");
+}
+
+#[test]
+fn a_file_opens_with_the_keys_of_its_environment_old_and_new() {
+    let (alice, bob) = (person("alice"), person("bob"));
+    let path = std::path::Path::new("config.yml");
+    let mut production = contents("production", &[&alice, &bob], &[]);
+    let sealed = Vault::seal_file(b"port: 80", &production, path).unwrap();
+    let before = production.clone();
+    assert!(production.dismiss(&bob.name, FileKey::generate()));
+    assert_eq!(Vault::open_file(&sealed, &production, path).unwrap(), Value::from("port: 80"));
+    assert!(Vault::open_current(&sealed, &production, path).is_none(), "it is to be sealed anew");
+    let anew = Vault::seal_file(b"port: 80", &production, path).unwrap();
+    assert!(Vault::open_current(&anew, &production, path).is_some());
+    let error = Vault::open_file(&anew, &before, path).unwrap_err();
+    assert_eq!(error.to_string(), "config.yml is not sealed with a key of production");
+    assert!(Vault::open_file(&anew[..anew.len() - 1], &production, path).is_err());
 }
 
 #[test]

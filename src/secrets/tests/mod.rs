@@ -45,7 +45,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// An environment that these people may read, with these secrets.
 fn contents(name: &str, people: &[&Person], secrets: &[(&str, &str)]) -> Contents {
-    let mut contents = Contents::new(environment(name));
+    let mut contents = Contents::new(environment(name), FileKey::generate());
     for person in people {
         contents.readers.entry(person.name.clone()).or_default().insert(person.key.clone());
     }

@@ -1,0 +1,302 @@
+//! Secrets in the open: the vault's own values first, in the forms in which they end up in files, then the few kinds of
+//! token that nothing else looks like.
+//!
+//! One automaton goes over a text once. What it finds is a prefix or a value; a token counts only with the alphabet and the
+//! length of its kind, so that prose about tokens is none. A line that says `arcane:allow` is left alone.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use data_encoding::{BASE64, BASE64URL};
+
+use super::value::Value;
+use crate::fleet::{EnvironmentName, VariableName};
+
+/// A value shorter than this is in too many texts by chance.
+const SHORTEST: usize = 8;
+const ALLOWED: &str = "arcane:allow";
+
+/// A kind of token: how it begins, and what follows.
+struct Kind {
+    called: &'static str,
+    prefix: &'static str,
+    follows: fn(u8) -> bool,
+    least: usize,
+    most: usize,
+}
+
+fn word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn dashed(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+fn upper(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+const fn kind(
+    called: &'static str,
+    prefix: &'static str,
+    follows: fn(u8) -> bool,
+    least: usize,
+    most: usize,
+) -> Kind {
+    Kind { called, prefix, follows, least, most }
+}
+
+const KINDS: &[Kind] = &[
+    kind("an AWS access key", "AKIA", upper, 16, 16),
+    kind("a temporary AWS access key", "ASIA", upper, 16, 16),
+    kind("an age identity", "AGE-SECRET-KEY-1", upper, 58, 58),
+    kind("a GitHub token", "ghp_", word, 36, 251),
+    kind("a GitHub token", "gho_", word, 36, 251),
+    kind("a GitHub token", "ghs_", word, 36, 251),
+    kind("a GitHub token", "ghu_", word, 36, 251),
+    kind("a GitHub token", "github_pat_", dashed, 82, 82),
+    kind("a GitLab token", "glpat-", dashed, 20, 64),
+    kind("a Slack token", "xoxb-", dashed, 24, 200),
+    kind("a Slack token", "xoxp-", dashed, 24, 200),
+    kind("a Stripe key", "sk_live_", word, 24, 200),
+    kind("a Stripe key", "rk_live_", word, 24, 200),
+    kind("a Google API key", "AIza", dashed, 35, 35),
+    kind("an npm token", "npm_", word, 36, 36),
+    kind("a PyPI token", "pypi-AgEIcHlwaS5vcmc", dashed, 50, 400),
+    kind("a Docker token", "dckr_pat_", dashed, 27, 27),
+];
+
+const PEM_BEGIN: &str = "-----BEGIN ";
+const PEM_END: &str = "PRIVATE KEY-----";
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A value of the vault.
+    Known(EnvironmentName, VariableName),
+    /// A token of this kind.
+    Token(&'static str),
+}
+
+/// Something found, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What it is.
+    pub found: Found,
+}
+
+/// Looks for secrets.
+#[derive(Debug)]
+pub struct Scanner {
+    automaton: AhoCorasick,
+    known: Vec<(EnvironmentName, VariableName)>,
+}
+
+impl Scanner {
+    /// Looks for these values, and for tokens. `None` when there are more than an automaton can hold.
+    #[must_use]
+    pub fn new<'v>(
+        values: impl Iterator<Item = (&'v EnvironmentName, &'v VariableName, &'v Value)>,
+    ) -> Option<Self> {
+        let mut patterns: Vec<Vec<u8>> = KINDS.iter().map(|kind| kind.prefix.as_bytes().to_vec()).collect();
+        patterns.push(PEM_BEGIN.as_bytes().to_vec());
+        let mut known = Vec::new();
+        for (environment, name, value) in values {
+            for form in forms(value) {
+                patterns.push(form);
+                known.push((environment.clone(), name.clone()));
+            }
+        }
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).ok()?;
+        Some(Self { automaton, known })
+    }
+
+    /// What is in a text, by line; each thing once a line.
+    #[must_use]
+    pub fn scan(&self, text: &[u8]) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = Vec::new();
+        let (mut line, mut counted) = (1, 0);
+        for found in self.automaton.find_overlapping_iter(text) {
+            let Some(what) = self.judge(text, found.pattern().as_usize(), found.start(), found.end()) else {
+                continue;
+            };
+            let start = found.start();
+            // Longer patterns end later and may begin earlier; a line is counted from the start then.
+            if start < counted {
+                (line, counted) = (1, 0);
+            }
+            line +=
+                text.get(counted..start).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+            counted = start;
+            let hit = Hit { line, found: what };
+            if !hits.contains(&hit) && !allowed(text, start) {
+                hits.push(hit);
+            }
+        }
+        hits.sort_by_key(|hit| hit.line);
+        hits
+    }
+
+    fn judge(&self, text: &[u8], pattern: usize, start: usize, end: usize) -> Option<Found> {
+        let before = start.checked_sub(1).and_then(|at| text.get(at)).copied();
+        let rest = text.get(end..).unwrap_or_default();
+        if let Some(kind) = KINDS.get(pattern) {
+            let length = rest.iter().take(kind.most + 1).take_while(|byte| (kind.follows)(**byte)).count();
+            let fits = (kind.least..=kind.most).contains(&length);
+            // In the middle of a longer word it is no token, and one letter over and over is an example.
+            let alone = !before.is_some_and(|byte| word(byte) || byte == b'_');
+            return (fits && alone && varied(rest.get(..length)?)).then_some(Found::Token(kind.called));
+        }
+        if pattern == KINDS.len() {
+            return private_key(rest).then_some(Found::Token("a private key"));
+        }
+        let (environment, name) = self.known.get(pattern - KINDS.len() - 1)?;
+        Some(Found::Known(environment.clone(), name.clone()))
+    }
+}
+
+/// The forms in which a value ends up in a file: as it is, escaped as JSON, percent-encoded, and in base64.
+fn forms(value: &Value) -> Vec<Vec<u8>> {
+    let bytes = value.expose();
+    let trimmed = bytes.trim_ascii();
+    if trimmed.len() < SHORTEST || !varied(trimmed) {
+        return Vec::new();
+    }
+    let mut forms = vec![trimmed.to_vec()];
+    let mut add = |form: Vec<u8>| {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    };
+    if let Ok(text) = std::str::from_utf8(trimmed) {
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        add(quoted.trim_matches('"').as_bytes().to_vec());
+        let encoded: String = text
+            .bytes()
+            .map(|byte| {
+                let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+                if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            })
+            .collect();
+        add(encoded.into_bytes());
+    }
+    for encoding in [BASE64, BASE64URL] {
+        add(encoding.encode(bytes).trim_end_matches('=').as_bytes().to_vec());
+    }
+    forms
+}
+
+/// Whether more than a few different bytes are in it.
+fn varied(bytes: &[u8]) -> bool {
+    let mut seen: Vec<u8> = Vec::new();
+    for byte in bytes {
+        if !seen.contains(byte) {
+            seen.push(*byte);
+        }
+        if seen.len() > 4 {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether the heading of a private key goes on here, with a key's body below it.
+fn private_key(rest: &[u8]) -> bool {
+    let heading = rest.get(..rest.len().min(40)).unwrap_or_default();
+    let heading = String::from_utf8_lossy(heading);
+    let Some(at) = heading.find(PEM_END).filter(|at| !heading.get(..*at).unwrap_or_default().contains('\n'))
+    else {
+        return false;
+    };
+    let body = rest.get(at + PEM_END.len()..).unwrap_or_default();
+    // In a source file the newline may be written out.
+    let body = body.strip_prefix(b"\\n").unwrap_or(body).trim_ascii_start();
+    body.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')).count()
+        >= 32
+}
+
+/// Whether the line around this place says that it is meant.
+fn allowed(text: &[u8], at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let from = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let after = text.get(at..).unwrap_or_default();
+    let to = after.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| at + newline);
+    let line = text.get(from..to).unwrap_or_default();
+    line.len() < 100_000 && String::from_utf8_lossy(line).contains(ALLOWED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanner(value: &str) -> (EnvironmentName, VariableName, Scanner) {
+        let (environment, name) =
+            (EnvironmentName::parse("production").unwrap(), VariableName::parse("A").unwrap());
+        let scanner = Scanner::new([(&environment, &name, &Value::from(value))].into_iter()).unwrap();
+        (environment, name, scanner)
+    }
+
+    #[test]
+    fn a_value_of_the_vault_is_found_in_the_forms_it_takes() {
+        let (environment, name, scanner) = scanner("p&ss \"w0rd\"\n");
+        let known = Found::Known(environment, name);
+        for text in [
+            "x\nkey = p&ss \"w0rd\"\n",
+            "x\n{\"a\":\"p&ss \\\"w0rd\\\"\"}",
+            "x\nhttps://u:p%26ss%20%22w0rd%22@host/",
+            "x\nAuthorization: cCZzcyAidzByZCIK",
+        ] {
+            assert_eq!(scanner.scan(text.as_bytes()), [Hit { line: 2, found: known.clone() }], "{text}");
+        }
+        assert_eq!(scanner.scan(b"p&ss w0rd"), []);
+        assert_eq!(scanner.scan("key = p&ss \"w0rd\" # arcane:allow".as_bytes()), []);
+    }
+
+    #[test]
+    fn values_that_are_in_every_text_are_not_looked_for() {
+        for value in ["", "short", "true", "aaaaaaaaaaaa", "0000000000"] {
+            assert_eq!(scanner(value).2.scan(b"short true aaaaaaaaaaaaaa 0000000000000"), [], "{value}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_told_from_talk_about_tokens() {
+        let scanner = scanner("").2;
+        // Put together here, so that no file of ours holds one.
+        let body = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let upper = body.to_ascii_uppercase();
+        let pem = "-----BEGIN ";
+        let found = |text: &str| scanner.scan(text.as_bytes()).into_iter().next().map(|hit| hit.found);
+        for (text, called) in [
+            (format!("id={}{}", "AKIA", &upper[..16]), "an AWS access key"),
+            (format!("'{}{}'", "ghp_", &body[..36]), "a GitHub token"),
+            (format!("{}{}", "AGE-SECRET-KEY-1", &upper[..58]), "an age identity"),
+            (format!("{}{}", "sk_live_", &body[..24]), "a Stripe key"),
+            (format!("{pem}RSA PRIVATE KEY-----\n{body}"), "a private key"),
+            (format!("\"{pem}PRIVATE KEY-----\\n{body}\""), "a private key"),
+        ] {
+            assert_eq!(found(&text), Some(Found::Token(called)), "{text}");
+        }
+        for text in [
+            format!("{}{}", "AKIA", "EXAMPLE"),
+            format!("{}{}", "AKIA", "X".repeat(16)),
+            format!("S{}{}", "AKIA", &upper[..16]),
+            format!("{}{}x", "AKIA", &upper[..17]),
+            "ghp_ begins a token".to_owned(),
+            "AGE-SECRET-KEY-1QQQ".to_owned(),
+            format!("{pem}OPENSSH PRIVATE KEY-----\n…\n"),
+            format!("{pem}CERTIFICATE-----\n{body}"),
+        ] {
+            assert_eq!(found(&text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let text = [b"-----BEGIN ghp_".to_vec(), bytes].concat();
+            let _ = scanner("sentinel value").2.scan(&text);
+        }
+    }
+}
