@@ -180,6 +180,30 @@ fn all_or_nothing_gives_back_what_each_host_ran() {
 }
 
 #[test]
+fn a_hook_that_fails_after_the_switch_stops_the_fleet_and_all_or_nothing_takes_it_back() {
+    let hosts = Lab::hosts(3);
+    image("mishap-story:1", &[("VERSION", "one")]);
+    image("mishap-story:2", &[("VERSION", "two")]);
+    let env = fleet(&hosts, &[("production", &[0, 1, 2])]).write("arcane.toml", &shop("mishap-story:1"));
+    env.run(&["push", "--to", "production", "--batch", "100%"]).succeeds();
+    let hook = format!("hooks.after = \"test $ARCANE_HOST != {}\"\n", hosts[1].name());
+    let env = env.write("arcane.toml", &format!("{}{hook}", shop("mishap-story:2")));
+    let push = ["push", "--to", "production", "--batch", "1", "--json"];
+
+    let ran = env.run(&[&push[..], &["--all-or-nothing"]].concat()).exits(4);
+    assert_eq!(summary(&ran), expected(&hosts, &["returned", "failed", "not_begun"]));
+    assert_eq!(answers(&hosts), ["one"; 3]);
+    hosts.iter().for_each(assert_tidy);
+
+    // The release itself is sound: without being asked to, nobody takes it away.
+    let ran = env.run(&push).exits(3);
+    assert_eq!(summary(&ran), expected(&hosts, &["released", "not_returned", "not_begun"]));
+    assert_eq!(answers(&hosts), ["two", "two", "one"]);
+    let why = ran.json_lines().pop().unwrap()["hosts"][1]["reason"].clone();
+    assert!(why.as_str().unwrap().contains("it is live, but its `after` hook failed"), "{why}");
+}
+
+#[test]
 fn all_or_nothing_begins_nowhere_when_a_host_could_not_take_it() {
     let hosts = Lab::hosts(3);
     image("ahead-story:1", &[("VERSION", "one")]);

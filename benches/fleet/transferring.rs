@@ -12,8 +12,6 @@ use super::row::{Sample, print, versus};
 use super::support::{LabHost, Ran, TestEnv, image};
 use super::{app, seconds, ssh_words};
 
-/// A first push is long; a change is short and measured more often.
-const LONG_ROUNDS: usize = 3;
 const ROUNDS: usize = 5;
 /// Three of these, and the app itself, make the image.
 const LAYER: usize = 430 << 20;
@@ -25,7 +23,7 @@ const BASE: &str = "bench-transfer:base";
 pub(crate) fn whole(host: &LabHost) {
     let env = &base(host);
     let [mut ours, mut theirs] = [const { Vec::new() }; 2];
-    for round in 0..LONG_ROUNDS {
+    for round in 0..ROUNDS {
         let push = || ours.push(seconds(|| drop(pushed_as(env, BASE))));
         let pipe = || theirs.push(seconds(|| piped(env, host, BASE)));
         // Neither always comes first: the second finds the machine's caches warm.
@@ -86,14 +84,11 @@ pub(crate) fn slow_line(host: &LabHost) {
         let mut done = Value::Null;
         ours.push(seconds(|| done = pushed_as(&env, &tag)));
         assert_eq!(done["layers_sent"], 1, "{done}");
-        // It takes minutes, and varies little: the line decides.
-        if round < LONG_ROUNDS {
-            theirs.push(seconds(|| piped(&env, host, &tag)));
-        }
+        theirs.push(seconds(|| piped(&env, host, &tag)));
     }
     let [ours, theirs] = [ours, theirs].map(Sample::from);
     let what = format!("push over {} and {} of round trip, a layer of 20 MB changed", LINE.1, LINE.0);
-    versus(&what, &ours, &format!("{PIPE}, n {LONG_ROUNDS}"), &theirs, "s");
+    versus(&what, &ours, PIPE, &theirs, "s");
 }
 
 fn pushed_as(env: &TestEnv, tag: &str) -> Value {

@@ -1,5 +1,5 @@
 //! `arcane prune`: what of ours on a host nobody needs any more. Releases beyond those that are kept, references to images
-//! of releases that are gone, and the container of a release command that a killed push left.
+//! of releases that are gone, uploads that were given up, and the container of a release command that a killed push left.
 //!
 //! Only our own: a container counts by its labels and its name, an image by a reference `arcane/APP:RELEASE`, and it is the
 //! reference that is removed: an image that has another one, or that a container uses, stays. What is live, what the next
@@ -20,6 +20,7 @@ use super::remote::Remote;
 use super::rollback::Request;
 use super::situation::Situation;
 use super::switch::Change;
+use super::transfer::upload;
 use crate::docker::{Image, ImageSummary};
 use crate::fleet::{AppName, ContainerId, ReleaseId, Timestamp};
 
@@ -51,6 +52,8 @@ pub enum Kind {
     Release,
     /// An image of a release that is gone.
     Image,
+    /// Layers of an image of which the rest never came.
+    Upload,
     /// The container of a release command.
     OneOff,
 }
@@ -62,6 +65,7 @@ impl Kind {
         match self {
             Self::Release => "release",
             Self::Image => "image",
+            Self::Upload => "upload",
             Self::OneOff => "one-off",
         }
     }
@@ -80,7 +84,9 @@ pub async fn apps(remote: &Remote) -> Result<BTreeSet<AppName>, Error> {
     let named = |label: &'static str| {
         move |container: crate::docker::ContainerSummary| AppName::parse(container.labels.get(label)?).ok()
     };
-    let tagged = images.iter().flat_map(|image| &image.tags).filter_map(|tag| Some(ours(tag)?.0));
+    let now = crate::clock::now();
+    let whose = |tag: &String| ours(tag).map(|(app, _)| app).or_else(|| Some(upload(tag, now)?.0));
+    let tagged = images.iter().flat_map(|image| &image.tags).filter_map(whose);
     let labelled = containers.into_iter().filter_map(named(labels::APP));
     Ok(labelled.chain(one_offs.into_iter().filter_map(named(oneoff::LABEL))).chain(tagged).collect())
 }
@@ -214,15 +220,14 @@ fn judge(app: &AppName, situation: &Situation, images: &[ImageSummary], now: Tim
     let needed: BTreeSet<&ReleaseId> = here.chain(forgotten).collect();
     let tags = images.iter().flat_map(|image| &image.tags);
     leftovers.extend(tags.filter_map(|tag| {
-        let (_, release) = ours(tag).filter(|(of, release)| of == app && !needed.contains(release))?;
-        Some(Leftover {
-            kind: Kind::Image,
-            name: tag.clone(),
-            release: Some(release),
-            bytes: 0,
-            container: None,
-            tag: Some(tag.clone()),
-        })
+        let (kind, release) = match (ours(tag), upload(tag, now)) {
+            (Some((of, release)), _) if of == *app && !needed.contains(&release) => {
+                (Kind::Image, Some(release))
+            }
+            (_, Some((of, true))) if of == *app => (Kind::Upload, None),
+            _ => return None,
+        };
+        Some(Leftover { kind, name: tag.clone(), release, bytes: 0, container: None, tag: Some(tag.clone()) })
     }));
     leftovers
 }
@@ -329,6 +334,8 @@ mod tests {
                 &["arcane/bank:20261125-000001-0001", "mirror/arcane/shop:20261125-000001-0001"],
             ),
             image("sha256:6", &[]),
+            // Midnight of the test's day is less than two days ago.
+            image("sha256:7", &["arcane/shop:partial-19700101-0123456789abcdef"]),
         ];
         check(&[("shop", 3, true), ("shop_old", 2, false)], 3, &images, &[&tag(1)]);
         // Of an app that is gone altogether.
@@ -336,6 +343,17 @@ mod tests {
         let kept = "shop_20261125-000001-0001";
         check(&[("shop", 3, true), ("shop_old", 2, false), (kept, 1, false)], 1, &images, &[kept]);
         check(&[("shop", 3, true), ("shop_old", 2, false), (kept, 1, false)], 2, &images, &[]);
+    }
+
+    #[test]
+    fn an_upload_that_was_given_up_is_a_leftover() {
+        let of = |app: &str| image("sha256:1", &[&format!("arcane/{app}:partial-19691201-0123456789abcdef")]);
+        check(
+            &[("shop", 3, true)],
+            3,
+            &[of("shop"), of("bank")],
+            &["arcane/shop:partial-19691201-0123456789abcdef"],
+        );
     }
 
     #[test]

@@ -26,6 +26,9 @@ use crate::docker::{
 };
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
+/// How often an image is brought to a host that loses it again before the lock is ours.
+const UPLOADS: usize = 3;
+
 /// Everything a push needs to know besides the host.
 #[derive(Debug, Clone)]
 pub struct Order<'a> {
@@ -112,11 +115,13 @@ pub async fn push(
         gap_seconds: seconds(gap),
         outcome,
     };
-    let step = |step, detail: String| {
-        let (host, app, release) = (host.clone(), order.app.name.clone(), order.release.clone());
-        report(Event::Step { host, app, release, step, detail });
-    };
-    step(Step::Look, format!("{host} over {}", remote.engine.transport()));
+    report(Event::Step {
+        host: host.clone(),
+        app: order.app.name.clone(),
+        release: order.release.clone(),
+        step: Step::Look,
+        detail: format!("{host} over {}", remote.engine.transport()),
+    });
     let situation = remote.app(&order.app.name).await?.situation;
     let mut order = order.clone();
     if let Some(newest) = situation.newest() {
@@ -130,23 +135,8 @@ pub async fn push(
         let before = Some(release.clone());
         return Ok(done(release, before, Transferred::default(), Duration::ZERO, Outcome::Unchanged));
     }
-    step(Step::Transfer, order.image_name.clone());
-    let arrived = tokio::select! {
-        arrived = transfer::ensure(local, remote, &order.app.name, order.image, report) => arrived?,
-        () = cancel.cancelled() => {
-            return Err(Error::Interrupted { state: format!("the upload was cut off, {host} runs what it ran") });
-        }
-    };
-    step(Step::Lock, String::new());
     let owner = order.owner();
-    let waiting =
-        |holder: &Holder| report(Event::LockWait { host: host.clone(), holder: holder.to_string() });
-    let lock = tokio::select! {
-        lock = Lock::acquire(&remote.session, &owner, order.wait, &waiting) => lock?,
-        () = cancel.cancelled() => {
-            return Err(Error::Interrupted { state: format!("{host} has the image and runs what it ran") });
-        }
-    };
+    let (arrived, lock) = bring(local, remote, order, &owner, report, cancel).await?;
     let tag = image_tag(&order.app.name, &order.release);
     let change = Change {
         remote,
@@ -171,6 +161,55 @@ pub async fn push(
             Err(Error::AfterHook { done: Box::new(done), why: failed.why, last_lines: failed.last_lines })
         }
     }
+}
+
+/// Brings the image to the host, and takes the lock. The upload is not under the lock: others may deploy meanwhile. What
+/// they undo may take layers with it that were there when we looked, and then these are sent after all.
+async fn bring(
+    local: &Engine,
+    remote: &Remote,
+    order: &Order<'_>,
+    owner: &Owner,
+    report: Report<'_>,
+    cancel: &CancellationToken,
+) -> Result<(Arrived, Lock), Error> {
+    let (host, app) = (remote.name(), &order.app.name);
+    let step = |step, detail: String| {
+        let (host, app, release) = (host.clone(), app.clone(), order.release.clone());
+        report(Event::Step { host, app, release, step, detail });
+    };
+    let waiting =
+        |holder: &Holder| report(Event::LockWait { host: host.clone(), holder: holder.to_string() });
+    let mut transferred = Transferred::default();
+    for _ in 0..UPLOADS {
+        step(Step::Transfer, order.image_name.clone());
+        let mut arrived = tokio::select! {
+            arrived = transfer::ensure(local, remote, app, order.image, report) => arrived?,
+            () = cancel.cancelled() => {
+                return Err(Error::Interrupted { state: format!("the upload was cut off, {host} runs what it ran") });
+            }
+        };
+        transferred.bytes += arrived.transferred.bytes;
+        transferred.layers_sent = transferred.layers_sent.max(arrived.transferred.layers_sent);
+        transferred.layers_skipped = order.image.layers.len() - transferred.layers_sent;
+        arrived.transferred = transferred;
+        step(Step::Lock, String::new());
+        let lock = tokio::select! {
+            lock = Lock::acquire(&remote.session, owner, order.wait, &waiting) => lock?,
+            () = cancel.cancelled() => {
+                return Err(Error::Interrupted { state: format!("{host} has the image and runs what it ran") });
+            }
+        };
+        match remote.engine.image(&arrived.image).await {
+            Ok(Some(_)) => return Ok((arrived, lock)),
+            found => {
+                lock.release().await;
+                found?;
+            }
+        }
+    }
+    let why = format!("it was removed {UPLOADS} times between its upload and the lock; look who does that");
+    Err(Error::Transfer { host: host.clone(), why })
 }
 
 /// A release that is live.
@@ -271,11 +310,6 @@ fn refused(change: &Change<'_>, failed: hook::Failed) -> Error {
 async fn hold_image(remote: &Remote, order: &Order<'_>, image: &str) -> Result<(), Error> {
     let repository = repository(&order.app.name);
     match remote.engine.tag_image(image, &repository, order.release.as_str()).await {
-        Err(error) if error.is_not_found() => Err(Error::Transfer {
-            host: remote.name().clone(),
-            why: "it was removed meanwhile, by a push that failed or by somebody; type the push again"
-                .to_owned(),
-        }),
         Ok(()) if image.starts_with(&repository) => Ok(remote.engine.remove_image(image).await?),
         result => Ok(result?),
     }

@@ -191,7 +191,10 @@ impl Cursor {
         let below = self.marks.iter().take_while(is_below).count();
         let sieve = Sieve::new(self.marks.range(below..), since);
         let first = self.marks.get(below).copied();
-        let is_unique = first.is_some_and(|mark| sieve.expected.get(&mark) == Some(&1));
+        // Of an entry that repeats the one before only the next tells. Were `first` the last that was read, the end of the log
+        // could begin with a repetition of it.
+        let is_unique =
+            self.marks.len() - below > 1 && first.is_some_and(|mark| sieve.expected.get(&mark) == Some(&1));
         if reach == Reach::Near && is_unique {
             let tail = Some(self.marks.len() - below + self.limits.margin);
             (Request { since, tail }, Sieve { first, ..sieve })

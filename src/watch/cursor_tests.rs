@@ -190,6 +190,15 @@ proptest! {
 }
 
 #[test]
+fn the_end_of_a_log_may_begin_with_a_repetition_of_what_was_read_last() {
+    let mut log = vec![entry(1_000, Stream::Stdout, "again\n"); 2];
+    log.extend((0..7).map(|n| entry(1_001 + n, Stream::Stdout, &format!("{n}\n"))));
+    let read_one = Connection { grown: 0, read: 1 };
+    let outcome = follow(Engine::EveryEntry, limits(200, usize::MAX, 6, 7), &log, &[read_one], 0);
+    assert_eq!(outcome, Outcome { delivered: log, gaps: 0 });
+}
+
+#[test]
 fn what_was_rotated_away_is_reported() {
     let log: Vec<_> = (0..20).map(|n| entry(1_000 + n, Stream::Stdout, &format!("{n}\n"))).collect();
     for (read, rotated, gaps) in [(10, 0, 0), (10, 9, 0), (10, 10, 1), (10, 15, 1)] {

@@ -7,7 +7,8 @@ use super::line::{Failed, Route};
 use super::missing::{Lacking, look};
 use super::pack::Pace;
 use super::package::Store;
-use super::send::{Sending, partial_pattern};
+use super::partial;
+use super::send::Sending;
 use super::shelf::Shelf;
 use super::{export, registry};
 use crate::deploy::error::Error;
@@ -79,7 +80,7 @@ pub async fn ensure(
             Ok(name) => {
                 transferred.layers_sent = lacking.layers;
                 transferred.layers_skipped = lacking.have;
-                clean(remote, app, &name).await;
+                clean(remote, app, image, &name).await;
                 return Ok(Arrived { transferred, image: name });
             }
             // What was left out is gone, or the engine said yes to what it does not have: then all of it is sent.
@@ -91,7 +92,7 @@ pub async fn ensure(
             Err(failed) => {
                 // What arrived is kept for the next try, unless it is in the way.
                 if matches!(failed, Failed::Full(_)) {
-                    clean(remote, app, "").await;
+                    clean(remote, app, image, "").await;
                 }
                 return Err(Error::Transfer { host: remote.name().clone(), why: failed.to_string() });
             }
@@ -207,11 +208,13 @@ impl Transfer<'_> {
     }
 }
 
-/// Removes what arrived of unfinished uploads. Layers that an image has stay.
-async fn clean(remote: &Remote, app: &AppName, but: &str) {
-    let Ok(images) = remote.engine.list_images(Some(&partial_pattern(app))).await else { return };
-    for tag in images.iter().flat_map(|image| &image.tags).filter(|tag| *tag != but) {
-        // What cannot be removed now is removed by the next push.
+/// Removes the names of what arrived of an image before all of it was there. Layers that an image has stay.
+async fn clean(remote: &Remote, app: &AppName, image: &Image, but: &str) {
+    let Ok(images) = remote.engine.list_images(Some(&partial::pattern(app))).await else { return };
+    let marks = partial::marks(image);
+    let tags = images.iter().flat_map(|image| &image.tags);
+    for tag in tags.filter(|tag| *tag != but && partial::is_marked(tag, &marks)) {
+        // What cannot be removed now is removed by `prune`.
         let _ = remote.engine.remove_image(tag).await;
     }
 }

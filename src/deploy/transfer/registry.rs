@@ -30,7 +30,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::{Memory, secret};
-use super::pack::{self, Form, Pace, pack};
+use super::pack::{self, Form, Pace, digest_of, pack};
 use super::shelf::Shelf;
 use super::spool::Spool;
 use super::unpack::unpacked;
@@ -164,6 +164,8 @@ struct Desk {
     /// The password of the question whether the engine reaches this process.
     question: String,
     reached: AtomicBool,
+    /// The image's id.
+    image: String,
     /// The layers of the image, wanted or not.
     layers: Vec<String>,
     shelf: Arc<Shelf>,
@@ -208,6 +210,7 @@ impl Desk {
             password: memory.password.clone(),
             question: secret(),
             reached: AtomicBool::new(false),
+            image: image.id.clone(),
             layers: image.layers.clone(),
             shelf,
             form,
@@ -371,7 +374,10 @@ impl Desk {
                 _ => return empty(StatusCode::BAD_REQUEST),
             }
         }
-        self.shelf.offer_config(&config.into());
+        // Only an engine with the classic store is asked to push, and there an image's id is its configuration's digest.
+        if digest_of(&config) == self.image {
+            self.shelf.offer_config(&config.into());
+        }
         if self.shelf.has_config() {
             self.config.send_replace(true);
         }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::line::{Failed, Load, Route};
 use super::pack::{Form, Pace, digest_of};
 use super::package::{self, Description, Store};
+use super::partial;
 use super::shelf::Shelf;
 use crate::deploy::event::{Event, Report};
 use crate::deploy::remote::Remote;
@@ -38,17 +39,6 @@ pub(super) struct Sending<'a> {
     /// What the lacking layers will come to, unpacked, as far as that is known.
     pub(super) expected: u64,
     pub(super) report: Report<'a>,
-}
-
-/// The reference of what arrived of an image up to a layer.
-pub(super) fn partial_tag(layers: &[String]) -> String {
-    let chain = digest_of(layers.join(" ").as_bytes());
-    format!("partial-{}", chain.trim_start_matches("sha256:").get(..16).unwrap_or_default())
-}
-
-/// The pattern of all such references of an app.
-pub(super) fn partial_pattern(app: &AppName) -> String {
-    format!("arcane/{app}:partial-*")
 }
 
 impl Sending<'_> {
@@ -88,7 +78,7 @@ impl Sending<'_> {
             if !last && pace.total() - loaded >= LOAD && begun.elapsed() >= MOMENT {
                 let arrived = layers.get(..=index).unwrap_or_default();
                 let config = package::partial_config(&self.image.os, &self.image.architecture, arrived);
-                let name = format!("arcane/{}:{}", self.app, partial_tag(arrived));
+                let name = partial::name(self.app, arrived, crate::clock::now());
                 self.end(load, pace, &Description { config: &config, layers: &sizes, name: Some(&name) })
                     .await?;
                 load = Load::begin(self.remote, self.route).await?;
@@ -97,7 +87,7 @@ impl Sending<'_> {
         }
         let config = shelf.config().await.ok_or_else(|| "the image's configuration is lost".to_owned())?;
         // In the containerd store nothing is known by its configuration: there it needs a name.
-        let name = format!("arcane/{}:{}", self.app, partial_tag(std::slice::from_ref(&self.image.id)));
+        let name = partial::name(self.app, std::slice::from_ref(&self.image.id), crate::clock::now());
         let named = (self.store == Store::Containerd).then_some(name.as_str());
         self.end(load, pace, &Description { config: &config, layers: &sizes, name: named }).await?;
         self.tell(&progress, 0, pace);
@@ -156,17 +146,4 @@ struct Progress {
     done: u64,
     /// Layers that are through.
     sent: usize,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_arrived_is_named_by_its_chain() {
-        let layers = ["sha256:a", "sha256:b", "sha256:c"].map(str::to_owned);
-        assert_eq!(partial_tag(&layers[..2]), partial_tag(&[layers[0].clone(), layers[1].clone()]));
-        assert_ne!(partial_tag(&layers[..2]), partial_tag(&layers));
-        assert_eq!(partial_tag(&layers).len(), "partial-".len() + 16);
-    }
 }
