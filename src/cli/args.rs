@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 some hosts failed, 4 failed and \
-rolled back, 5 found drift or an open incident, 6 unreachable or not let in, 7 refused by a guard or a held lock, 70 bug, \
+rolled back, 5 a check found something, 6 unreachable or not let in, 7 refused by a guard or a held lock, 70 bug, \
 130 interrupted
 
 Environment: ARCANE_LOG=off|error|warn|info|debug|trace says how much arcane tells on standard error of its own work; \

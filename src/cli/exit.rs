@@ -10,7 +10,7 @@ pub const USAGE: u8 = 2;
 pub const SOME_FAILED: u8 = 3;
 /// A release failed and the one before runs again.
 pub const ROLLED_BACK: u8 = 4;
-/// A check found an open incident or drift.
+/// A check found an open incident, drift, or something about secrets.
 pub const FOUND: u8 = 5;
 /// A host cannot be reached, or does not let us in.
 pub const UNREACHABLE: u8 = 6;

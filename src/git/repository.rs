@@ -212,11 +212,15 @@ impl Repository {
         self.0.config().ok()?.get_string(key).ok()
     }
 
-    /// The directory of this clone's hooks.
+    /// The directory of this clone's hooks; `None` when it is one that other repositories use, too.
     #[must_use]
-    pub fn hooks(&self) -> PathBuf {
+    pub fn hooks(&self) -> Option<PathBuf> {
         let named = self.0.config().ok().and_then(|config| config.get_path("core.hooksPath").ok());
-        named.map_or_else(|| self.0.commondir().join("hooks"), |path| self.root().join(path))
+        let Some(named) = named else {
+            return Some(self.0.commondir().join("hooks"));
+        };
+        let path = self.root().join(named);
+        (path.starts_with(self.root()) || path.starts_with(self.0.commondir())).then_some(path)
     }
 }
 

@@ -77,9 +77,13 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 
 /// A hook of somebody's own is theirs: they are told what to put into it.
 fn hook(ui: &Ui, repository: &Repository, program: &str) -> Result<(), Failure> {
-    let directory = repository.hooks();
-    let path = directory.join(HOOK);
     let command = format!("{program} scan --staged");
+    let Some(directory) = repository.hooks() else {
+        ui.tagged(Tag::Warning, "core.hooksPath is a directory of more than this repository, so commits are not looked at");
+        ui.tagged(Tag::Hint, &format!("put `{command} || exit 1` into its {HOOK}"));
+        return Ok(());
+    };
+    let path = directory.join(HOOK);
     let text =
         format!("#!/bin/sh\n# Written by arcane: no secret is committed in the open.\nexec {command}\n");
     let there = match fs::read(&path) {

@@ -3,15 +3,15 @@
 
 # command:package pairs this machine needs.
 needs=(docker:docker.io debootstrap:debootstrap zstd:zstd curl:curl ip:iproute2 tc:iproute2 iptables:iptables
-    ssh:openssh-client ssh-keygen:openssh-client cc:gcc flock:util-linux tar:tar)
+    ssh:openssh-client ssh-keygen:openssh-client cc:gcc flock:util-linux tar:tar git:git age:age script:bsdutils)
 
 setup() {
     locked setup make_ready
 }
 
-# The quick look that every test takes: nothing to do when engine, image and keys are there.
+# The quick look that every test takes: nothing to do when engine, image, keys and the programs of the tests are there.
 ready() {
-    engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 &&
+    have age && engine_answers && docker image inspect "$(host_image)" >/dev/null 2>&1 &&
         [[ -f $state/id_ed25519 ]] && grep -qsF "[127.0.0.1]:$((ssh_base + max_hosts)) " "$state/known_hosts"
 }
 
