@@ -24,8 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "watch",
-            "heal",
+            "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "git",
+            "watch", "heal",
         ],
     ),
 ];

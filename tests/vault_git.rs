@@ -33,7 +33,7 @@ fn commit(env: &TestEnv, what: &str) {
 }
 
 const ATTRIBUTES: &str = "config/*.yml filter=arcane diff=arcane -text arcane=production\n";
-const PLAIN: &str = "password: sentinel-of-yml\nport: 80\n";
+const PLAIN: &str = "password: sentinel-of-yml\nkey: sentinel-value-1\nport: 80\n";
 
 /// Alice, with a vault and a file that git encrypts.
 fn alice() -> TestEnv {
@@ -179,7 +179,11 @@ fn a_known_value_and_a_token_are_not_committed_and_a_hook_of_ones_own_is_kept() 
     let alice = alice.write("ci.txt", &format!("token: {token}\n")).write(".gitignore", "ignored.txt\n");
     let alice = alice.write("ignored.txt", &token);
     let found = alice.run(&["scan", "--json"]).exits(5);
-    assert_eq!(found.json().as_array().unwrap().len(), 1, "what git overlooks is overlooked: {found}");
+    assert_eq!(
+        found.json().as_array().unwrap().len(),
+        1,
+        "not what git overlooks, nor what it encrypts: {found}"
+    );
     assert_eq!(found.json()[0]["path"], "ci.txt");
     found.never_says(&token).never_says("ignored.txt");
     alice.run(&["scan", "ci.txt"]).exits(5).says("holds a GitHub token");
@@ -190,6 +194,14 @@ fn a_known_value_and_a_token_are_not_committed_and_a_hook_of_ones_own_is_kept() 
     fs::write(&hook, "#!/bin/sh\ntrue\n").unwrap();
     alice.run(&["git", "install"]).succeeds().complains("is a hook of your own");
     assert_eq!(fs::read_to_string(&hook).unwrap(), "#!/bin/sh\ntrue\n");
+}
+
+#[test]
+fn our_own_sources_are_no_alarm() {
+    let env = TestEnv::new();
+    for directory in ["src", "tests", "benches", "docs", "rules"] {
+        env.run(&["scan", &format!("{}/{directory}", env!("CARGO_MANIFEST_DIR"))]).succeeds();
+    }
 }
 
 #[test]

@@ -79,7 +79,10 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 fn hook(ui: &Ui, repository: &Repository, program: &str) -> Result<(), Failure> {
     let command = format!("{program} scan --staged");
     let Some(directory) = repository.hooks() else {
-        ui.tagged(Tag::Warning, "core.hooksPath is a directory of more than this repository, so commits are not looked at");
+        ui.tagged(
+            Tag::Warning,
+            "core.hooksPath is a directory of more than this repository, so commits are not looked at",
+        );
         ui.tagged(Tag::Hint, &format!("put `{command} || exit 1` into its {HOOK}"));
         return Ok(());
     };

@@ -162,11 +162,13 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Whether git overlooks a file, or encrypts it and has it open only here.
     fn ignored(&self, path: &Path) -> bool {
         let Some(repository) = self.repository else { return false };
         let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let inside = full.strip_prefix(repository.root());
-        inside.is_ok_and(|inside| repository.ignores(inside).unwrap_or(false))
+        let Ok(inside) = full.strip_prefix(repository.root()) else { return false };
+        let filter = repository.attribute(inside, "filter").ok().flatten();
+        repository.ignores(inside).unwrap_or(false) || filter.as_deref() == Some("arcane")
     }
 }
 
