@@ -186,7 +186,7 @@ fn each_line_arrives_once_whatever_breaks() {
     for times in 2..6 {
         std::thread::sleep(Duration::from_secs(2));
         host.ssh("pkill -f 'ssh[d]: root'");
-        eventually("a new connection", Duration::from_secs(30), || (connected() == times).then_some(()));
+        eventually("a new connection", Duration::from_secs(60), || (connected() == times).then_some(()));
     }
     host.cut();
     std::thread::sleep(Duration::from_secs(3));
@@ -202,7 +202,7 @@ fn each_line_arrives_once_whatever_breaks() {
     let stops = || watching.count(|fact| *fact == Fact::Stopped);
     let before = stops();
     host.docker(&["stop", "-t", "0", "shop"]).succeeds();
-    eventually("the end", Duration::from_secs(20), || (stops() > before).then_some(()));
+    eventually("the end", Duration::from_secs(60), || (stops() > before).then_some(()));
     for (stream, redirection) in [("out", "2>/dev/null"), ("err", "2>&1 >/dev/null")] {
         let log = host.ssh(&format!("docker logs shop {redirection}")).succeeds();
         let all: Vec<_> = log.stdout.lines().collect();
