@@ -28,7 +28,7 @@ lint: ## format and clippy, nothing left to fix
 
 bench: ## the figures of BENCHMARKS.md
 	@$(LAB) setup
-	cargo bench --bench rules --bench fleet
+	cargo bench --bench rules --bench fleet --bench vault
 
 lab: ## two hosts to play with; see: tests/lab/lab help
 	@$(LAB) up 2
