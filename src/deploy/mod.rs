@@ -23,6 +23,7 @@ pub mod lock;
 mod oneoff;
 mod output;
 pub mod past;
+mod ports;
 pub mod preflight;
 pub mod prune;
 pub mod push;
