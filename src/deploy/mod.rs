@@ -17,6 +17,7 @@ pub mod event;
 pub mod give_back;
 mod health;
 mod hook;
+mod keeper;
 pub mod labels;
 pub mod lend;
 pub mod lock;

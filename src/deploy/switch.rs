@@ -125,9 +125,12 @@ impl Change<'_> {
         if let Some(slots) = &self.slots {
             return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
         }
-        self.guard(situation.live.as_ref(), name).await;
         let begun = Instant::now();
-        let switched = match self.replace(situation, candidate).await {
+        let replaced = match self.guard(situation.live.as_ref(), name).await {
+            Ok(()) => self.replace(situation, candidate).await,
+            Err(error) => Err(Failure::Broken(error)),
+        };
+        let switched = match replaced {
             Ok(gap) => Ok(gap),
             Err(failure) => {
                 self.boomerang(situation, candidate, failure, begun).await.map(|()| begun.elapsed())
@@ -138,7 +141,7 @@ impl Change<'_> {
     }
 
     /// Has the lock's holder bring the old release back if we cannot.
-    async fn guard(&self, live: Option<&Found>, candidate: &str) {
+    async fn guard(&self, live: Option<&Found>, candidate: &str) -> Result<(), Error> {
         let app = &self.app.name;
         let then = if candidate == back_name(app) {
             Then::Keep(kept_name(app, self.release))
@@ -149,7 +152,8 @@ impl Change<'_> {
         let stop_timeout = live.map_or(self.app.stop_timeout, |live| live.record.app.stop_timeout);
         let was_running = live.is_some_and(|live| live.running);
         let live = live.map(|live| &live.id);
-        self.lock.guard(&Guard { candidate, app, live, was_running, stop_timeout, then }).await;
+        let guard = Guard { candidate, app, live, was_running, stop_timeout, then };
+        self.lock.guard(self.remote.name(), &guard).await
     }
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
