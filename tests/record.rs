@@ -149,6 +149,29 @@ fn what_was_changed_by_hand_is_told() {
     env.run(&["status", "--check"]).exits(5).complains("container is mine");
 }
 
+/// Goes back, after a plan that touched nothing and said how.
+#[track_caller]
+fn back_as_planned(env: &TestEnv, host: &LabHost, release: &[&str], how: &str) {
+    let all = || host.docker(&["ps", "-a", "--format", "{{.ID}} {{.Names}} {{.State}}"]).succeeds().stdout;
+    let before = all();
+    let plan = env.run(&[&["rollback", "--plan", "--json"], release].concat()).succeeds().json();
+    assert_eq!((all(), &plan["how"]), (before, &how.into()), "{plan}");
+    let lines = env.run(&[&["rollback", "--json"], release].concat()).succeeds().json_lines();
+    let done = lines.last().unwrap();
+    assert_eq!((&done["release"], &done["before"]), (&plan["release"], &plan["live"]["release"]));
+    let steps: Vec<_> =
+        lines.iter().filter(|it| it["event"] == "step").map(|it| it["step"].clone()).collect();
+    // These two are not told: whoever goes back is in a hurry.
+    let planned: Vec<_> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| *it != "look" && *it != "lock")
+        .cloned()
+        .collect();
+    assert_eq!(steps, planned);
+}
+
 #[test]
 fn a_rollback_brings_back_the_whole_release_even_when_its_container_was_removed() {
     let host = Lab::host();
@@ -162,10 +185,10 @@ fn a_rollback_brings_back_the_whole_release_even_when_its_container_was_removed(
     let (first, before) = (app(&env)["release"].clone(), inspect(&host, format));
     let env = env.write("arcane.toml", &shop("back-story:2", ""));
     env.run(&["push"]).succeeds();
-    env.run(&["rollback"]).succeeds();
+    back_as_planned(&env, &host, &[], "start");
     assert_eq!((inspect(&host, format), answer(&host).as_str()), (before.clone(), "one"));
     let second = env.run(&["releases", "--json"]).succeeds().json()[1]["release"].clone();
-    env.run(&["rollback", "--release", second.as_str().unwrap()]).succeeds();
+    back_as_planned(&env, &host, &["--release", second.as_str().unwrap()], "start");
     assert_eq!(answer(&host), "two");
 
     // Somebody tidies up: every stopped container is gone.
@@ -173,7 +196,7 @@ fn a_rollback_brings_back_the_whole_release_even_when_its_container_was_removed(
     let ran = env.run(&["releases"]).succeeds().says("kept as an image");
     assert!(ran.stdout.contains(first.as_str().unwrap()), "{ran}");
     env.run(&["prune"]).succeeds().says("Nothing to remove");
-    env.run(&["rollback"]).succeeds();
+    back_as_planned(&env, &host, &[], "make");
     assert_eq!((app(&env)["release"].clone(), answer(&host).as_str()), (first.clone(), "one"));
     assert_eq!(inspect(&host, format), before);
     assert_eq!(app(&env)["drift"], json!([]));

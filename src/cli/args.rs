@@ -181,6 +181,9 @@ pub struct Rollback {
     /// How many hosts at once: a share of them, or a number; 8 at most.
     #[arg(long, value_name = "SHARE|NUMBER", default_value_t = Batch::DEFAULT)]
     pub batch: Batch,
+    /// Show what would be done on each host, and do nothing.
+    #[arg(long)]
+    pub plan: bool,
     /// Wait this long for a lock that somebody else holds.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     pub wait: Duration,

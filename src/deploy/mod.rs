@@ -35,6 +35,7 @@ pub mod situation;
 mod slots;
 mod sockets;
 mod switch;
+pub mod target;
 pub mod transfer;
 
 pub use error::{Error, RolledBack};

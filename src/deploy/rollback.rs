@@ -1,7 +1,6 @@
 //! Changes to what is already on a host: go back to a kept release, restart, make the container anew. Each takes the
 //! lock, settles what an interrupted change left, and tells what it did.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,11 @@ use super::error::Error;
 use super::event::{Report, Step};
 use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
-use super::push::{create, image_tag, repository};
+use super::push::{create, image_tag};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
+use super::target::{Target, Wanted, choose};
 use crate::fleet::{App, AppName, BlueGreen, ReleaseId, Timestamp};
 
 /// Who asks for a change, and how long it may wait for the lock.
@@ -50,21 +50,6 @@ pub struct Changed {
     pub gap: Duration,
 }
 
-/// What to go back to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
-    /// The release; `None` for the one that was live before.
-    pub release: Option<&'a ReleaseId>,
-    /// Even if the app's data was changed for good since, which whoever asks has thought about.
-    pub across_migration: bool,
-}
-
-impl<'a> From<Option<&'a ReleaseId>> for Wanted<'a> {
-    fn from(release: Option<&'a ReleaseId>) -> Self {
-        Self { release, across_migration: false }
-    }
-}
-
 /// Brings a kept release back: the one asked for, or the one that was live last of those older than the live one. Its
 /// container is there, stopped, and only has to be started; if somebody removed it, it is made anew from the release's
 /// image and record. When a change was interrupted and left no live release, bringing back the one before is all that is
@@ -97,16 +82,8 @@ pub async fn rollback<'w>(
         {
             return Ok(Changed { release, before: None, took: begun.elapsed(), gap: begun.elapsed() });
         }
-        let target = target(remote, request.app, &locked.settled, to).await?;
+        let target = choose(remote, request.app, &locked.settled, to, across_migration).await?;
         let Record { app, release, .. } = target.record();
-        if let Some(migrated) = locked.settled.migrated_since(release).filter(|_| !across_migration) {
-            return Err(Error::AcrossMigration {
-                app: request.app.clone(),
-                host: remote.name().clone(),
-                release: release.clone(),
-                migrated: migrated.clone(),
-            });
-        }
         let change = locked.change(app, release);
         if let Some(of) = locked.slots(target.record()) {
             locked.back_to_slot(&target, of).await?;
@@ -135,75 +112,6 @@ pub async fn rollback<'w>(
         Ok(Changed { release: release.clone(), before: live, took: begun.elapsed(), gap })
     })
     .await
-}
-
-/// A release that can be brought back.
-enum Target<'s> {
-    /// Its container is there.
-    Kept(&'s Found),
-    /// Its container is gone, its image is there, and so is what is recorded of it.
-    Forgotten(&'s Record),
-}
-
-impl Target<'_> {
-    fn record(&self) -> &Record {
-        match self {
-            Self::Kept(found) => &found.record,
-            Self::Forgotten(record) => record,
-        }
-    }
-}
-
-async fn target<'s>(
-    remote: &Remote,
-    app: &AppName,
-    situation: &'s Situation,
-    to: Option<&ReleaseId>,
-) -> Result<Target<'s>, Error> {
-    let found = match to {
-        Some(release) => situation.restorable().find(|found| found.record.release == *release),
-        None => situation.previous(),
-    };
-    if let Some(found) = found {
-        return Ok(Target::Kept(found));
-    }
-    let forgotten = forgotten(remote, app, situation).await?;
-    let live = situation.live.as_ref().map(|live| &live.record.release);
-    let found = forgotten.iter().find(|record| match to {
-        Some(release) => record.release == *release,
-        None => live.is_some_and(|live| record.release < *live),
-    });
-    if let Some(record) = found {
-        return Ok(Target::Forgotten(record));
-    }
-    if situation.live.is_none() && situation.restorable().next().is_none() {
-        return Err(Error::NotDeployed { app: app.clone(), host: remote.name().clone() });
-    }
-    let kept = situation.restorable().map(|found| &found.record).chain(forgotten);
-    Err(Error::NoRelease {
-        app: app.clone(),
-        host: remote.name().clone(),
-        wanted: to.map_or_else(|| "older than the live one".to_owned(), ToString::to_string),
-        kept: kept.map(|record| record.release.clone()).collect(),
-    })
-}
-
-/// The releases without a container that can be made anew, because their image is still there.
-///
-/// # Errors
-/// When the engine cannot be asked.
-pub async fn forgotten<'s>(
-    remote: &Remote,
-    app: &AppName,
-    situation: &'s Situation,
-) -> Result<Vec<&'s Record>, Error> {
-    let forgotten = situation.forgotten();
-    if forgotten.is_empty() {
-        return Ok(forgotten);
-    }
-    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
-    let tags: BTreeSet<&String> = images.iter().flat_map(|image| &image.tags).collect();
-    Ok(forgotten.into_iter().filter(|record| tags.contains(&image_tag(app, &record.release))).collect())
 }
 
 /// Restarts the live release's container.

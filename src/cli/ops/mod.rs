@@ -20,6 +20,7 @@ mod status;
 mod steps;
 mod supervise;
 mod unlock;
+mod way_back;
 
 use tokio_util::sync::CancellationToken;
 

@@ -20,7 +20,7 @@ use crate::deploy::{Error, Remote, Step, build, caddyfile, preflight, transfer};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{
-    App, AppName, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, Strategy, duration,
+    App, AppName, BlueGreen, Hook, Host, HostName, Place, ReleaseId, Source, SpecDigest, Strategy, duration,
 };
 
 /// How much of a value is shown, in characters.
@@ -68,8 +68,9 @@ struct Plan {
     removes: Vec<ReleaseId>,
 }
 
+/// A swap between two slots: which is live, which comes, and what is edited for it.
 #[derive(Debug, Serialize)]
-struct Swap {
+pub(super) struct Swap {
     live: u16,
     next: u16,
     file: &'static str,
@@ -83,8 +84,7 @@ struct Swap {
 
 impl Swap {
     /// The swap that would come, where Caddy leads to a slot now.
-    fn of(app: &App, route: &Route) -> Option<Self> {
-        let slots = app.blue_green.as_ref()?;
+    pub(super) fn of(slots: &BlueGreen, route: &Route) -> Option<Self> {
         let live = route.running?;
         let next = slots.other(live);
         Some(Self {
@@ -98,6 +98,25 @@ impl Swap {
             warning: route.cuts_streams(),
         })
     }
+
+    pub(super) fn lines(&self, line: &mut impl FnMut(&str, String)) {
+        line("slots", format!("localhost:{} is live, localhost:{} comes", self.live, self.next));
+        line("caddy", format!("line {} of {}", self.line, self.file));
+        line("", format!("- {}", self.before));
+        line("", format!("+ {}", self.after));
+        line("drains", format!("up to {}", self.drain));
+        if let Some(warning) = &self.warning {
+            line("warning", warning.clone());
+        }
+    }
+}
+
+/// A setting that differs, in a line.
+pub(super) fn difference_text(Difference { what, old, new }: &Difference) -> String {
+    let shown = |value: &Option<String>| {
+        value.as_ref().map_or_else(|| "(none)".to_owned(), |it| format!("`{}`", printable(it, VALUE)))
+    };
+    format!("{}: {} -> {}", printable(what, VALUE), shown(old), shown(new))
 }
 
 /// Something that is run around the switch.
@@ -111,11 +130,26 @@ struct Run {
     within: String,
 }
 
+/// The live release.
 #[derive(Debug, Serialize)]
-struct Live {
+pub(super) struct Live {
     release: ReleaseId,
     image: String,
     running: bool,
+}
+
+impl Live {
+    pub(super) fn of(situation: &Situation) -> Option<Self> {
+        situation.live.as_ref().map(|live| Self {
+            release: live.record.release.clone(),
+            image: live.record.image.clone(),
+            running: live.running,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{} ({}){}", self.release, self.image, if self.running { "" } else { ", which is stopped" })
+    }
 }
 
 pub(super) async fn run(
@@ -156,21 +190,25 @@ pub(super) async fn run(
             failures.push(failure);
         }
     }
-    for (hosts, text) in alike.0 {
-        ui.out(&format!("{} on {}\n{text}", app.name, context::names(&hosts)));
-    }
+    alike.show(ui, &app.name);
     Ok(context::exit_code(&failures, hosts.len()))
 }
 
 /// Hosts with the same plan, which is shown once: of fifty hosts most are alike.
 #[derive(Debug, Default)]
-struct Alike(Vec<(Vec<Host>, String)>);
+pub(super) struct Alike(Vec<(Vec<Host>, String)>);
 
 impl Alike {
-    fn add(&mut self, host: &Host, text: String) {
+    pub(super) fn add(&mut self, host: &Host, text: String) {
         match self.0.iter_mut().find(|(_, other)| *other == text) {
             Some((hosts, _)) => hosts.push(host.clone()),
             None => self.0.push((vec![host.clone()], text)),
+        }
+    }
+
+    pub(super) fn show(self, ui: &Ui, app: &AppName) {
+        for (hosts, text) in self.0 {
+            ui.out(&format!("{app} on {}\n{text}", context::names(&hosts)));
         }
     }
 }
@@ -229,16 +267,15 @@ async fn look(
         layers_to_send: lacking.map(|lacking| lacking.layers),
         bytes_to_send: lacking.map(|lacking| lacking.bytes),
         change,
-        live: situation.live.as_ref().map(|live| Live {
-            release: live.record.release.clone(),
-            image: live.record.image.clone(),
-            running: live.running,
-        }),
+        live: Live::of(situation),
         changes: if change == Change::None { Vec::new() } else { changes(app, image, image_name, &deployed) },
         interrupted: situation.interruption().map(status::interruption_text),
         locked_by: locked_by.map(|holder| holder.to_string()),
         refused: refused.as_ref().map(ToString::to_string),
-        slots: route.filter(|_| change != Change::None).and_then(|route| Swap::of(app, &route)),
+        slots: route
+            .filter(|_| change != Change::None)
+            .zip(app.blue_green.as_ref())
+            .and_then(|(route, slots)| Swap::of(slots, &route)),
         health: app.health.to_string(),
         runs: if change == Change::None { Vec::new() } else { runs(app) },
         bake: Some(app.bake).filter(|bake| !bake.is_zero()).map(duration::format),
@@ -329,10 +366,7 @@ impl Plan {
                 line("change", "none, if the build gives the same image again".to_owned());
             }
             (Change::None, _) => line("change", "none, it is live already".to_owned()),
-            (_, Some(live)) => {
-                let stopped = if live.running { "" } else { ", which is stopped" };
-                line("replaces", format!("{} ({}){stopped}", live.release, live.image));
-            }
+            (_, Some(live)) => line("replaces", live.text()),
             (Change::Replace, None) => line("replaces", "the release before, once it is back".to_owned()),
             (Change::New, None) => line("replaces", "nothing, it is new there".to_owned()),
         }
@@ -346,20 +380,10 @@ impl Plan {
             line("refused", refused.clone());
         }
         if let Some(swap) = &self.slots {
-            line("slots", format!("localhost:{} is live, localhost:{} comes", swap.live, swap.next));
-            line("caddy", format!("line {} of {}", swap.line, swap.file));
-            line("", format!("- {}", swap.before));
-            line("", format!("+ {}", swap.after));
-            line("drains", format!("up to {}", swap.drain));
-            if let Some(warning) = &swap.warning {
-                line("warning", warning.clone());
-            }
+            swap.lines(&mut line);
         }
-        for Difference { what, old, new } in &self.changes {
-            let shown = |value: &Option<String>| {
-                value.as_ref().map_or_else(|| "(none)".to_owned(), |it| format!("`{}`", printable(it, VALUE)))
-            };
-            line("changes", format!("{}: {} -> {}", printable(what, VALUE), shown(old), shown(new)));
+        for difference in &self.changes {
+            line("changes", difference_text(difference));
         }
         for Run { what, on, run, within } in &self.runs {
             line(what, format!("{} ({on}, within {within})", printable(run, VALUE)));

@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::context;
 use super::rollout::{self, End, Tally};
 use super::steps::Steps;
-use super::unless;
+use super::{unless, way_back};
 use crate::cli::args::{Arguments, Rollback};
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::event::seconds;
 use crate::deploy::remote::Pool;
-use crate::deploy::rollback::{Changed, Request, Wanted, rollback};
+use crate::deploy::rollback::{Changed, Request, rollback};
 use crate::deploy::rollout::{AT_ONCE, Course, Ended, Kind, OnFailure, Stage, carry_out};
+use crate::deploy::target::Wanted;
 use crate::deploy::{Error, Event};
 use crate::fleet::{Host, duration};
 
@@ -32,6 +33,9 @@ pub(super) async fn run(
     let pool = Pool::default();
     let places = unless(cancel, context::places(&fleet, &pool, options.to.as_deref(), app)).await?;
     let hosts = places.all(&format!("arcane rollback {app}"))?;
+    if options.plan {
+        return way_back::run(ui, options, &pool, app, &hosts).await;
+    }
     let steps = Steps::new(ui, options.json);
     let tally = Tally::new(ui, options.json, app, &steps, rollout::Outcome::RolledBack);
     let several = hosts.len() > 1;
@@ -88,8 +92,12 @@ async fn one(
             return Err(Error::Interrupted { state: format!("{} runs what it ran", host.name) });
         }
     };
-    let wanted = Wanted { release: options.release.as_ref(), across_migration: options.across_migration };
-    rollback(&remote, &request, wanted).await
+    rollback(&remote, &request, wanted(options)).await
+}
+
+/// What to go back to.
+pub(super) fn wanted(options: &Rollback) -> Wanted<'_> {
+    Wanted { release: options.release.as_ref(), across_migration: options.across_migration }
 }
 
 fn show(tally: &Tally<'_>, several: bool, host: &Host, changed: &Changed) {
