@@ -5,6 +5,8 @@
 //! port and does not list the container as running yet, or is just taking the proxies of its last life away. That is
 //! waited for, and whatever the container turns out to be decides. A proxy that outlived its engine may stay for good,
 //! though. It answers nobody and nothing will ever stop it, so it is named with its process, which only has to be ended.
+//! And an engine that was killed in the middle of a start may keep the port itself when it comes back (seen with 20.10:
+//! the proxy is there anew, "port is already allocated", and no container): that ends with its next restart only.
 
 use std::time::Duration;
 
@@ -91,8 +93,9 @@ impl Holder {
                  container has that port any more: free it with `kill {pid}` on the host"
             ),
             Self::Engine => format!(
-                "port {port} is held by the host's engine, which for {} s has not said for which container; look with \
-                 `docker ps -a` there, and restart the engine if none has it",
+                "port {port} is kept by the host's engine for a container that does not run, and has been for {} s; an \
+                 engine that was killed while it started one does that, and only a restart frees the port: `systemctl \
+                 restart docker` on the host, or take another port meanwhile",
                 RESTORING.as_secs()
             ),
             Self::Program(name, pid) => {
