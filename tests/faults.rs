@@ -258,6 +258,10 @@ impl Shop {
         }
         assert_eq!(self.answer(), word, "{step}, {fault}: push again");
         self.serves = word;
+        if step == "tidy" {
+            // The push before had succeeded already: what it did not get to goes with the next release.
+            self.env.run(&["push", "--force"]).succeeds();
+        }
         self.is_tidy(&format!("{step}, {fault}"));
         cell
     }
