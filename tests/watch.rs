@@ -186,7 +186,7 @@ fn each_line_arrives_once_whatever_breaks() {
     for times in 2..6 {
         std::thread::sleep(Duration::from_secs(2));
         host.ssh("pkill -f 'ssh[d]: root'");
-        eventually("a new connection", Duration::from_secs(30), || (connected() == times).then_some(()));
+        eventually("a new connection", Duration::from_secs(60), || (connected() == times).then_some(()));
     }
     host.cut();
     std::thread::sleep(Duration::from_secs(3));
@@ -202,7 +202,7 @@ fn each_line_arrives_once_whatever_breaks() {
     let stops = || watching.count(|fact| *fact == Fact::Stopped);
     let before = stops();
     host.docker(&["stop", "-t", "0", "shop"]).succeeds();
-    eventually("the end", Duration::from_secs(120), || (stops() > before).then_some(()));
+    eventually("the end", Duration::from_secs(60), || (stops() > before).then_some(()));
     for (stream, redirection) in [("out", "2>/dev/null"), ("err", "2>&1 >/dev/null")] {
         let log = host.ssh(&format!("docker logs shop {redirection}")).succeeds();
         let all: Vec<_> = log.stdout.lines().collect();
@@ -221,35 +221,8 @@ fn each_line_arrives_once_whatever_breaks() {
                 let lines = lines.iter().skip(at.saturating_sub(3)).take(8);
                 lines.map(|line| line.chars().take(40).collect::<String>()).collect::<Vec<_>>()
             };
-            // What happened about then, and in which order the engine wrote.
-            let told = watching.seen.lock().unwrap();
-            let before = expected[at.saturating_sub(1)];
-            let place =
-                told.iter().position(|it| matches!(&it.fact, Fact::Line { text, .. } if text == before));
-            let place = place.unwrap_or_default();
-            let about = told.iter().enumerate().skip(place.saturating_sub(4000)).take(8000);
-            let about: Vec<_> = about
-                .filter(|(at, it)| {
-                    at.abs_diff(place) < 4 || !matches!(it.fact, Fact::Line { .. } | Fact::Stats { .. })
-                })
-                .map(|(at, it)| {
-                    format!("{} {} {:?}", at as i64 - place as i64, it.at, it.fact)
-                        .chars()
-                        .take(120)
-                        .collect::<String>()
-                })
-                .collect();
-            let file = host.ssh("cat $(docker inspect -f '{{.LogPath}}' shop) | cut -c1-200").succeeds();
-            let file: Vec<_> = file.stdout.lines().collect();
-            let written = file.iter().position(|line| line.contains(&format!("\"{}\\n", expected[at])));
-            let near =
-                written.map(|it| file[it.saturating_sub(6)..].iter().take(12).copied().collect::<Vec<_>>());
             let seen: Vec<_> = seen.iter().map(String::as_str).collect();
-            panic!(
-                "{stream} {at}: {:?} instead of {:?}\n{near:#?}\n{about:#?}",
-                around(&seen),
-                around(&expected)
-            );
+            panic!("{stream} {at}: {:?} instead of {:?}", around(&seen), around(&expected));
         }
         assert_eq!(seen.len(), expected.len(), "{stream}");
         assert!(seen.len() > 40_000, "only {} lines of {stream}", seen.len());

@@ -5,6 +5,7 @@
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
 mod bake;
+mod bake_log;
 mod blue_green;
 mod boomerang;
 pub mod build;

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::bake;
 use super::blue_green::{self, Slots};
 use super::error::Error;
-use super::event::{Event, Report, Step};
+use super::event::{Event, Report, Speaker, Step};
 use super::health::{self, Verdict};
 use super::lock::{Guard, Lock, Owner, Then};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
+use super::{bake, bake_log};
 use crate::fleet::{App, AppName, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
@@ -211,8 +211,14 @@ impl Change<'_> {
     /// Watches the candidate, which serves already, before it counts as released.
     pub(super) async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
         self.step(Step::Bake, format!("for {}", duration::format(self.app.bake)));
+        let tell = |line| {
+            let (host, app, release) =
+                (self.remote.name().clone(), self.app.name.clone(), self.release.clone());
+            (self.report)(Event::Output { host, app, release, from: Speaker::Log, line });
+        };
         let verdict = tokio::select! {
             verdict = bake::watch(self.remote, candidate, self.app) => verdict?,
+            never = bake_log::listen(&self.remote.engine, candidate, tell) => match never {},
             () = self.cancel.cancelled() => {
                 return Err(Failure::Broken(Error::Interrupted { state: "the new release was being watched".to_owned() }));
             }

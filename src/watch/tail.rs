@@ -167,16 +167,17 @@ impl Tail {
         let Some((_, feed)) = &mut self.open else {
             return std::future::pending().await;
         };
-        let mut news = feed.next(&mut self.cursor).await;
-        for _ in 0..BATCH {
-            self.behind = self.digest(news);
-            if self.behind.is_some() {
-                break;
-            }
-            let Some((_, feed)) = &mut self.open else { break };
-            match feed.next(&mut self.cursor).now_or_never() {
-                Some(more) => news = more,
-                None => break,
+        let mut news = Some(feed.next(&mut self.cursor).await);
+        let mut taken = 0;
+        // Whatever is taken off the feed is digested: the cursor has moved past it.
+        while let Some(next) = news.take() {
+            taken += 1;
+            self.behind = self.digest(next);
+            if self.behind.is_none()
+                && taken < BATCH
+                && let Some((_, feed)) = &mut self.open
+            {
+                news = feed.next(&mut self.cursor).now_or_never();
             }
         }
         self.probe_at = Instant::now() + SILENCE;
@@ -252,5 +253,50 @@ impl Tail {
             self.behind = Some(Step::Ended);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::fake::{Answer, FakeEngine, json};
+
+    #[tokio::test]
+    async fn a_log_that_comes_all_at_once_is_read_whole() {
+        // One more than a batch is where an entry could fall between two.
+        let lines = 4 * BATCH + 1;
+        let mut log = Vec::new();
+        for number in 0..lines {
+            let entry = format!("2026-11-25T18:42:03.{number:09}Z line {number}\n");
+            log.extend([1, 0, 0, 0]);
+            log.extend(u32::try_from(entry.len()).unwrap().to_be_bytes());
+            log.extend(entry.as_bytes());
+        }
+        let engine = FakeEngine::start("1.12", "1.41", move |question| {
+            if question.contains("/logs") {
+                Answer::Whole(200, "application/vnd.docker.multiplexed-stream", log.clone())
+            } else {
+                json(
+                    200,
+                    r#"{"Id":"shop","Name":"/shop","State":{"Status":"running"},"Config":{},"Image":""}"#,
+                )
+            }
+        });
+        let engine_of = Engine::at(&engine.socket).await.unwrap();
+        let mut tail = Tail::new(ContainerId("shop".to_owned()), Begin::First);
+        tail.open(&engine_of, Timestamp::from_seconds(2_000_000_000)).await.unwrap();
+        let mut read = Vec::new();
+        while let Step::Items = tail.next().await {
+            read.extend(tail.take());
+        }
+        let texts: Vec<_> = read
+            .iter()
+            .map(|item| match item {
+                Item::Line(line) => line.text.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected: Vec<_> = (0..lines).map(|number| format!("line {number}")).collect();
+        assert_eq!(texts, expected);
     }
 }
