@@ -266,8 +266,15 @@ fn a_release_that_fails_while_it_is_watched_is_swapped_out_again() {
     push.wait().unwrap();
     eventually("the old release is back", Duration::from_secs(30), || (answer(&host) == "one").then_some(()));
     assert_eq!(live(&env), first);
-    let env = env.write("arcane.toml", &shop("bake-story:1", "bake = \"3s\"\nenv.VERSION = \"two\"\n"));
+    // What its log says is told, once for each rule, and moves nobody.
+    let says = "env = { VERSION = \"two\", LOG_TEXT = \"Migration checksum mismatch\\u001b[2J\", LOG_EVERY = \"0.2\" }\n";
+    let env = env.write("arcane.toml", &shop("bake-story:1", &format!("bake = \"3s\"\n{says}")));
     let begun = Instant::now();
-    env.run(&["push", "--wait", "30s"]).succeeds();
+    let ran = env.run(&["push", "--wait", "30s"]).succeeds();
     assert!(begun.elapsed() > Duration::from_secs(3));
+    let told = ran
+        .stderr
+        .matches("log | data/schema-mismatch (schema_mismatch): Migration checksum mismatch")
+        .count();
+    assert_eq!((told, ran.stderr.contains("\u{1b}[2J")), (1, false), "{ran}");
 }

@@ -145,7 +145,10 @@ impl From<crate::deploy::Error> for Failure {
         let code = match &error {
             Error::Ssh(error) if error.is_unreachable() => exit::UNREACHABLE,
             Error::Docker(error) if error.is_unreachable() => exit::UNREACHABLE,
-            Error::LockHeld { .. } | Error::LockLost { .. } | Error::AcrossMigration { .. } => exit::REFUSED,
+            Error::LockHeld { .. }
+            | Error::LockLost { .. }
+            | Error::HolderSilent { .. }
+            | Error::AcrossMigration { .. } => exit::REFUSED,
             Error::RolledBack(failed) if failed.interrupted => exit::INTERRUPTED,
             Error::RolledBack(_) => exit::ROLLED_BACK,
             Error::Interrupted { .. } => exit::INTERRUPTED,

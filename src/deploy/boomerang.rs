@@ -132,6 +132,11 @@ async fn undo(
     if let Some(slots) = &change.slots {
         change.undo_slots(remote, lock, slots, before).await?;
         let live = remote.app(&app.name).await?.situation.live;
+        // What was stopped before we came stays so.
+        let ours = |live: &&Found| was_running || live.id == *candidate;
+        if let Some(live) = live.as_ref().filter(ours) {
+            revive(remote, lock, live).await?;
+        }
         if live.is_some_and(|live| live.id == *candidate) {
             if slots.condemned.load(Ordering::Relaxed) {
                 return Err(Error::NothingToLeadTo {
@@ -144,7 +149,8 @@ async fn undo(
         return verify(remote, before.live.as_ref(), was_running, change).await;
     }
     let now = remote.app(&app.name).await?.situation;
-    if now.live.as_ref().is_some_and(|live| live.id == *candidate) {
+    if let Some(live) = now.live.as_ref().filter(|live| live.id == *candidate) {
+        revive(remote, lock, live).await?;
         return Ok(Undone::Succeeded);
     }
     if now.candidate.is_none()
@@ -171,6 +177,16 @@ async fn undo(
         repairs.into_iter().filter(|repair| was_running || !matches!(repair, Repair::Start(_))).collect();
     repair(remote, lock, app, &wanted).await?;
     verify(remote, before.live.as_ref(), was_running, change).await
+}
+
+/// Starts what is live, if it does not run. An engine that was killed stops what it finds running when it comes back, and
+/// Docker 20.10 does not always start that again: it takes its own stop for one by hand.
+async fn revive(remote: &Remote, lock: &Lock, live: &Found) -> Result<(), Error> {
+    if !live.running {
+        lock.check(remote.name()).await?;
+        remote.engine.start(&live.id.0).await?;
+    }
+    Ok(())
 }
 
 /// A container that does not exist cannot be in the way.

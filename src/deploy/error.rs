@@ -33,6 +33,14 @@ pub enum Error {
         /// Which host.
         host: HostName,
     },
+    /// The process that holds the lock on the host does not answer, so that it would guard nothing.
+    #[error("the process that holds the deploy lock on {host} has not answered for {} s", .waited.as_secs())]
+    HolderSilent {
+        /// Which host.
+        host: HostName,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The host cannot keep a lock.
     #[error("cannot take the deploy lock on {host}: {why}")]
     Lock {
@@ -267,7 +275,9 @@ impl Error {
             Self::LockHeld { host, .. } => {
                 Some(format!("wait for it with `--wait 5m`, or look who it is with `arcane unlock {host}`"))
             }
-            Self::LockLost { .. } => Some("see what runs with `arcane status`, then push again".to_owned()),
+            Self::LockLost { .. } | Self::HolderSilent { .. } => {
+                Some("see what runs with `arcane status`, then push again".to_owned())
+            }
             Self::Transfer { .. } => Some(
                 "type the push again once the cause is gone; layers that have arrived are not sent again"
                     .to_owned(),

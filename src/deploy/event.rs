@@ -42,7 +42,7 @@ pub enum Event {
         /// About how many unpacked bytes are to be sent.
         bytes_total: u64,
     },
-    /// A line that a command of the app's owner wrote.
+    /// A line that a command of the app's owner wrote, or the app itself.
     Output {
         /// Where.
         host: HostName,
@@ -50,7 +50,7 @@ pub enum Event {
         app: AppName,
         /// Which release.
         release: ReleaseId,
-        /// Which command.
+        /// Which one.
         from: Speaker,
         /// The line, made safe to show.
         line: String,
@@ -113,6 +113,8 @@ pub enum Speaker {
     Before,
     /// The hook's after it.
     After,
+    /// The release's own: a line of its log that a rule knows, while it is being watched.
+    Log,
 }
 
 impl Speaker {
@@ -123,6 +125,7 @@ impl Speaker {
             Self::Release => "release",
             Self::Before => "before",
             Self::After => "after",
+            Self::Log => "log",
         }
     }
 }

@@ -12,22 +12,18 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::error::Error;
+use super::keeper::{ANSWER, GUARDING, Guarding, Request, keep, read_line};
 use super::lend::Lent;
 use crate::fleet::{AppName, ContainerId, HostName, Timestamp};
-use crate::ssh::{Exec, Session};
+use crate::ssh::Session;
 
 const HOLD: &str = include_str!("lock.sh");
 const EVICT: &str = include_str!("unlock.sh");
-/// Must be well below the 20 s after which the holder gives up.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(10);
-/// How long the host's engine may take to say that it is there.
-const GUARDING: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a lock without an owner's name may be somebody's glance at it.
 const GLANCE: Duration = Duration::from_secs(2);
@@ -120,14 +116,6 @@ enum Hold {
     Own { requests: mpsc::Sender<Request>, keeper: JoinHandle<()> },
     /// It is that of the arcane whose hook started us. Freeing it is not ours to do.
     Lent(Session),
-}
-
-#[derive(Debug)]
-enum Request {
-    Check(oneshot::Sender<bool>),
-    Guard(String, oneshot::Sender<bool>),
-    Unguard,
-    Release(oneshot::Sender<()>),
 }
 
 impl Lock {
@@ -240,15 +228,24 @@ impl Lock {
 
     /// Has the switch guarded until [`Self::unguard`] or [`Self::release`]. A host without a `docker` command that works
     /// cannot: then the switch is as safe as this process and the line are, and no safer.
-    pub(super) async fn guard(&self, guard: &Guard<'_>) {
+    ///
+    /// # Errors
+    /// [`Error::HolderSilent`] when it does not answer: then it would not notice our end either, and the lock is lost.
+    pub(super) async fn guard(&self, host: &HostName, guard: &Guard<'_>) -> Result<(), Error> {
         let Hold::Own { requests, .. } = &self.hold else {
             tracing::debug!("under a lent lock the switch is not guarded");
-            return;
+            return Ok(());
         };
         let (answer, answered) = oneshot::channel();
-        let sent = requests.send(Request::Guard(guard.line(), answer)).await;
-        if sent.is_err() || !matches!(tokio::time::timeout(GUARDING, answered).await, Ok(Ok(true))) {
-            tracing::warn!("the host cannot guard the switch: it has no `docker` command that works");
+        let lost = || Error::LockLost { host: host.clone() };
+        requests.send(Request::Guard(guard.line(), answer)).await.map_err(|_| lost())?;
+        match answered.await.map_err(|_| lost())? {
+            Guarding::Armed => Ok(()),
+            Guarding::Unarmed => {
+                tracing::warn!("the host cannot guard the switch: it has no `docker` command that works");
+                Ok(())
+            }
+            Guarding::Silent => Err(Error::HolderSilent { host: host.clone(), waited: GUARDING }),
         }
     }
 
@@ -315,58 +312,6 @@ fn is_lent(host: &HostName, holder: &Holder) -> bool {
 enum Attempt {
     Locked(Lock),
     Held(Holder),
-}
-
-/// Owns the channel to the holder: answers requests, and gives signs of life in between.
-async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<Request>) {
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    loop {
-        let request = tokio::select! {
-            request = inbox.recv() => request,
-            _ = beat.tick() => {
-                if say(&mut exec, b".").await { continue }
-                return;
-            }
-        };
-        match request {
-            Some(Request::Check(answer)) => {
-                let ours = say(&mut exec, b"?").await
-                    && read_line(&mut exec).await.and_then(|line| line.trim().parse().ok()) == Some(number);
-                let _ = answer.send(ours);
-                if !ours {
-                    return;
-                }
-            }
-            Some(Request::Guard(line, answer)) => {
-                let said = say(&mut exec, line.as_bytes()).await;
-                let armed = said && read_line(&mut exec).await.is_some_and(|line| line.trim() == "armed");
-                let _ = answer.send(armed);
-            }
-            Some(Request::Unguard) => {
-                if !say(&mut exec, b"d").await {
-                    return;
-                }
-            }
-            Some(Request::Release(answer)) => {
-                let _ = say(&mut exec, b"q").await;
-                let _ = tokio::time::timeout(ANSWER, exec.wait()).await;
-                let _ = answer.send(());
-                return;
-            }
-            None => return,
-        }
-    }
-}
-
-async fn say(exec: &mut Exec, byte: &[u8]) -> bool {
-    exec.stdin.write_all(byte).await.is_ok() && exec.stdin.flush().await.is_ok()
-}
-
-/// One short line from the holder. Byte by byte, so that nothing of the next line is swallowed.
-async fn read_line(exec: &mut Exec) -> Option<String> {
-    let mut line = String::new();
-    let mut reader = BufReader::with_capacity(1, &mut exec.stdout).take(256);
-    reader.read_line(&mut line).await.ok().filter(|&read| read > 0).map(|_| line)
 }
 
 /// Reads the lock file: fencing number, the holder's process on the host, who it is.

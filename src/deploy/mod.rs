@@ -5,6 +5,7 @@
 //! containers they find: [`situation`] judges those, and knows the way back from wherever a change was cut off.
 
 mod bake;
+mod bake_log;
 mod blue_green;
 mod boomerang;
 pub mod build;
@@ -17,12 +18,14 @@ pub mod event;
 pub mod give_back;
 mod health;
 mod hook;
+mod keeper;
 pub mod labels;
 pub mod lend;
 pub mod lock;
 mod oneoff;
 mod output;
 pub mod past;
+mod ports;
 pub mod preflight;
 pub mod prune;
 pub mod push;

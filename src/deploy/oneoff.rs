@@ -163,14 +163,20 @@ impl Change<'_> {
         }
     }
 
-    /// Removes the container, through a new connection if ours is gone.
+    /// Removes the container, through a new connection if ours is gone. An engine that restarts is waited for.
     async fn remove(&self, container: &ContainerId) -> Result<(), Error> {
         if end(self.remote, container, self.app).await.is_ok() {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.remove_anew(container).await {
+            // While the lock is ours, a new connection would only wait for it.
+            let removed = if self.lock.check(self.remote.name()).await.is_ok() {
+                end(self.remote, container, self.app).await
+            } else {
+                self.remove_anew(container).await
+            };
+            match removed {
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
                 Ok(()) => return Ok(()),

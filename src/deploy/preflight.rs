@@ -1,5 +1,5 @@
 //! What can be asked of a host before anything is sent to it or changed on it: whether there is room, whether its
-//! engine takes what we send, whether a port is free of programs that are no containers.
+//! engine takes what we send. Whether its ports are free is asked in [`super::ports`].
 
 use super::error::Error;
 use super::remote::Remote;
@@ -8,8 +8,6 @@ use crate::docker::EngineInfo;
 
 /// What an engine needs beside the layers: its own books, and what an estimate may be wrong by.
 const MARGIN: u64 = 32 << 20;
-/// Where a listening socket is in the kernel's table.
-const LISTENING: &str = "0A";
 
 /// Whether the host can take what it lacks of an image.
 ///
@@ -41,23 +39,6 @@ pub async fn takes(remote: &Remote, info: &EngineInfo, lacking: &Lacking) -> Res
     }
 }
 
-/// Whether no program of the host listens on a port.
-///
-/// # Errors
-/// [`Error::Preflight`] when one does. [`Error::Ssh`] when it cannot be asked.
-pub async fn port_is_free(remote: &Remote, port: u16) -> Result<(), Error> {
-    // A host without these files has another kernel, and its engine will tell.
-    let command = "grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6";
-    let sockets = remote.session.run(command, b"").await?;
-    if listens(&sockets.text(), port) {
-        let why = format!(
-            "port {port} is taken by a program that is no container; `ss -ltnp` on the host shows which"
-        );
-        return Err(Error::Preflight { host: remote.name().clone(), why });
-    }
-    Ok(())
-}
-
 /// Free bytes where the engine keeps its data, if the user may know.
 async fn free(remote: &Remote, info: &EngineInfo) -> Result<Option<u64>, Error> {
     let root = info.root.display().to_string();
@@ -70,16 +51,6 @@ async fn free(remote: &Remote, info: &EngineInfo) -> Result<Option<u64>, Error> 
 fn available(df: &str) -> Option<u64> {
     let (_, line) = df.trim_end().rsplit_once('\n')?;
     line.split_whitespace().nth(3)?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// Whether a line of the kernel's table of TCP sockets is of one that listens on this port.
-fn listens(table: &str, port: u16) -> bool {
-    let end = format!(":{port:04X}");
-    table.lines().any(|line| {
-        let mut columns = line.split_whitespace().skip(1);
-        let local = columns.next().is_some_and(|local| local.ends_with(&end));
-        local && columns.nth(1) == Some(LISTENING)
-    })
 }
 
 fn size(bytes: u64) -> String {
@@ -102,17 +73,6 @@ mod tests {
         assert_eq!(available("nonsense"), None);
         // A device with a space in its name is read wrong, but never as more than the disk has.
         assert!(available(df).is_none_or(|free| free < 263_174_212 * 1024));
-    }
-
-    #[test]
-    fn only_a_listener_takes_a_port() {
-        let table = "   0: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1\n\
-                        1: 0100007F:1F41 0100007F:9C40 01 00000000:00000000 00:0A 0A 0 0 1 1\n\
-                        2: 00000000000000000000000001000000:1F42 00000000000000000000000000000000:0000 0A 0 0 0";
-        assert!(listens(table, 8000));
-        assert!(!listens(table, 8001), "a connection from that port is no listener");
-        assert!(listens(table, 8002));
-        assert!(!listens("", 8000));
     }
 
     #[test]

@@ -13,17 +13,15 @@ use super::caddy::Route;
 use super::error::Error;
 use super::event::{Done, Event, Outcome, Report, Speaker, Step, seconds};
 use super::hook;
-use super::labels::{APP, Record, spec_digest};
+use super::labels::{Record, spec_digest};
 use super::lock::{Holder, Lock, Owner};
-use super::preflight;
+use super::ports;
 use super::prune;
 use super::remote::Remote;
 use super::situation::{Situation, new_name};
 use super::switch::{Change, Fresh};
 use super::transfer::{self, Arrived, Transferred};
-use crate::docker::{
-    ContainerSpec, ContainerSummary, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy,
-};
+use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
 
 /// How often an image is brought to a host that loses it again before the lock is ours.
@@ -388,19 +386,10 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
             "health = { docker = true } needs a HEALTHCHECK in the image, which has none".to_owned(),
         );
     }
-    let containers = remote.engine.list_containers(false, &[]).await?;
     let app = order.app;
     let slots = app.blue_green.as_ref();
     for port in app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)) {
-        let mut publishing = containers.iter().filter(|container| publishes(container, port)).peekable();
-        if publishing.peek().is_none() {
-            preflight::port_is_free(remote, port).await?;
-        }
-        let foreign =
-            |it: &&ContainerSummary| it.labels.get(APP).map(String::as_str) != Some(app.name.as_str());
-        if let Some(container) = publishing.find(foreign) {
-            return refuse(format!("port {port} is taken by container {}", container.name));
-        }
+        ports::is_open(remote, &app.name, port).await?;
     }
     let Some(slots) = slots else { return Ok(None) };
     let route = async {
@@ -423,10 +412,6 @@ pub fn leads(situation: &Situation, route: Option<&Route>) -> bool {
         let live = situation.live.as_ref().and_then(|live| live.record.host_port());
         route.running == live && Some(route.upstream.port) == live
     })
-}
-
-fn publishes(container: &ContainerSummary, port: u16) -> bool {
-    container.ports.iter().any(|published| published.host_port == port)
 }
 
 /// The live release, when it is what is asked for already and nothing is left of an interrupted change.

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::bake;
 use super::blue_green::{self, Slots};
 use super::error::Error;
-use super::event::{Event, Report, Step};
+use super::event::{Event, Report, Speaker, Step};
 use super::health::{self, Verdict};
 use super::lock::{Guard, Lock, Owner, Then};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
+use super::{bake, bake_log};
 use crate::fleet::{App, AppName, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
@@ -125,9 +125,12 @@ impl Change<'_> {
         if let Some(slots) = &self.slots {
             return self.swap_slots(situation, candidate, slots).await.map(|()| Duration::ZERO);
         }
-        self.guard(situation.live.as_ref(), name).await;
         let begun = Instant::now();
-        let switched = match self.replace(situation, candidate).await {
+        let replaced = match self.guard(situation.live.as_ref(), name).await {
+            Ok(()) => self.replace(situation, candidate).await,
+            Err(error) => Err(Failure::Broken(error)),
+        };
+        let switched = match replaced {
             Ok(gap) => Ok(gap),
             Err(failure) => {
                 self.boomerang(situation, candidate, failure, begun).await.map(|()| begun.elapsed())
@@ -138,7 +141,7 @@ impl Change<'_> {
     }
 
     /// Has the lock's holder bring the old release back if we cannot.
-    async fn guard(&self, live: Option<&Found>, candidate: &str) {
+    async fn guard(&self, live: Option<&Found>, candidate: &str) -> Result<(), Error> {
         let app = &self.app.name;
         let then = if candidate == back_name(app) {
             Then::Keep(kept_name(app, self.release))
@@ -149,7 +152,8 @@ impl Change<'_> {
         let stop_timeout = live.map_or(self.app.stop_timeout, |live| live.record.app.stop_timeout);
         let was_running = live.is_some_and(|live| live.running);
         let live = live.map(|live| &live.id);
-        self.lock.guard(&Guard { candidate, app, live, was_running, stop_timeout, then }).await;
+        let guard = Guard { candidate, app, live, was_running, stop_timeout, then };
+        self.lock.guard(self.remote.name(), &guard).await
     }
 
     async fn replace(&self, situation: &Situation, candidate: &ContainerId) -> Result<Duration, Failure> {
@@ -207,8 +211,14 @@ impl Change<'_> {
     /// Watches the candidate, which serves already, before it counts as released.
     pub(super) async fn bake(&self, candidate: &ContainerId) -> Result<(), Failure> {
         self.step(Step::Bake, format!("for {}", duration::format(self.app.bake)));
+        let tell = |line| {
+            let (host, app, release) =
+                (self.remote.name().clone(), self.app.name.clone(), self.release.clone());
+            (self.report)(Event::Output { host, app, release, from: Speaker::Log, line });
+        };
         let verdict = tokio::select! {
             verdict = bake::watch(self.remote, candidate, self.app) => verdict?,
+            never = bake_log::listen(&self.remote.engine, candidate, tell) => match never {},
             () = self.cancel.cancelled() => {
                 return Err(Failure::Broken(Error::Interrupted { state: "the new release was being watched".to_owned() }));
             }

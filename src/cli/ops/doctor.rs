@@ -8,7 +8,7 @@ use crate::cli::args::{Arguments, Doctor};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::deploy::caddy::{Caddyfile, Route};
+use crate::deploy::caddy::{Caddyfile, Route, loses_connections};
 use crate::deploy::lock::Lock;
 use crate::deploy::rollout::{AT_ONCE, on_each};
 use crate::deploy::transfer::takes_zstd;
@@ -234,8 +234,13 @@ async fn caddy(host: &Host, session: &Session, engine: &Engine) -> Vec<Check> {
                 format!("`arcane push {name} --to {}` settles that", host.name),
             ),
             Ok((port, route)) => {
-                let streams = route.cuts_streams().map(|warning| format!("; {warning}")).unwrap_or_default();
-                Check::good("caddy", format!("{} leads to {name} on localhost:{port}{streams}", slots.domain))
+                let losses = loses_connections(&remote).await.ok().flatten().map(str::to_owned);
+                let warnings = route.cuts_streams().into_iter().chain(losses);
+                let warnings: String = warnings.map(|warning| format!("; {warning}")).collect();
+                Check::good(
+                    "caddy",
+                    format!("{} leads to {name} on localhost:{port}{warnings}", slots.domain),
+                )
             }
             Err(error) => problem(error),
         });

@@ -75,6 +75,8 @@ impl Admin {
                 .await
                 .unwrap_or_else(|_| Err("no answer in 10 s".to_owned())),
             Err(Error::Channel { failure: ChannelFailure::Prohibited, .. }) => self.curl(session).await?,
+            // Of a socket sshd says "connect failed", whether nobody listens or it may not forward.
+            Err(Error::Channel { .. }) if matches!(self, Self::Unix(_)) => self.curl(session).await?,
             Err(Error::Channel { failure, .. }) => Err(failure.to_string()),
             Err(error) => return Err(error),
         };
@@ -89,7 +91,8 @@ impl Admin {
             .map_err(|error| text(&error))?;
         let host = match self {
             Self::Tcp(host, port) => format!("{host}:{port}"),
-            Self::Unix(_) => "localhost".to_owned(),
+            // What has no name is called nothing (RFC 9110, 7.2): Caddy refuses every other name on a socket.
+            Self::Unix(_) => String::new(),
         };
         let request = hyper::Request::get("/config/")
             .header("host", host)
@@ -114,7 +117,9 @@ impl Admin {
     async fn curl(&self, session: &Session) -> Result<Result<Vec<u8>, String>, Error> {
         let file = match self {
             Self::Tcp(host, port) => format!("url = \"http://{host}:{port}/config/\"\n"),
-            Self::Unix(path) => format!("unix-socket = \"{path}\"\nurl = \"http://localhost/config/\"\n"),
+            Self::Unix(path) => {
+                format!("unix-socket = \"{path}\"\nheader = \"Host;\"\nurl = \"http://localhost/config/\"\n")
+            }
         };
         let output = session.run("curl -fsS --max-time 10 -K -", file.as_bytes()).await?;
         Ok(if output.status.success() { Ok(output.stdout) } else { Err(output.complaint()) })

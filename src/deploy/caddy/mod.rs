@@ -323,6 +323,22 @@ impl Route {
     }
 }
 
+/// How to keep a reload of Caddy from losing connections, if the host does not do it yet.
+///
+/// Caddy (2.6 and later) opens its ports anew when it loads a file, beside the old sockets, and closes those. The kernel
+/// resets the connections that a closing socket has not accepted yet, unless it is told to hand them to the other one.
+///
+/// # Errors
+/// When the host cannot be asked.
+pub async fn loses_connections(remote: &Remote) -> Result<Option<&'static str>, Error> {
+    let setting = remote.session.run("cat /proc/sys/net/ipv4/tcp_migrate_req", b"").await?;
+    // A kernel before 5.14 has no such setting.
+    Ok((setting.text().trim() == "0").then_some(
+        "when Caddy loads a file, the kernel resets connections that are just being made; `sysctl -w \
+         net.ipv4.tcp_migrate_req=1` keeps them",
+    ))
+}
+
 /// Has Caddy load the file, and asks it whether it leads to the slot now.
 ///
 /// # Errors

@@ -1,0 +1,45 @@
+//! The log of a release while it is being watched. A line that a built-in rule knows is told, each rule's first one. It
+//! decides nothing: whoever can make an app log a line could otherwise take a release away.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use crate::docker::{Engine, LogOptions, Source};
+use crate::fleet::text::printable;
+use crate::fleet::{Class, ContainerId};
+use crate::rules::{RuleSet, Scanner};
+
+/// How much of a line is shown, in characters.
+const SHOWN: usize = 300;
+
+/// Follows the log of a new container from its beginning on, until it is dropped.
+pub(super) async fn listen(engine: &Engine, id: &ContainerId, tell: impl Fn(String)) -> Infallible {
+    let rules = Arc::new(RuleSet::builtin());
+    let mut scanner = Scanner::new(Arc::clone(&rules));
+    let mut told = BTreeSet::new();
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    match engine.logs(&id.0, &options).await {
+        Ok(mut log) => {
+            while let Some(Ok(frame)) = log.next().await {
+                if frame.source == Source::Engine {
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&frame.bytes);
+                // Each entry begins with its stamp.
+                let line = text.split_once(' ').map_or("", |(_, line)| line).trim_end();
+                for found in scanner.matches(line) {
+                    let Some(rule) = rules.rules().get(found.rule) else { continue };
+                    if rule.class() != Class::Benign && told.insert(found.rule) {
+                        tell(format!("{} ({}): {}", rule.name(), rule.class(), printable(line, SHOWN)));
+                    }
+                }
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the log cannot be read; state is watched all the same"),
+    }
+    pending().await
+}
