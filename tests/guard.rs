@@ -121,9 +121,18 @@ fn a_holder_that_cannot_guard_is_told_of_and_one_that_does_not_answer_ends_the_p
          kill -STOP \"$holder\"\n    (sleep 25; kill -CONT \"$holder\") >/dev/null 2>&1 </dev/null &\nfi\n\
          exec /usr/bin/docker \"$@\"",
     );
-    let live = || host.docker(&["inspect", "-f", "{{.Id}} {{.State.Running}}", "shop"]).succeeds().stdout;
+    let live = || {
+        host.docker(&["inspect", "-f", "{{.Id}} {{.State.Running}} {{.State.StartedAt}}", "shop"])
+            .succeeds()
+            .stdout
+    };
     let before = live();
     let env = env.write("arcane.toml", &release("three"));
     env.run(&["push"]).exits(4).complains("has not answered for 15 s").complains("rolled back to");
-    assert_eq!((answer(&host), live(), containers(&host).len()), ("two".to_owned(), before, 2));
+    assert_eq!((answer(&host), live(), containers(&host).len()), ("two".to_owned(), before.clone(), 2));
+    // It wakes up, and lets go of what it was never told to bring back.
+    eventually("the holder is gone", Duration::from_secs(40), || {
+        host.ssh("! pgrep -f arcane.deploy >/dev/null").status.success().then_some(())
+    });
+    assert_eq!(live(), before);
 }

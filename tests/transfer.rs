@@ -188,7 +188,7 @@ fn a_cut_line_is_not_paid_for_twice() {
     // No packet tells the host that the line is dead. It notices, and lets the half load go.
     let half = || host.console("ls -A /var/lib/docker/tmp").succeeds().text().to_owned();
     assert!(half().contains("docker-import"), "{}", half());
-    eventually("the host gives the half load up", Duration::from_secs(70), || {
+    eventually("the host gives the half load up", Duration::from_secs(200), || {
         half().is_empty().then_some(())
     });
     host.mend();

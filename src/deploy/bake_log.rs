@@ -13,6 +13,8 @@ use crate::fleet::text::printable;
 use crate::fleet::{Class, ContainerId};
 use crate::rules::{RuleSet, Scanner};
 
+/// How much of the log is read, in bytes. The probe and the lock share its line, and a flood must not make them late.
+const READ: usize = 1 << 20;
 /// How much of a line is shown, in characters.
 const SHOWN: usize = 300;
 
@@ -24,7 +26,16 @@ pub(super) async fn listen(engine: &Engine, id: &ContainerId, tell: impl Fn(Stri
     let options = LogOptions { follow: true, ..LogOptions::default() };
     match engine.logs(&id.0, &options).await {
         Ok(mut log) => {
+            let mut read = 0;
             while let Some(Ok(frame)) = log.next().await {
+                read += frame.bytes.len();
+                if read > READ {
+                    tell(format!(
+                        "no more of it is read after {} MiB; state is watched all the same",
+                        READ >> 20
+                    ));
+                    break;
+                }
                 if frame.source == Source::Engine {
                     continue;
                 }

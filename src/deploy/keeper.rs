@@ -59,10 +59,14 @@ pub(super) async fn keep(mut exec: Exec, number: u64, mut inbox: mpsc::Receiver<
             }
             Some(Request::Guard(line, answer)) => {
                 let Some(guarding) = guarding(&mut exec, &line).await else { return };
-                let _ = answer.send(guarding);
                 if guarding == Guarding::Silent {
+                    // Should it wake up after all, it reads on: it must not take our silence for our death, and bring back
+                    // what was never stopped.
+                    let _ = timeout(ANSWER, say(&mut exec, b"d")).await;
+                    let _ = answer.send(guarding);
                     return;
                 }
+                let _ = answer.send(guarding);
             }
             Some(Request::Unguard) => {
                 if !say(&mut exec, b"d").await {

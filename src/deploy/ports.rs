@@ -115,26 +115,28 @@ fn holder(said: &str) -> Holder {
     if lines.next() != Some("taken") {
         return Holder::Nobody;
     }
-    let mut orphan = None;
-    let mut program = None;
+    let (mut engine, mut orphan, mut program) = (false, None, None);
     for line in lines {
         if let Some(proxy) = line.strip_prefix("proxy ") {
-            let (pid, parent) = proxy.split_once(' ').unwrap_or((proxy, ""));
             // One of an engine's own at the same port, which it can only have if it is about to take its place.
-            if parent.trim() == "dockerd" {
-                return Holder::Engine;
+            let mut words = proxy.splitn(3, ' ');
+            match (words.next().and_then(|pid| pid.parse().ok()), words.next(), words.next()) {
+                (_, _, Some("dockerd")) => engine = true,
+                // Whoever starts a proxy and dies leaves it to the first process. Any other may be another engine's.
+                (Some(pid), Some("1"), _) => orphan = orphan.or(Some(pid)),
+                _ => {}
             }
-            orphan = orphan.or(pid.parse().ok());
         } else if program.is_none() {
             program = listener(line);
         }
     }
-    match (orphan, program) {
-        (_, Some((name, _))) if name == "dockerd" => Holder::Engine,
-        // Whoever is seen to listen is who has the port, whatever else says that it is there for it.
-        (_, Some((name, pid))) if name != "docker-proxy" => Holder::Program(name, pid),
-        (Some(pid), _) | (None, Some((_, pid))) => Holder::Orphan(pid),
-        (None, None) => Holder::Unknown,
+    match program {
+        Some((name, _)) if name == "dockerd" => Holder::Engine,
+        // Whoever is seen to listen is who has the port, whatever else says that it is there for it: the proxy may be
+        // that of an engine in a container.
+        Some((name, pid)) if name != "docker-proxy" => Holder::Program(name, pid),
+        _ if engine => Holder::Engine,
+        _ => orphan.map_or(Holder::Unknown, Holder::Orphan),
     }
 }
 
@@ -164,15 +166,19 @@ mod tests {
             ("taken\nLISTEN 0 4096 127.0.0.1:8001 0.0.0.0:*\n".to_owned(), Holder::Unknown),
             (format!("taken\n{}", ss("caddy", 7)), program("caddy", 7)),
             (format!("taken\n{}", ss("a\u{1b}[31m\",pid=1", 7)), program("a\u{1b}[31m", 1)),
-            ("taken\nproxy 12 dockerd\n".to_owned(), Holder::Engine),
-            (format!("taken\nproxy 12 dockerd\n{}", ss("docker-proxy", 12)), Holder::Engine),
+            ("taken\nproxy 12 3 dockerd\n".to_owned(), Holder::Engine),
+            (format!("taken\nproxy 12 3 dockerd\n{}", ss("docker-proxy", 12)), Holder::Engine),
+            // An engine in a container has a proxy for its own port of that number.
+            (format!("taken\nproxy 12 3 dockerd\n{}", ss("nginx", 9)), program("nginx", 9)),
             // Without proxies the engine listens itself.
             (format!("taken\n{}", ss("dockerd", 3)), Holder::Engine),
-            ("taken\nproxy 12 systemd\n".to_owned(), Holder::Orphan(12)),
-            (format!("taken\nproxy 12 \n{}", ss("docker-proxy", 12)), Holder::Orphan(12)),
-            ("taken\nproxy 12 boot\nproxy 20 dockerd\n".to_owned(), Holder::Engine),
+            ("taken\nproxy 12 1 systemd\n".to_owned(), Holder::Orphan(12)),
+            // Of an engine without root, whose proxies belong to another program.
+            ("taken\nproxy 12 9 rootlesskit-doc\n".to_owned(), Holder::Unknown),
+            (format!("taken\nproxy 12 1 \n{}", ss("docker-proxy", 12)), Holder::Orphan(12)),
+            ("taken\nproxy 12 1 boot\nproxy 20 3 dockerd\n".to_owned(), Holder::Engine),
             // What is there for the port on another address is not who listens.
-            (format!("taken\nproxy 12 systemd\n{}", ss("nginx", 9)), program("nginx", 9)),
+            (format!("taken\nproxy 12 1 systemd\n{}", ss("nginx", 9)), program("nginx", 9)),
             ("taken\nproxy x\nproxy\n".to_owned(), Holder::Unknown),
         ] {
             assert_eq!(holder(&said), expected, "{said}");

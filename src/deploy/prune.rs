@@ -71,6 +71,15 @@ impl Kind {
     }
 }
 
+/// Which unfinished uploads nobody needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Uploads {
+    /// All, for whoever asks for room: one that is under way sends again what it loses.
+    All,
+    /// Those that nobody has gone on with for a day.
+    GivenUp,
+}
+
 /// The apps that have anything on a host, be it only images or the container of a release command.
 ///
 /// # Errors
@@ -96,7 +105,7 @@ pub async fn apps(remote: &Remote) -> Result<BTreeSet<AppName>, Error> {
 /// # Errors
 /// [`Error::Unsettled`] after a change that was cut off: what it left may still be needed.
 pub async fn look(remote: &Remote, app: &AppName, now: Timestamp) -> Result<Vec<Leftover>, Error> {
-    let (mut leftovers, images) = find(remote, app, now).await?;
+    let (mut leftovers, images) = find(remote, app, now, Uploads::All).await?;
     weigh(remote, &images, &mut leftovers).await?;
     Ok(leftovers)
 }
@@ -106,6 +115,7 @@ async fn find(
     remote: &Remote,
     app: &AppName,
     now: Timestamp,
+    uploads: Uploads,
 ) -> Result<(Vec<Leftover>, Vec<ImageSummary>), Error> {
     let deployed = remote.app(app).await?;
     let situation = deployed.situation;
@@ -117,7 +127,7 @@ async fn find(
         async { Ok(remote.engine.list_images(None).await?) },
         oneoff::left_behind(remote, app)
     )?;
-    let mut leftovers = judge(app, &situation, &images, now);
+    let mut leftovers = judge(app, &situation, &images, now, uploads);
     leftovers.extend(one_off.map(|container| Leftover {
         kind: Kind::OneOff,
         name: container.name,
@@ -132,7 +142,7 @@ async fn find(
 /// Removes what nobody needs any more now that a release is live, under the lock of its push. A failure here does not undo
 /// a success: what is left is removed after the next push.
 pub(super) async fn tidy(change: &Change<'_>) {
-    let found = find(change.remote, &change.app.name, crate::clock::now()).await;
+    let found = find(change.remote, &change.app.name, crate::clock::now(), Uploads::GivenUp).await;
     for leftover in found.map(|(leftovers, _)| leftovers).unwrap_or_default() {
         if change.guarded(Step::Tidy, leftover.name.as_str()).await.is_err() {
             return;
@@ -199,7 +209,13 @@ fn ours(tag: &str) -> Option<(AppName, ReleaseId)> {
     Some((AppName::parse(app).ok()?, ReleaseId::parse(release).ok()?))
 }
 
-fn judge(app: &AppName, situation: &Situation, images: &[ImageSummary], now: Timestamp) -> Vec<Leftover> {
+fn judge(
+    app: &AppName,
+    situation: &Situation,
+    images: &[ImageSummary],
+    now: Timestamp,
+    uploads: Uploads,
+) -> Vec<Leftover> {
     let surplus = situation.surplus(now);
     let mut leftovers: Vec<_> = surplus
         .iter()
@@ -224,7 +240,9 @@ fn judge(app: &AppName, situation: &Situation, images: &[ImageSummary], now: Tim
             (Some((of, release)), _) if of == *app && !needed.contains(&release) => {
                 (Kind::Image, Some(release))
             }
-            (_, Some((of, true))) if of == *app => (Kind::Upload, None),
+            (_, Some((of, given_up))) if of == *app && (given_up || uploads == Uploads::All) => {
+                (Kind::Upload, None)
+            }
             _ => return None,
         };
         Some(Leftover { kind, name: tag.clone(), release, bytes: 0, container: None, tag: Some(tag.clone()) })
@@ -316,7 +334,7 @@ mod tests {
             found
         });
         let situation = Situation::of(&app(), containers);
-        let leftovers = judge(&app(), &situation, images, Timestamp::from_seconds(10_000));
+        let leftovers = judge(&app(), &situation, images, Timestamp::from_seconds(10_000), Uploads::GivenUp);
         let names: Vec<_> = leftovers.iter().map(|leftover| leftover.name.as_str()).collect();
         assert_eq!(names, expected);
     }
@@ -372,7 +390,7 @@ mod tests {
         for (keep, expected) in [(3, &[][..]), (2, &[1][..]), (0, &[1, 2, 3])] {
             live.record.app.keep = keep;
             let situation = Situation::of(&app(), [live.clone()]);
-            let leftovers = judge(&app(), &situation, &images, Timestamp::from_seconds(10_000));
+            let leftovers = judge(&app(), &situation, &images, Timestamp::from_seconds(10_000), Uploads::All);
             let names: Vec<_> = leftovers.into_iter().map(|leftover| leftover.name).collect();
             assert_eq!(names, expected.iter().map(|&n| tag(n)).collect::<Vec<_>>(), "keep {keep}");
         }

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::labels::Record;
 use super::push::{image_tag, repository};
 use super::remote::{Deployed, Remote};
-use super::situation::{Found, Interruption, Situation};
+use super::situation::{Found, Situation};
 use crate::fleet::{AppName, ReleaseId};
 
 /// What to go back to.
@@ -140,7 +140,7 @@ pub enum How {
     Start,
     /// A container is made of its image and its record.
     Make,
-    /// A change that was interrupted is brought to its end, and that is all.
+    /// A change that was interrupted is brought to its end first, and what that leaves decides.
     Repair,
 }
 
@@ -151,19 +151,11 @@ pub enum How {
 pub async fn look(remote: &Remote, app: &AppName, wanted: Wanted<'_>) -> Result<WayBack, Error> {
     let deployed = remote.app(app).await?;
     let situation = &deployed.situation;
-    let repaired = match situation.interruption() {
-        Some(Interruption::DuringSwitch) => situation.old.as_ref(),
-        _ => None,
-    };
-    let asked_for = |found: &&Found| wanted.release.is_none_or(|release| found.record.release == *release);
-    let decides_itself = situation.interruption() == Some(Interruption::BetweenSlots);
-    let repaired = repaired.filter(asked_for);
-    if repaired.is_none() && !decides_itself {
-        let target = choose(remote, app, situation, wanted.release, wanted.across_migration).await?;
-        let how = if matches!(target, Target::Kept(_)) { How::Start } else { How::Make };
-        let target = Some(target.record().clone());
-        return Ok(WayBack { deployed, target, how });
+    if situation.interruption().is_some() {
+        return Ok(WayBack { deployed, target: None, how: How::Repair });
     }
-    let target = repaired.map(|found| found.record.clone());
-    Ok(WayBack { deployed, target, how: How::Repair })
+    let target = choose(remote, app, situation, wanted.release, wanted.across_migration).await?;
+    let how = if matches!(target, Target::Kept(_)) { How::Start } else { How::Make };
+    let target = Some(target.record().clone());
+    Ok(WayBack { deployed, target, how })
 }

@@ -148,14 +148,16 @@ impl Plan {
         let mut line = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
         match (&self.release, &self.image) {
             (Some(release), Some(image)) => line("back to", format!("{release} ({image})")),
-            _ => line("back to", "what is live once the interrupted change is at its end".to_owned()),
+            _ => line("back to", "whatever is due once the interrupted change is at its end".to_owned()),
         }
         line(
             "how",
             match self.how {
                 How::Start => "its container is there, stopped, and is started",
                 How::Make => "a container is made anew of its image and its record",
-                How::Repair => "an interrupted change is brought to its end",
+                How::Repair => {
+                    "an interrupted change is brought to its end first, which may be all that is done"
+                }
             }
             .to_owned(),
         );

@@ -80,11 +80,11 @@ pub async fn ensure(
             Ok(name) => {
                 transferred.layers_sent = lacking.layers;
                 transferred.layers_skipped = lacking.have;
-                clean(remote, app, image, &name).await;
+                clean(remote, app, Some(image), &name).await;
                 return Ok(Arrived { transferred, image: name });
             }
             // What was left out is gone, or the engine said yes to what it does not have: then all of it is sent.
-            Err(Failed::Vanished(_)) if !retried && lacking.have > 0 => {
+            Err(Failed::Vanished(_)) if !retried => {
                 retried = true;
                 let bytes = image.size;
                 lacking = Lacking { has_image: false, have: 0, layers, bytes, largest: bytes };
@@ -92,7 +92,7 @@ pub async fn ensure(
             Err(failed) => {
                 // What arrived is kept for the next try, unless it is in the way.
                 if matches!(failed, Failed::Full(_)) {
-                    clean(remote, app, image, "").await;
+                    clean(remote, app, None, "").await;
                 }
                 return Err(Error::Transfer { host: remote.name().clone(), why: failed.to_string() });
             }
@@ -208,12 +208,15 @@ impl Transfer<'_> {
     }
 }
 
-/// Removes the names of what arrived of an image before all of it was there. Layers that an image has stay.
-async fn clean(remote: &Remote, app: &AppName, image: &Image, but: &str) {
+/// Removes the names of what arrived of an image before all of it was there, or of any image of the app. Layers that an
+/// image has stay.
+async fn clean(remote: &Remote, app: &AppName, image: Option<&Image>, but: &str) {
     let Ok(images) = remote.engine.list_images(Some(&partial::pattern(app))).await else { return };
-    let marks = partial::marks(image);
+    let marks = image.map(partial::marks);
     let tags = images.iter().flat_map(|image| &image.tags);
-    for tag in tags.filter(|tag| *tag != but && partial::is_marked(tag, &marks)) {
+    for tag in
+        tags.filter(|tag| *tag != but && marks.as_ref().is_none_or(|marks| partial::is_marked(tag, marks)))
+    {
         // What cannot be removed now is removed by `prune`.
         let _ = remote.engine.remove_image(tag).await;
     }

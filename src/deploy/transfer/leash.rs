@@ -11,9 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::ssh::Session;
 
-/// A line may be slow enough to hold a byte back for this long behind the megabytes that wait in its buffers, but
-/// not for longer: then the [line's own deadline](super::line) has passed, too.
-const SILENCE: Duration = Duration::from_secs(60);
+/// A line that is just fast enough for its [own deadline](super::line), 256 KiB in 20 s, holds a byte back for 160 s behind
+/// the 2 MiB that sshd lets wait.
+const SILENCE: Duration = Duration::from_secs(180);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Lets go when dropped.
