@@ -32,21 +32,39 @@ impl fmt::Display for Conflict {
 
 type Readers = BTreeMap<MemberName, BTreeSet<Recipient>>;
 
-/// Merges two versions that come from `base`, or from nothing: what came out, and every secret that both sides changed
-/// differently, of which ours is in it.
+/// Two versions made one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// What came out.
+    pub contents: Contents,
+    /// Every secret that both sides changed differently; ours is in what came out.
+    pub conflicts: Vec<Conflict>,
+    /// Keys that only their side let in. They are left out: age says nothing of who wrote a file, so anybody who may push
+    /// could have. Whoever merges lets them in, if they mean to.
+    pub uninvited: BTreeSet<(MemberName, Recipient)>,
+}
+
+/// Merges two versions that come from `base`, or from nothing. `fresh` becomes the key for files when their side brings a
+/// new one, which somebody who is out may know.
 ///
-/// A reader that either side took out is out, and whatever the other side set meanwhile counts as known by them.
+/// A reader that either side took out is out, and whatever the other side set meanwhile counts as known by them. `None`
+/// when their version does not come from `base`: every successor keeps the keys of its files.
 #[must_use]
-pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> (Contents, Vec<Conflict>) {
+pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents, fresh: FileKey) -> Option<Merged> {
+    if base.is_some_and(|base| base.file_keys.iter().any(|key| !theirs.file_keys.contains(key))) {
+        return None;
+    }
     let none = BTreeMap::new();
     let before = base.map_or(&none, |base| &base.secrets);
     let names: BTreeSet<&VariableName> =
         before.keys().chain(ours.secrets.keys()).chain(theirs.secrets.keys()).collect();
     let no_readers = Readers::new();
+    let (readers, uninvited) =
+        readers(base.map_or(&no_readers, |base| &base.readers), &ours.readers, &theirs.readers);
     let mut merged = Contents {
         environment: ours.environment.clone(),
-        readers: readers(base.map_or(&no_readers, |base| &base.readers), &ours.readers, &theirs.readers),
-        file_keys: file_keys(base, ours, theirs),
+        readers,
+        file_keys: file_keys(ours, theirs, fresh),
         secrets: BTreeMap::new(),
     };
     let mut conflicts = Vec::new();
@@ -62,12 +80,16 @@ pub fn merge(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> (Co
             continue;
         };
         let mut secret = secret.clone();
+        if sides == (true, true) {
+            // What either side knows of one value.
+            secret.known_by.extend([our, their].into_iter().flatten().flat_map(|it| it.known_by.clone()));
+        }
         let seen_by = [(sides.0, &ours.readers), (sides.1, &theirs.readers)];
         let seen_by = seen_by.into_iter().filter(|(seen, _)| *seen).flat_map(|(_, readers)| readers.keys());
         secret.known_by.extend(seen_by.filter(|name| !merged.readers.contains_key(*name)).cloned());
         merged.secrets.insert(name.clone(), secret);
     }
-    (merged, conflicts)
+    Some(Merged { contents: merged, conflicts, uninvited })
 }
 
 /// A secret, and whether it was in our side's file and in theirs.
@@ -96,12 +118,12 @@ fn choose<'s>(
     Err(())
 }
 
-/// All of both sides', the one first that is new: a key that was replaced on one branch is not to come back.
-fn file_keys(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> Vec<FileKey> {
-    let kept = base.is_some_and(|base| base.file_keys.first() == ours.file_keys.first());
-    let (first, second) = if kept { (theirs, ours) } else { (ours, theirs) };
-    let mut keys = first.file_keys.clone();
-    for key in &second.file_keys {
+/// All of both sides'. One that was replaced on a branch is not used again; one that only their side brings is not used
+/// at all.
+fn file_keys(ours: &Contents, theirs: &Contents, fresh: FileKey) -> Vec<FileKey> {
+    let brought = theirs.file_keys.first().is_some_and(|key| !ours.file_keys.contains(key));
+    let mut keys: Vec<_> = brought.then_some(fresh).into_iter().collect();
+    for key in ours.file_keys.iter().chain(&theirs.file_keys) {
         if !keys.contains(key) {
             keys.push(key.clone());
         }
@@ -109,17 +131,22 @@ fn file_keys(base: Option<&Contents>, ours: &Contents, theirs: &Contents) -> Vec
     keys
 }
 
-/// Key by key: in when either side put it in, out when either side took it out.
-fn readers(base: &Readers, ours: &Readers, theirs: &Readers) -> Readers {
+/// Key by key: out when either side took it out, in when ours put it in. Those that only theirs put in are told.
+fn readers(base: &Readers, ours: &Readers, theirs: &Readers) -> (Readers, BTreeSet<(MemberName, Recipient)>) {
     let has = |readers: &Readers, name, key| readers.get(name).is_some_and(|keys| keys.contains(key));
-    let mut merged = Readers::new();
+    let (mut merged, mut uninvited) = (Readers::new(), BTreeSet::new());
     for (name, keys) in ours.iter().chain(theirs) {
         for key in keys {
-            let (was, our, their) = (has(base, name, key), has(ours, name, key), has(theirs, name, key));
-            if (our && their) || !was {
-                merged.entry(name.clone()).or_default().insert(key.clone());
+            match (has(base, name, key), has(ours, name, key), has(theirs, name, key)) {
+                (_, true, true) | (false, true, false) => {
+                    merged.entry(name.clone()).or_default().insert(key.clone());
+                }
+                (false, false, true) => {
+                    uninvited.insert((name.clone(), key.clone()));
+                }
+                _ => {}
             }
         }
     }
-    merged
+    (merged, uninvited)
 }

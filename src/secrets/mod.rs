@@ -31,7 +31,7 @@ pub use dotenv::{DotenvError, Form};
 pub use error::{Error, Result};
 pub use file_key::FileKey;
 pub use identity::{Ask, Identities, IdentityFile, Origin};
-pub use merge::{Conflict, merge};
+pub use merge::{Conflict, Merged, merge};
 pub use recipient::{Recipient, RecipientError};
 pub use scan::{Found, Hit, Scanner};
 pub use seal::is_sealed;

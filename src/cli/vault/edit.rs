@@ -103,7 +103,11 @@ fn editor(scratch: &Scratch) -> io::Result<Child> {
     let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
     let editor = named.into_iter().find(|text| !text.trim().is_empty()).unwrap_or_else(|| "vi".to_owned());
     let script = format!("exec {editor} \"$1\"");
-    Command::new("/bin/sh").args(["-c", &script, "arcane"]).arg(scratch.path()).spawn()
+    Command::new("/bin/sh")
+        .args(["-c", &script, "arcane"])
+        .arg(scratch.path())
+        .env_remove(context::IDENTITY)
+        .spawn()
 }
 
 fn wait(child: &mut Child, terminated: &AtomicBool) -> io::Result<std::process::ExitStatus> {

@@ -18,7 +18,7 @@ use crate::cli::ui::{Tag, Ui};
 use crate::fleet::EnvironmentName;
 use crate::fleet::text::printable;
 use crate::git::Repository;
-use crate::secrets::{Contents, Error, Identities, Value, Vault, is_sealed, merge};
+use crate::secrets::{Contents, Error, FileKey, Identities, Merged, Value, Vault, is_sealed, merge};
 
 /// The most bytes of a file that is encrypted as a whole.
 const LIMIT: usize = 128 * 1024 * 1024;
@@ -192,17 +192,34 @@ fn merge_files(ui: &Ui, base: &Path, ours: &Path, theirs: &Path, path: &Path) ->
     let [base, ours_file, theirs] = [base.to_owned(), ours.to_owned(), theirs.to_owned()];
     // Both branches made the file: there is nothing that they come from.
     let base = if read(&base)?.is_empty() { None } else { Some(open(&base)?) };
-    let (merged, conflicts) = merge(base.as_ref(), &open(&ours_file)?, &open(&theirs)?);
-    fs::write(&ours_file, Vault::seal(&merged, path)?)
+    let shown = printable(&path.to_string_lossy(), 200);
+    let merged = merge(base.as_ref(), &open(&ours_file)?, &open(&theirs)?, FileKey::generate());
+    let Merged { contents, conflicts, uninvited } = merged.ok_or_else(|| {
+        Failure::new(
+            exit::REFUSED,
+            format!("their {shown} does not come from the version that both sides began with; ours is kept"),
+        )
+        .hint("whoever made it could not open what was there: ask who did, before you take anything of it")
+    })?;
+    fs::write(&ours_file, Vault::seal(&contents, path)?)
         .map_err(|error| Failure::new(exit::FAILED, format!("cannot give git the merged vault: {error}")))?;
+    for (name, key) in &uninvited {
+        ui.tagged(
+            Tag::Error,
+            &format!("their side lets {name} read {environment}, with {key}; that was not taken over"),
+        );
+        ui.tagged(
+            Tag::Hint,
+            &format!("if you mean to: `arcane team add {name} --env {environment} --key {key}`; then `git add {shown}`"),
+        );
+    }
     if conflicts.is_empty() {
-        return Ok(exit::DONE);
+        return Ok(if uninvited.is_empty() { exit::DONE } else { exit::FAILED });
     }
     ui.tagged(Tag::Error, &format!("both sides changed secrets of {environment}, each in its own way"));
     for conflict in &conflicts {
         ui.note(&format!("  | {}", printable(&conflict.to_string(), 400)));
     }
-    let shown = printable(&path.to_string_lossy(), 200);
     ui.tagged(
         Tag::Hint,
         &format!(

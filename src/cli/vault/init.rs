@@ -44,7 +44,9 @@ pub(in crate::cli) fn init(ui: &Ui, arguments: &Arguments, options: &InitVault) 
     let mut member = member(&vault, options, &identities)?;
     for environment in &new {
         let mut contents = Contents::new(environment.clone(), FileKey::generate());
-        contents.readers.insert(member.name.clone(), member.keys.clone());
+        // Of the team's file only what is at hand: anybody may have put another key there.
+        let ours = identities.recipients().filter(|key| member.keys.contains(*key)).cloned();
+        contents.readers.insert(member.name.clone(), ours.collect());
         guard.write(&contents)?;
         member.environments.insert(environment.clone());
     }

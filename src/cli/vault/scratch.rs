@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "arcane-edit-";
@@ -59,13 +59,23 @@ fn wipe(directory: &Path) {
     let _ = fs::remove_dir(directory);
 }
 
+/// Whether it is a directory in which nobody else can put anything, such as a link to what is not to be wiped: the place may
+/// be one that everybody writes to.
+fn is_ours_alone(directory: &Path) -> bool {
+    fs::symlink_metadata(directory).is_ok_and(|found| {
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o777 == 0o700
+    })
+}
+
 /// What an arcane left that was killed while its editor was open.
 fn wipe_those_left(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
+        let pid = pid.filter(|pid: &i32| *pid > 0);
         if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
             && rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+            && is_ours_alone(&entry.path())
         {
             wipe(&entry.path());
         }
