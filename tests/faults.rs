@@ -66,18 +66,18 @@ struct Cell {
     down: Duration,
     /// Who left it down, if it was not served again by itself.
     down_with: Option<&'static str>,
-    /// Whether the engine kept the port of a slot that no container has.
+    /// Whether the engine kept a port that no container has.
     keeps_port: bool,
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
+        let keeps = if self.keeps_port { " *" } else { "" };
         if let Some(who) = self.down_with {
-            return f.pad(&format!("{code}, left down by {who}"));
+            return f.pad(&format!("{code}, left down by {who}{keeps}"));
         }
         let serves = if self.serves_new { "new" } else { "old" };
-        let keeps = if self.keeps_port { " *" } else { "" };
         f.pad(&format!("{code}, {serves} after {:.0} s{keeps}", self.down.as_secs_f64()))
     }
 }
@@ -194,7 +194,9 @@ impl Shop {
         if fault == Fault::Error {
             self.break_step(step);
         }
-        let mut push = self.env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut push, words) = (self.env.arcane(&["push", "--json"]), self.env.path("words"));
+        push.stdout(Stdio::piped()).stderr(std::fs::File::create(&words).unwrap());
+        let mut push = push.spawn().unwrap();
         let lines = BufReader::new(push.stdout.take().unwrap()).lines();
         let hit = format!("\"step\":\"{step}\"");
         let mut is_hit = fault == Fault::Error;
@@ -208,11 +210,13 @@ impl Shop {
         }
         assert!(is_hit, "{step}: the push ended before it");
         let code = push.wait().unwrap().code();
+        let words = std::fs::read_to_string(words).unwrap();
+        eprintln!("{step}, {fault}: {words}");
         let serving = || {
             let answer = self.answer();
             [&self.serves, &word].into_iter().find(|word| **word == answer).cloned()
         };
-        let mut down_with = None;
+        let (mut down_with, mut keeps_port) = (None, false);
         let serves = if fault == Fault::Engine && self.is_left_down() {
             // Docker 20.10 does not start again what it finds running when it comes back from a kill: it stops it, and
             // takes that for a stop by hand. Nothing of ours was under way, or the push was over.
@@ -223,10 +227,22 @@ impl Shop {
             down_with = Some("dockerd");
             self.serves.clone()
         } else {
-            eventually(&format!("{step}, {fault}: the app"), Duration::from_secs(40), serving)
+            // Nobody but the engine can bring back what it keeps from itself; see below.
+            let may_be_kept = fault == Fault::Engine && words.contains("port is already allocated");
+            let patience = Instant::now() + Duration::from_secs(30);
+            eventually(&format!("{step}, {fault}: the app"), Duration::from_secs(40), || {
+                let served = serving();
+                keeps_port = served.is_none() && may_be_kept && Instant::now() > patience;
+                served.or_else(|| keeps_port.then(|| self.serves.clone()))
+            })
         };
-        let cell =
-            Cell { code, serves_new: serves == word, down: begun.elapsed(), down_with, keeps_port: false };
+        if keeps_port {
+            assert_eq!(code, Some(1), "{step}, {fault}: {words}");
+            assert!(words.contains("only a restart of the engine frees the port"), "{words}");
+            down_with = Some("dockerd");
+            self.host.dockerd("restart");
+        }
+        let cell = Cell { code, serves_new: serves == word, down: begun.elapsed(), down_with, keeps_port };
         drop(visitor);
         self.serves = serves;
         if fault == Fault::Error {

@@ -285,6 +285,12 @@ impl Error {
             Self::NoImage { image } => {
                 Some(format!("build it with `docker build -t {} .`", printable(image, 100)))
             }
+            // Seen with Docker 20.10 that was killed while it started a container.
+            Self::NotRestored { failure, why } if why.contains("port is already allocated") => Some(format!(
+                "if no container has that port, only a restart of the engine frees the port: `systemctl restart docker` on \
+                 {1}; then `arcane rollback {0} --to {1}`",
+                failure.app, failure.host
+            )),
             Self::NotRestored { failure, .. } => Some(format!(
                 "bring it back with `arcane rollback {} --to {}` once the cause is gone",
                 failure.app, failure.host
