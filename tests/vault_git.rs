@@ -131,7 +131,7 @@ fn who_was_removed_cannot_open_what_is_committed_from_then_on() {
     let alice = alice();
     let bob = bob(&alice, "production");
     alice.run(&["team", "remove", "bob"]).succeeds();
-    assert_eq!(git(&alice, &["status", "--porcelain", "config"]).text(), "");
+    // Whether git has noticed by now that the file is to be sealed anew depends on when it looked at it last.
     git(&alice, &["add", "-A"]);
     git(&alice, &["add", "--renormalize", "."]);
     commit(&alice, "Without bob");
