@@ -212,36 +212,7 @@ impl Shop {
         let code = push.wait().unwrap().code();
         let words = std::fs::read_to_string(words).unwrap();
         eprintln!("{step}, {fault}: {words}");
-        let serving = || {
-            let answer = self.answer();
-            [&self.serves, &word].into_iter().find(|word| **word == answer).cloned()
-        };
-        let (mut down_with, mut keeps_port) = (None, false);
-        let serves = if fault == Fault::Engine && self.is_left_down() {
-            // Docker 20.10 does not start again what it finds running when it comes back from a kill: it stops it, and
-            // takes that for a stop by hand. Nothing of ours was under way, or the push was over.
-            assert!(
-                code != Some(0) || step == "tidy",
-                "{step}, {fault}: a push that succeeded left nothing running"
-            );
-            down_with = Some("dockerd");
-            self.serves.clone()
-        } else {
-            // Nobody but the engine can bring back what it keeps from itself; see below.
-            let may_be_kept = fault == Fault::Engine && words.contains("port is already allocated");
-            let patience = Instant::now() + Duration::from_secs(30);
-            eventually(&format!("{step}, {fault}: the app"), Duration::from_secs(40), || {
-                let served = serving();
-                keeps_port = served.is_none() && may_be_kept && Instant::now() > patience;
-                served.or_else(|| keeps_port.then(|| self.serves.clone()))
-            })
-        };
-        if keeps_port {
-            assert_eq!(code, Some(1), "{step}, {fault}: {words}");
-            assert!(words.contains("only a restart of the engine frees the port"), "{words}");
-            down_with = Some("dockerd");
-            self.host.dockerd("restart");
-        }
+        let (serves, down_with, keeps_port) = self.aftermath(step, fault, code, &word, &words);
         let cell = Cell { code, serves_new: serves == word, down: begun.elapsed(), down_with, keeps_port };
         drop(visitor);
         self.serves = serves;
@@ -280,6 +251,41 @@ impl Shop {
         }
         self.is_tidy(&format!("{step}, {fault}"));
         cell
+    }
+
+    /// What answers after a fault, who left it down if nothing does, and whether that is for a port that the engine keeps.
+    fn aftermath(
+        &self,
+        step: &str,
+        fault: Fault,
+        code: Option<i32>,
+        word: &str,
+        said: &str,
+    ) -> (String, Option<&'static str>, bool) {
+        if fault == Fault::Engine && self.is_left_down() {
+            // Docker 20.10 does not start again what it finds running when it comes back from a kill: it stops it, and
+            // takes that for a stop by hand. Nothing of ours was under way, or the push was over.
+            assert!(
+                code != Some(0) || step == "tidy",
+                "{step}, {fault}: a push that succeeded left nothing running"
+            );
+            return (self.serves.clone(), Some("dockerd"), false);
+        }
+        // Nobody but the engine can bring back what it keeps from itself; see above.
+        let may_be_kept = fault == Fault::Engine && said.contains("port is already allocated");
+        let patience = Instant::now() + Duration::from_secs(30);
+        let serves = eventually(&format!("{step}, {fault}: the app"), Duration::from_secs(40), || {
+            let answer = self.answer();
+            let served = [self.serves.as_str(), word].into_iter().find(|word| **word == answer).map(Some);
+            served.or_else(|| (may_be_kept && Instant::now() > patience).then_some(None))
+        });
+        if let Some(serves) = serves {
+            return (serves.to_owned(), None, false);
+        }
+        assert_eq!(code, Some(1), "{step}, {fault}: {said}");
+        assert!(said.contains("only a restart of the engine frees the port"), "{said}");
+        self.host.dockerd("restart");
+        (self.serves.clone(), Some("dockerd"), true)
     }
 
     /// Whether nothing of the app runs, and nothing was begun that could have stopped it.

@@ -132,7 +132,7 @@ fn a_holder_that_cannot_guard_is_told_of_and_one_that_does_not_answer_ends_the_p
     assert_eq!((answer(&host), live(), containers(&host).len()), ("two".to_owned(), before.clone(), 2));
     // It wakes up, and lets go of what it was never told to bring back.
     eventually("the holder is gone", Duration::from_secs(40), || {
-        host.ssh("! pgrep -f arcane.deploy >/dev/null").status.success().then_some(())
+        host.ssh("! pgrep -f 'arcane[.]deploy' >/dev/null").status.success().then_some(())
     });
     assert_eq!(live(), before);
 }
