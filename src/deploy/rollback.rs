@@ -14,7 +14,7 @@ use super::push::{create, image_tag};
 use super::remote::Remote;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
-use super::target::{Target, Wanted, choose};
+use super::target::{Target, Wanted, choose, slots};
 use crate::fleet::{App, AppName, BlueGreen, ReleaseId, Timestamp};
 
 /// Who asks for a change, and how long it may wait for the lock.
@@ -85,7 +85,7 @@ pub async fn rollback<'w>(
         let target = choose(remote, request.app, &locked.settled, to, across_migration).await?;
         let Record { app, release, .. } = target.record();
         let change = locked.change(app, release);
-        if let Some(of) = locked.slots(target.record()) {
+        if let Some(of) = slots(&locked.settled, target.record()) {
             locked.back_to_slot(&target, of).await?;
             return Ok(Changed {
                 release: release.clone(),
@@ -142,7 +142,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
         let mut change = locked.change(app, release);
-        if let Some(of) = locked.slots(&live.record) {
+        if let Some(of) = slots(&locked.settled, &live.record) {
             change.slots = Some(change.free_slot(of).await?);
         }
         let slot = change.slots.as_ref().map(|slots| slots.slot);
@@ -199,13 +199,6 @@ impl Locked<'_> {
     fn ended(&self) -> bool {
         let id = |found: &Option<Found>| found.as_ref().map(|found| found.id.clone());
         id(&self.before.candidate) == id(&self.settled.live)
-    }
-
-    /// The slots by which a release comes back: those of the live one, or its own when that has none. `None` when it is
-    /// swapped in another way.
-    fn slots<'s>(&'s self, target: &'s Record) -> Option<&'s BlueGreen> {
-        let own = target.app.blue_green.as_ref()?;
-        Some(self.settled.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
     }
 
     /// Brings a release back into the slot that is free. When its container was made for the other one, or removed,

@@ -8,7 +8,7 @@ use super::labels::Record;
 use super::push::{image_tag, repository};
 use super::remote::{Deployed, Remote};
 use super::situation::{Found, Situation};
-use crate::fleet::{AppName, ReleaseId};
+use crate::fleet::{AppName, BlueGreen, ReleaseId};
 
 /// What to go back to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,6 +121,13 @@ pub(super) async fn choose<'s>(
     }
 }
 
+/// The slots by which a release comes back: those of the live one, or its own when that has none. `None` when it is swapped
+/// in another way.
+pub(super) fn slots<'s>(situation: &'s Situation, target: &'s Record) -> Option<&'s BlueGreen> {
+    let own = target.app.blue_green.as_ref()?;
+    Some(situation.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
+}
+
 /// What a rollback would do.
 #[derive(Debug)]
 pub struct WayBack {
@@ -130,6 +137,8 @@ pub struct WayBack {
     pub target: Option<Record>,
     /// How it would come back.
     pub how: How,
+    /// By which slots, if it is swapped so.
+    pub slots: Option<BlueGreen>,
 }
 
 /// How a release comes back.
@@ -152,10 +161,15 @@ pub async fn look(remote: &Remote, app: &AppName, wanted: Wanted<'_>) -> Result<
     let deployed = remote.app(app).await?;
     let situation = &deployed.situation;
     if situation.interruption().is_some() {
-        return Ok(WayBack { deployed, target: None, how: How::Repair });
+        return Ok(WayBack { deployed, target: None, how: How::Repair, slots: None });
     }
     let target = choose(remote, app, situation, wanted.release, wanted.across_migration).await?;
-    let how = if matches!(target, Target::Kept(_)) { How::Start } else { How::Make };
-    let target = Some(target.record().clone());
-    Ok(WayBack { deployed, target, how })
+    let record = target.record();
+    let slots = slots(situation, record).cloned();
+    // A container that was made for the slot that is live cannot be started in the other.
+    let live_slot = situation.live.as_ref().and_then(|live| live.record.slot);
+    let fits = slots.is_none() || record.slot != live_slot;
+    let how = if matches!(target, Target::Kept(_)) && fits { How::Start } else { How::Make };
+    let target = Some(record.clone());
+    Ok(WayBack { deployed, target, how, slots })
 }

@@ -1,9 +1,11 @@
-//! Which steps a push takes when each goes well, for `--plan`: the order of `deploy`, seen from outside.
+//! Which steps a push or a rollback takes when each goes well, for `--plan`: the order of `deploy`, seen from outside.
 
 use serde::Serialize;
 
 use crate::deploy::Step;
+use crate::deploy::labels::Record;
 use crate::deploy::situation::Situation;
+use crate::deploy::target::How;
 use crate::fleet::App;
 
 /// What becomes of the live release.
@@ -33,7 +35,7 @@ pub(super) fn steps(
     // After repairs, what was the release before is live again.
     let live = situation.live.is_some() || situation.old.is_some();
     let keeps_old = situation.live.is_some() && situation.old.is_some();
-    [
+    let steps = [
         (builds, Step::Build),
         (true, Step::Look),
         (changes && !has_image, Step::Transfer),
@@ -52,10 +54,8 @@ pub(super) fn steps(
         (changes, Step::Switch),
         (changes && app.hooks.after.is_some(), Step::Hook),
         (changes && tidies, Step::Tidy),
-    ]
-    .into_iter()
-    .filter_map(|(comes, step)| comes.then_some(step))
-    .collect()
+    ];
+    coming(&steps)
 }
 
 /// The same of a swap between two slots.
@@ -70,7 +70,7 @@ pub(super) fn swap_steps(
     let changes = change != Change::None;
     let live = situation.live.is_some() || situation.old.is_some();
     let runs = situation.live.as_ref().or(situation.old.as_ref()).is_some_and(|live| live.running);
-    [
+    let steps = [
         (builds, Step::Build),
         (true, Step::Look),
         (changes && !has_image, Step::Transfer),
@@ -89,8 +89,46 @@ pub(super) fn swap_steps(
         (changes && runs, Step::Stop),
         (changes && app.hooks.after.is_some(), Step::Hook),
         (changes && tidies, Step::Tidy),
-    ]
-    .into_iter()
-    .filter_map(|(comes, step)| comes.then_some(step))
-    .collect()
+    ];
+    coming(&steps)
+}
+
+/// The steps of a rollback.
+pub(super) fn steps_back(
+    situation: &Situation,
+    target: Option<&Record>,
+    how: How,
+    by_slots: bool,
+) -> Vec<Step> {
+    let release = target.map(|target| &target.release);
+    let repairs = situation.interruption().is_some();
+    let changes = how != How::Repair;
+    let starts = how == How::Start;
+    let runs = situation.live.as_ref().is_some_and(|live| live.running);
+    let old = situation.old.as_ref().map(|old| &old.record.release);
+    let old_stays = old.is_some() && old != release;
+    let live = situation.live.is_some();
+    let steps = [
+        (true, Step::Look),
+        (true, Step::Lock),
+        (repairs, Step::Repair),
+        (changes && starts, Step::Rename),
+        (changes && !starts, Step::Create),
+        (changes && !by_slots && old_stays, Step::Rename),
+        (changes && !by_slots && live, Step::Stop),
+        (changes && !by_slots && live, Step::Rename),
+        (changes, Step::Start),
+        (changes, Step::Health),
+        (changes && by_slots, Step::Route),
+        (changes && by_slots && old_stays, Step::Rename),
+        (changes && by_slots && live, Step::Rename),
+        (changes, Step::Switch),
+        (changes && by_slots && runs, Step::Drain),
+        (changes && by_slots && runs, Step::Stop),
+    ];
+    coming(&steps)
+}
+
+fn coming(steps: &[(bool, Step)]) -> Vec<Step> {
+    steps.iter().filter_map(|(comes, step)| comes.then_some(*step)).collect()
 }

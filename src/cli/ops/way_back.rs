@@ -3,20 +3,19 @@
 use serde::Serialize;
 
 use super::plan::{Alike, Live, Swap, difference_text};
+use super::sequence::steps_back;
 use super::{context, rollback, status};
 use crate::cli::args::Rollback;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::deploy::caddy::Route;
 use crate::deploy::diff::{Difference, differences};
-use crate::deploy::labels::Record;
 use crate::deploy::lock::Lock;
 use crate::deploy::remote::Pool;
 use crate::deploy::rollout::{AT_ONCE, on_each};
-use crate::deploy::situation::Situation;
 use crate::deploy::target::{How, WayBack, look};
 use crate::deploy::{Error, Step};
-use crate::fleet::{AppName, BlueGreen, Host, HostName, ReleaseId};
+use crate::fleet::{AppName, Host, HostName, ReleaseId};
 
 /// What would be done on one host; a line of JSON.
 #[derive(Debug, Serialize)]
@@ -73,18 +72,13 @@ pub(super) async fn run(
 
 async fn plan(options: &Rollback, pool: &Pool, app: &AppName, host: &Host) -> Result<Plan, Error> {
     let remote = pool.get(host).await?;
-    let WayBack { deployed, target, how } = look(&remote, app, rollback::wanted(options)).await?;
+    let WayBack { deployed, target, how, slots } = look(&remote, app, rollback::wanted(options)).await?;
     let situation = &deployed.situation;
     let locked_by = Lock::holder(&remote.session).await.ok().flatten();
-    let slots = target.as_ref().filter(|_| how != How::Repair).and_then(|target| slots(situation, target));
-    let swap = match slots {
+    let swap = match &slots {
         Some(slots) => Swap::of(slots, &Route::look(&remote, slots).await?),
         None => None,
     };
-    // A container that was made for the slot that is live cannot be started in the other.
-    let live_slot = situation.live.as_ref().and_then(|live| live.record.slot);
-    let fits = slots.is_none() || target.as_ref().is_some_and(|target| target.slot != live_slot);
-    let how = if how == How::Start && !fits { How::Make } else { how };
     let live = situation.live.as_ref().map(|live| &live.record.app);
     Ok(Plan {
         event: "plan",
@@ -98,48 +92,9 @@ async fn plan(options: &Rollback, pool: &Pool, app: &AppName, host: &Host) -> Re
         interrupted: situation.interruption().map(status::interruption_text),
         locked_by: locked_by.map(|holder| holder.to_string()),
         health: target.as_ref().map(|target| target.app.health.to_string()),
-        steps: steps(situation, target.as_ref(), how, slots.is_some()),
+        steps: steps_back(situation, target.as_ref(), how, slots.is_some()),
         slots: swap,
     })
-}
-
-/// The slots by which a release would come back: those of the live one, or its own when that has none.
-fn slots<'s>(situation: &'s Situation, target: &'s Record) -> Option<&'s BlueGreen> {
-    let own = target.app.blue_green.as_ref()?;
-    Some(situation.live.as_ref().and_then(|live| live.record.app.blue_green.as_ref()).unwrap_or(own))
-}
-
-/// The steps that would come when each goes well, in their order.
-fn steps(situation: &Situation, target: Option<&Record>, how: How, by_slots: bool) -> Vec<Step> {
-    let release = target.map(|target| &target.release);
-    let repairs = situation.interruption().is_some();
-    let changes = how != How::Repair;
-    let starts = how == How::Start;
-    let runs = situation.live.as_ref().is_some_and(|live| live.running);
-    let old = situation.old.as_ref().map(|old| &old.record.release);
-    let old_stays = old.is_some() && old != release;
-    let live = situation.live.is_some();
-    [
-        (true, Step::Look),
-        (true, Step::Lock),
-        (repairs, Step::Repair),
-        (changes && starts, Step::Rename),
-        (changes && !starts, Step::Create),
-        (changes && !by_slots && old_stays, Step::Rename),
-        (changes && !by_slots && live, Step::Stop),
-        (changes && !by_slots && live, Step::Rename),
-        (changes, Step::Start),
-        (changes, Step::Health),
-        (changes && by_slots, Step::Route),
-        (changes && by_slots && old_stays, Step::Rename),
-        (changes && by_slots && live, Step::Rename),
-        (changes, Step::Switch),
-        (changes && by_slots && runs, Step::Drain),
-        (changes && by_slots && runs, Step::Stop),
-    ]
-    .into_iter()
-    .filter_map(|(comes, step)| comes.then_some(step))
-    .collect()
 }
 
 impl Plan {
