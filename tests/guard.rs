@@ -27,13 +27,6 @@ fn answer(host: &LabHost) -> String {
         .to_owned()
 }
 
-fn containers(host: &LabHost) -> Vec<String> {
-    let names = host.docker(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).succeeds();
-    let mut names: Vec<_> = names.text().lines().map(str::to_owned).collect();
-    names.sort();
-    names
-}
-
 /// Puts this before the `docker` command of whoever comes over ssh from now on.
 fn before_docker(host: &LabHost, script: &str) {
     let whole = format!("#!/bin/sh\n{script}\n");
@@ -60,7 +53,7 @@ fn a_holder_that_nobody_listens_to_any_more_undoes_the_switch_all_the_same() {
     let ran = host.ssh(&asked);
     assert_eq!(ran.stdout, "locked 1\narmed\n", "{ran}");
     eventually("the old container", Duration::from_secs(20), || {
-        (containers(&host) == ["shop running"]).then_some(())
+        (host.containers() == ["shop running"]).then_some(())
     });
     // The lock is free, and the number goes up.
     let next = host.ssh("printf '{}\\nq' | sh /srv/holder");
@@ -96,7 +89,7 @@ fn a_stop_that_takes_longer_than_a_minute_is_waited_out() {
     let stops = host.ssh("cat /srv/stops").succeeds();
     assert!(stops.stdout.starts_with("stops shop_new\nstopped shop_new 0\n"), "it was cut short: {stops}");
     eventually("what was tried is gone", Duration::from_secs(20), || {
-        (containers(&host) == ["shop running"]).then_some(())
+        (host.containers() == ["shop running"]).then_some(())
     });
 }
 
@@ -113,7 +106,7 @@ fn a_holder_that_cannot_guard_is_told_of_and_one_that_does_not_answer_ends_the_p
     let begun = Instant::now();
     env.run(&["push"]).succeeds().complains("cannot guard the switch");
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
-    assert_eq!((answer(&host), containers(&host)[0].as_str()), ("two".to_owned(), "shop running"));
+    assert_eq!((answer(&host), host.containers()[0].as_str()), ("two".to_owned(), "shop running"));
     // The holder stands still from when it was asked, and goes on long after its time is up.
     before_docker(
         &host,
@@ -129,7 +122,7 @@ fn a_holder_that_cannot_guard_is_told_of_and_one_that_does_not_answer_ends_the_p
     let before = live();
     let env = env.write("arcane.toml", &release("three"));
     env.run(&["push"]).exits(4).complains("has not answered for 15 s").complains("rolled back to");
-    assert_eq!((answer(&host), live(), containers(&host).len()), ("two".to_owned(), before.clone(), 2));
+    assert_eq!((answer(&host), live(), host.containers().len()), ("two".to_owned(), before.clone(), 2));
     // It wakes up, and lets go of what it was never told to bring back.
     eventually("the holder is gone", Duration::from_secs(40), || {
         host.ssh("! pgrep -f 'arcane[.]deploy' >/dev/null").status.success().then_some(())

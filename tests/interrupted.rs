@@ -5,8 +5,7 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use support::{Lab, LabHost, Ran, TestEnv, eventually, image, image_with};
@@ -26,15 +25,7 @@ fn answer(host: &LabHost) -> String {
 
 /// Starts a push and returns when it says that a step begins.
 fn push_until(env: &TestEnv, step: &str) -> Child {
-    let mut child = env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let said = lines.any(|line| line.unwrap().contains(&format!("\"step\":\"{step}\"")));
-    if !said {
-        child.wait().unwrap();
-        panic!("the push ended before the step {step}");
-    }
-    // What it says from here on has nobody to read it, as when its terminal is gone: that must not matter.
-    child
+    env.push_until(step, |line| line.contains(&format!("\"step\":\"{step}\"")))
 }
 
 /// What `status` says is left, and the command it names.

@@ -5,8 +5,7 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -52,13 +51,7 @@ fn live(env: &TestEnv) -> String {
 
 /// Starts a push and returns when one of its lines of JSON contains this.
 fn push_until(env: &TestEnv, said: &str) -> Child {
-    let mut child = env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    if !lines.any(|line| line.unwrap().contains(said)) {
-        child.wait().unwrap();
-        panic!("the push ended before it said {said}");
-    }
-    child
+    env.push_until(said, |line| line.contains(said))
 }
 
 fn interrupt(child: &Child) {

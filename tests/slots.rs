@@ -5,7 +5,6 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,13 +30,6 @@ fn answer(host: &LabHost) -> String {
         .to_owned()
 }
 
-fn containers(host: &LabHost) -> Vec<String> {
-    let names = host.docker(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).succeeds();
-    let mut names: Vec<_> = names.text().lines().map(str::to_owned).collect();
-    names.sort();
-    names
-}
-
 /// The slot that the file says, and whether the running Caddy leads there too.
 fn routed(host: &LabHost, admin: &[&str]) -> (u16, bool) {
     let file = host.ssh("cat /etc/caddy/Caddyfile").succeeds().stdout;
@@ -48,13 +40,7 @@ fn routed(host: &LabHost, admin: &[&str]) -> (u16, bool) {
 
 /// Starts a push and returns when one of its lines of JSON contains this.
 fn push_until(env: &TestEnv, said: &str) -> Child {
-    let mut child = env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    if !lines.any(|line| line.unwrap().contains(said)) {
-        child.wait().unwrap();
-        panic!("the push ended before it said {said}");
-    }
-    child
+    env.push_until(said, |line| line.contains(said))
 }
 
 fn engine_is_back(host: &LabHost) {
@@ -81,7 +67,7 @@ fn a_release_that_goes_bad_while_it_is_watched_gives_the_route_back() {
         let ran = ran.complains("rolled back to");
         assert!(!ran.stderr.contains("stays live"), "{ran}");
         assert_eq!((answer(&host), routed(&host, &[])), ("one".to_owned(), before), "{reason}");
-        assert_eq!(containers(&host), ["shop running"], "{reason}");
+        assert_eq!(host.containers(), ["shop running"], "{reason}");
     }
     // Ctrl-C while it is watched is a change of mind, too.
     let bake = release("slots-bake:1", "two", "bake = \"60s\"");
@@ -92,7 +78,7 @@ fn a_release_that_goes_bad_while_it_is_watched_gives_the_route_back() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(push.wait().unwrap().code(), Some(130));
     assert_eq!((answer(&host), routed(&host, &[])), ("one".to_owned(), before));
-    assert_eq!(containers(&host), ["shop running"]);
+    assert_eq!(host.containers(), ["shop running"]);
     // When arcane is killed, what Caddy leads to serves on, and the next push goes on from there.
     let mut push = push_until(&env, "\"step\":\"bake\"");
     push.kill().unwrap();
@@ -100,7 +86,7 @@ fn a_release_that_goes_bad_while_it_is_watched_gives_the_route_back() {
     assert_eq!(answer(&host), "two");
     let env = env.write("arcane.toml", &release("slots-bake:1", "three", "bake = \"2s\""));
     env.run(&["push", "--wait", "30s"]).succeeds();
-    assert_eq!((answer(&host), containers(&host)[0].as_str()), ("three".to_owned(), "shop running"));
+    assert_eq!((answer(&host), host.containers()[0].as_str()), ("three".to_owned(), "shop running"));
     // A first release has nothing to give the route back to, and says so instead of promising it.
     host.ssh("docker ps -aq | xargs -r docker rm -f").succeeds();
     let bad = release("slots-bake:1", "bad", "bake = \"60s\"\nenv.REFUSE_HEALTH_AFTER = \"3\"");
@@ -120,16 +106,16 @@ fn a_release_whose_container_was_removed_comes_back_from_its_image() {
         env.run(&["push"]).succeeds();
     }
     host.docker(&["container", "prune", "-f"]).succeeds();
-    assert_eq!(containers(&host), ["shop running"]);
+    assert_eq!(host.containers(), ["shop running"]);
     let (slot, _) = routed(&host, &[]);
     env.run(&["rollback"]).succeeds();
     assert_eq!(answer(&host), "two");
     assert_eq!(routed(&host, &[]), (if slot == 8001 { 8002 } else { 8001 }, true));
-    assert_eq!(containers(&host), ["shop running", "shop_old exited"]);
+    assert_eq!(host.containers(), ["shop running", "shop_old exited"]);
     // The one before that had the slot that is free now; of it, too, there is only the image.
     env.run(&["rollback"]).succeeds();
     assert_eq!((answer(&host), routed(&host, &[])), ("one".to_owned(), (slot, true)));
-    assert_eq!(containers(&host).iter().filter(|name| name.ends_with("running")).count(), 1);
+    assert_eq!(host.containers().iter().filter(|name| name.ends_with("running")).count(), 1);
 }
 
 #[test]
@@ -155,7 +141,7 @@ fn an_engine_that_dies_under_a_release_command_leaves_nothing_of_it() {
         engine_is_back(&host);
         // Its container is gone with it, and so is the lock.
         let left = |name: &String| name.starts_with("shop_new") || name.starts_with("shop_release");
-        assert!(!containers(&host).iter().any(left), "{:?}", containers(&host));
+        assert!(!host.containers().iter().any(left), "{:?}", host.containers());
         env.run(&["unlock", &host.name()]).says("is not locked");
         env.run(&["push", "--force"]).succeeds();
         assert_eq!(answer(&host), "one", "push again just works");

@@ -97,15 +97,10 @@ fn nothing_is_left(host: &LabHost) {
 
 /// Starts a push and returns once this many packed bytes are under way.
 fn push_until(env: &TestEnv, bytes: u64) -> Child {
-    let mut child = env.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let under_way = lines.any(|line| {
-        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+    env.push_until(&format!("{bytes} bytes"), |line| {
+        let event: Value = serde_json::from_str(line).unwrap();
         event["event"] == "sent" && number(&event, "bytes_sent") >= bytes
-    });
-    assert!(under_way, "the push ended before {bytes} bytes: {:?}", child.wait());
-    // It must not be stopped by a reader that is gone.
-    child
+    })
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio, id};
+use std::process::{Child, Command, Stdio, id};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{LabHost, Ran, lab};
@@ -114,6 +115,18 @@ impl TestEnv {
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Starts a push and returns when one of its lines of JSON is it. What it says from there on has nobody to read it, as
+    /// when its terminal is gone: that must not matter.
+    #[track_caller]
+    pub(crate) fn push_until(&self, what: &str, is_it: impl Fn(&str) -> bool) -> Child {
+        let mut child =
+            self.arcane(&["push", "--json"]).stdout(Stdio::piped()).spawn().expect("arcane starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let said = lines.any(|line| is_it(&line.expect("lines of text")));
+        assert!(said, "the push ended before {what}: {:?}", child.wait());
+        child
     }
 
     #[track_caller]

@@ -95,6 +95,15 @@ impl LabHost {
         self.lab("docker", args)
     }
 
+    /// Its containers, each with its state: `shop running`, in the order of their names.
+    #[track_caller]
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let names = self.docker(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).succeeds();
+        let mut names: Vec<_> = names.text().lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
     /// Bring images of this machine's engine to the host.
     #[track_caller]
     pub(crate) fn load(&self, tags: &[&str]) {
