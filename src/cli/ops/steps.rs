@@ -74,7 +74,8 @@ impl<'a> Steps<'a> {
     fn line(&self, event: &Event) -> String {
         match event {
             Event::Step { host, step, detail, .. } => {
-                format!("{}  {} {}", self.at(host), step.verb(), printable(detail, DETAIL))
+                let line = format!("{}  {} {}", self.at(host), step.verb(), printable(detail, DETAIL));
+                line.trim_end().to_owned()
             }
             Event::Output { host, from, line, .. } => {
                 format!("{}  {} | {line}", self.at(host), from.as_str())
