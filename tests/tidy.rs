@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("git", &["fleet"]),
     ("ssh", &["fleet", "config"]),
     ("docker", &["fleet", "config", "ssh"]),
-    ("deploy", &["fleet", "clock", "config", "ssh", "docker", "journal", "rules"]),
+    ("deploy", &["fleet", "clock", "config", "ssh", "docker", "journal", "rules", "secrets"]),
     ("watch", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
     ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
     (

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::report::Report;
 use super::section::{Field, Section};
 use super::target::{self, Target};
-use super::{blue_green, environment, environment::Overlay, health, hooks, launch};
+use super::{blue_green, environment, environment::Overlay, health, hooks, launch, secrets};
 use crate::fleet::text::quoted;
 use crate::fleet::{
     App, AppName, EnvironmentName, HealPolicy, ImageRef, Mode, Remedy, Source, Strategy, Volume,
@@ -67,12 +67,20 @@ pub(super) fn read(
     absent(&mut section, report);
     let health = section.field("health").and_then(|field| health::read(&field, port.is_some(), report));
     let env = section.field("env").map(|field| environment::variables(&field, report, warnings));
+    let secrets = secrets::read(&mut section, report);
     let overlays = section.field("environment").map(|field| environment::overlays(&field, report, warnings));
+    secrets::apart(
+        &secrets,
+        env.iter().chain(overlays.iter().flat_map(|it| it.values().map(|it| &it.env))),
+        entry,
+        report,
+    );
     let command = section.field("command").and_then(|field| launch::command(&field, report));
     let volumes = section.field("volumes").map(|field| launch::volumes(&field, report));
     if strategy == Strategy::BlueGreen {
         two_writers(volumes.as_deref().unwrap_or_default(), entry, warnings);
     }
+    secrets::room(&secrets, volumes.as_deref().unwrap_or_default(), entry, report);
     let memory = section.field("memory").and_then(|field| launch::memory(&field, report));
     let network =
         section.field("network").and_then(|field| launch::network(&field, !published.is_empty(), report));
@@ -98,6 +106,7 @@ pub(super) fn read(
         port: port.flatten(),
         health: health.unwrap_or_default(),
         env: env.unwrap_or_default(),
+        secrets,
         command,
         volumes: volumes.unwrap_or_default(),
         memory,
@@ -177,18 +186,11 @@ fn publish(field: &Field<'_>, has_port: bool, report: &mut Report<'_>) -> Option
 
 /// Keys that people know from elsewhere and this version does not have.
 fn absent(section: &mut Section<'_>, report: &mut Report<'_>) {
-    for (key, message, label) in [
-        (
-            "secrets",
-            "`secrets` is not in this version",
-            "there is no vault yet; keep a file on the host and mount it with `volumes`",
-        ),
-        (
-            "dockerfile",
-            "`dockerfile` is not in this version",
-            "the file in `build` must be called Dockerfile",
-        ),
-    ] {
+    for (key, message, label) in [(
+        "dockerfile",
+        "`dockerfile` is not in this version",
+        "the file in `build` must be called Dockerfile",
+    )] {
         section.refuse(key, message, label, report);
     }
 }

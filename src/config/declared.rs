@@ -1,6 +1,6 @@
 //! The names of secrets that arcane.toml declares, for those who need nothing else of it.
 //!
-//! Reads no more than `[app.NAME] secrets`, so it answers for a file of which a deploy would complain.
+//! Reads no more than `secrets` and `secret_files` of each app, so it answers for a file of which a deploy would complain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,9 +8,8 @@ use std::path::Path;
 use super::error::{Error, Result};
 use super::project::Project;
 use super::report::Report;
-use super::search;
-use super::section::{self, Field, Section};
-use crate::fleet::text::quoted;
+use super::section::{self, Section};
+use super::{search, secrets};
 use crate::fleet::{AppName, VariableName};
 
 /// The secrets that each app declares, in the nearest arcane.toml in `start` or above it; none without such a file.
@@ -31,24 +30,11 @@ fn declared(mut root: Section<'_>, report: &mut Report<'_>) -> BTreeMap<AppName,
         let Some(name) = entry.name::<AppName>(report) else {
             continue;
         };
-        let field = entry.section(report).and_then(|mut section| section.field("secrets"));
-        let names = field.map(|field| names(&field, report)).unwrap_or_default();
+        let secrets = entry.section(report).map(|mut section| secrets::read(&mut section, report));
+        let names: BTreeSet<_> = secrets.into_iter().flat_map(BTreeMap::into_keys).collect();
         if !names.is_empty() {
             found.insert(name, names);
         }
     }
     found
-}
-
-fn names(field: &Field<'_>, report: &mut Report<'_>) -> BTreeSet<VariableName> {
-    let mut names = BTreeSet::new();
-    let entries = field.list("a list of names, like [\"DATABASE_URL\"]", report);
-    for entry in entries.unwrap_or_default() {
-        if let Some(name) = entry.parsed::<VariableName>(report)
-            && !names.insert(name.clone())
-        {
-            entry.wrong(format!("{} is named twice", quoted(name.as_str())), "", report);
-        }
-    }
-    names
 }

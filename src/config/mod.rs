@@ -20,6 +20,7 @@ mod problem;
 mod project;
 mod report;
 mod search;
+mod secrets;
 mod section;
 mod size;
 mod suggest;

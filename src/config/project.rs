@@ -125,6 +125,10 @@ impl Project {
         };
         let overlays = self.overlays.get(&app.name);
         let overlay = overlays.and_then(|overlays| overlays.get(environment));
+        // For such an app an environment is first of all one of the vault, which says whether it exists.
+        if overlay.is_none() && !app.secrets.is_empty() {
+            return Ok(app.clone());
+        }
         let overlay = overlay.ok_or_else(|| Error::Unknown {
             kind: "environment",
             name: environment.to_string(),

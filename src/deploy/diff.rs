@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::fleet::{App, duration};
+use crate::fleet::{App, SecretForm, duration};
 
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,6 +66,11 @@ fn settings(app: &App) -> BTreeMap<String, String> {
     set("heal.mode", Some(app.heal.mode.as_str().to_owned()));
     set("heal.remedies", Some(remedies.join(", ")));
     set("heal.verify", Some(duration::format(app.heal.verify)));
+    for (name, secret) in &app.secrets {
+        let form = if secret.form == SecretForm::File { "file, " } else { "" };
+        let version = secret.version.as_ref().map(ToString::to_string);
+        set(&format!("secrets.{name}"), Some(format!("{form}{}", version.unwrap_or_default())));
+    }
     for (name, value) in &app.env {
         set(&format!("env.{name}"), Some(value.clone()));
     }

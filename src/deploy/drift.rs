@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::labels::{Record, image_fits};
+use super::secrets;
 use crate::docker::{Container, Status};
 
 /// The restart policy of every container that we make.
@@ -82,7 +83,10 @@ fn volumes(
         let recorded = text(&volume.source, volume.read_only);
         compare(&format!("volumes.{}", volume.target), Some(recorded), mounted);
     }
-    for (target, mounted) in mounts {
+    let secret = |target: &str, source: &str| {
+        !record.app.secrets.is_empty() && secrets::is_ours(record, target, source)
+    };
+    for (target, mounted) in mounts.iter().filter(|(target, mounted)| !secret(target, &mounted.source)) {
         // An image may declare volumes, for which the engine makes up names.
         let anonymous =
             mounted.source.len() == 64 && mounted.source.bytes().all(|byte| byte.is_ascii_hexdigit());

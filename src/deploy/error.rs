@@ -113,6 +113,33 @@ pub enum Error {
         /// The last lines that it wrote.
         last_lines: Vec<String>,
     },
+    /// The secrets of a release did not get into the host's memory.
+    #[error(
+        "the secrets of {app} could not be put into the memory of {host}: {why}; {host} runs what it ran"
+    )]
+    SecretsNotKept {
+        /// On which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// How.
+        why: String,
+    },
+    /// The secrets of a release are wanted again, and nobody here can bring them.
+    #[error(
+        "the secrets of release {release} of {app} are not in the memory of {host} any more, and cannot be brought again: \
+         {why}; {host} runs what it ran"
+    )]
+    SecretsGone {
+        /// On which host.
+        host: HostName,
+        /// Of which app.
+        app: AppName,
+        /// Of which release.
+        release: ReleaseId,
+        /// Why not.
+        why: String,
+    },
     /// The new release failed and the old one is back.
     #[error(transparent)]
     RolledBack(Box<RolledBack>),
@@ -305,6 +332,9 @@ impl Error {
             Self::AfterHook { .. } => {
                 Some("the release stays; run the hook by hand, for a push of the same runs none".to_owned())
             }
+            Self::SecretsGone { app, .. } => Some(format!(
+                "type it again in the repository of {app}, with a key that reads its environment; `arcane secrets list` tells"
+            )),
             Self::ReleaseCommand { app, .. } => Some(format!(
                 "what it did before it ended is not undone: look at the data of {app}, then push again"
             )),

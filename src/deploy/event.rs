@@ -146,6 +146,8 @@ pub enum Step {
     Repair,
     /// Running a hook.
     Hook,
+    /// Putting the release's secrets into the host's memory.
+    Secrets,
     /// Running the release command.
     Release,
     /// Making the new container.
@@ -183,6 +185,7 @@ impl Step {
             Self::Lock => "locking",
             Self::Repair => "repairing",
             Self::Hook => "running the hook",
+            Self::Secrets => "bringing secrets:",
             Self::Release => "running the release command",
             Self::Create => "creating",
             Self::Rename => "renaming",

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::Error;
 use super::remote::Remote;
+use super::secrets;
 use crate::docker::{Container, ExecOptions, Status};
 use crate::fleet::text::printable;
 use crate::fleet::{App, ContainerId, HealthCheck, HealthState, Probe, duration};
@@ -96,7 +97,7 @@ pub(super) async fn probe(remote: &Remote, container: &Container, app: &App) -> 
         Probe::Http(path) => http(remote, container, app, path).await,
         Probe::Tcp => open(remote, container, app).await.map(drop),
         Probe::Docker => docker(container),
-        Probe::Command(command) => run(remote, container, command).await,
+        Probe::Command(command) => run(remote, container, &secrets::command(app, command)).await,
         Probe::StaysUp(_) => Ok(()),
     }
 }

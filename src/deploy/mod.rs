@@ -32,6 +32,7 @@ pub mod push;
 pub mod remote;
 pub mod rollback;
 pub mod rollout;
+pub mod secrets;
 pub mod situation;
 mod slots;
 mod sockets;

@@ -18,8 +18,9 @@ use super::error::Error;
 use super::event::{Speaker, Step};
 use super::lock::Lock;
 use super::output::Output;
-use super::push::{mounts, network};
+use super::push::{dress, mounts, network};
 use super::remote::Remote;
+use super::secrets;
 use super::switch::{Change, chain};
 use crate::docker::{Container, ContainerSpec, LogOptions, LogStream, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, ReleaseCommand, duration};
@@ -88,7 +89,8 @@ impl Change<'_> {
     /// Runs the release command of a new release to its end, and removes its container however it ends.
     pub(super) async fn release_command(&self, command: &ReleaseCommand, image: &str) -> Result<(), Stopped> {
         self.guarded(Step::Release, command.command.join(" ")).await?;
-        let spec = spec(command, self.app, image);
+        let mut spec = spec(command, self.app, image);
+        dress(self.remote, &mut spec, self.app, self.release).await?;
         let container = self.remote.engine.create_container(&name(&self.app.name), &spec).await?;
         let ran = self.attend(command, &container).await;
         match (ran, self.remove(&container).await) {
@@ -263,18 +265,22 @@ async fn end(remote: &Remote, container: &ContainerId, app: &App) -> Result<(), 
     Ok(remote.engine.discard(&container.0).await?)
 }
 
-/// The container of a release command that a change left behind, if there is one.
-pub(super) async fn left_behind(remote: &Remote, app: &AppName) -> Result<Option<Container>, Error> {
-    let found = remote.engine.inspect(&name(app)).await?;
-    Ok(found.filter(|found| found.labels.get(LABEL).map(String::as_str) == Some(app.as_str())))
+/// The containers of a release command, and of what brings secrets, that a change left behind.
+pub(super) async fn left_behind(remote: &Remote, app: &AppName) -> Result<Vec<Container>, Error> {
+    let mut left = Vec::new();
+    for name in [name(app), secrets::helper_name(app)] {
+        let found = remote.engine.inspect(&name).await?;
+        left.extend(found.filter(|found| found.labels.get(LABEL).map(String::as_str) == Some(app.as_str())));
+    }
+    Ok(left)
 }
 
 /// Ends and removes what a change left behind. To be called under the lock only: otherwise a push may be using it.
 pub(super) async fn sweep(remote: &Remote, app: &App) -> Result<(), Error> {
-    match left_behind(remote, &app.name).await? {
-        Some(container) => end(remote, &container.id, app).await,
-        None => Ok(()),
+    for container in left_behind(remote, &app.name).await? {
+        end(remote, &container.id, app).await?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ async fn find(
         oneoff::left_behind(remote, app)
     )?;
     let mut leftovers = judge(app, &situation, &images, now, uploads);
-    leftovers.extend(one_off.map(|container| Leftover {
+    leftovers.extend(one_off.into_iter().map(|container| Leftover {
         kind: Kind::OneOff,
         name: container.name,
         release: None,
@@ -407,6 +407,8 @@ mod tests {
                 tags: Vec::new(),
                 layers: layers.iter().map(|&layer| layer.to_owned()).collect(),
                 has_healthcheck: false,
+                healthcheck: Vec::new(),
+                shell: Vec::new(),
                 labels: BTreeMap::new(),
                 entrypoint: Vec::new(),
                 command: Vec::new(),

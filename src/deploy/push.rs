@@ -18,6 +18,7 @@ use super::lock::{Holder, Lock, Owner};
 use super::ports;
 use super::prune;
 use super::remote::Remote;
+use super::secrets::{self, Values};
 use super::situation::{Situation, new_name};
 use super::switch::{Change, Fresh};
 use super::transfer::{self, Arrived, Transferred};
@@ -48,6 +49,8 @@ pub struct Order<'a> {
     pub wait: Duration,
     /// Make a new release even when nothing differs.
     pub force: bool,
+    /// The values of the app's secrets, of the versions that it is pinned to.
+    pub secrets: &'a Values,
 }
 
 impl Order<'_> {
@@ -240,7 +243,8 @@ async fn release(
     let mut situation = settled?;
     let switched = switch(&mut change, order, record, tag, &mut situation).await;
     if switched.is_err() {
-        // The failed container is gone; its image would only lie around.
+        // The failed container is gone; its secrets and its image would only lie around.
+        change.forget_secrets(tag).await;
         let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;
@@ -268,6 +272,7 @@ async fn switch(
     if let Some(slots) = &order.app.blue_green {
         change.slots = Some(change.free_slot(slots).await?);
     }
+    change.put_secrets(order.secrets, tag).await?;
     // One that needs the volumes is run once the release before is stopped.
     if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
         let ran = change.release_command(command, tag).await;
@@ -320,8 +325,25 @@ pub(super) async fn create(
     record: &Record,
     image: &str,
 ) -> Result<ContainerId, Error> {
-    let spec = container_spec(record, image);
+    let mut spec = container_spec(record, image);
+    dress(remote, &mut spec, &record.app, &record.release).await?;
     Ok(remote.engine.create_container(name, &spec).await?)
+}
+
+/// Gives a container of a release its secrets, if it has any.
+pub(super) async fn dress(
+    remote: &Remote,
+    spec: &mut ContainerSpec,
+    app: &App,
+    release: &ReleaseId,
+) -> Result<(), Error> {
+    if app.secrets.is_empty() {
+        return Ok(());
+    }
+    let image = remote.engine.image(&spec.image).await?;
+    let image = image.ok_or_else(|| Error::NoImage { image: spec.image.clone() })?;
+    secrets::dress(spec, &app.name, release, &image);
+    Ok(())
 }
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
@@ -387,6 +409,12 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
         );
     }
     let app = order.app;
+    if !app.secrets.is_empty() {
+        secrets::reaches(remote)?;
+        if app.command.is_none() && order.image.entrypoint.is_empty() && order.image.command.is_empty() {
+            return refuse("the image names no command, and neither does the app".to_owned());
+        }
+    }
     let slots = app.blue_green.as_ref();
     for port in app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)) {
         ports::is_open(remote, &app.name, port).await?;

@@ -12,6 +12,7 @@ use super::labels::Record;
 use super::lock::{Holder, Lock, Owner};
 use super::push::{create, image_tag};
 use super::remote::Remote;
+use super::secrets::Source;
 use super::situation::{Found, Interruption, Situation, back_name, new_name};
 use super::switch::Change;
 use super::target::{Target, Wanted, choose, slots};
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     pub report: Report<'a>,
     /// The operator's interruption.
     pub cancel: &'a CancellationToken,
+    /// Who opens the vault when secrets have to be brought again.
+    pub source: &'a dyn Source,
 }
 
 /// What a change did.
@@ -85,6 +88,7 @@ pub async fn rollback<'w>(
         let target = choose(remote, request.app, &locked.settled, to, across_migration).await?;
         let Record { app, release, .. } = target.record();
         let change = locked.change(app, release);
+        change.ensure_secrets(target.record(), request.source).await?;
         if let Some(of) = slots(&locked.settled, target.record()) {
             locked.back_to_slot(&target, of).await?;
             return Ok(Changed {
@@ -123,6 +127,9 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let begun = Instant::now();
         let live = locked.live()?;
         let change = locked.change(&live.record.app, &live.record.release);
+        if !live.running {
+            change.ensure_secrets(&live.record, request.source).await?;
+        }
         change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
         remote.engine.restart(&live.id.0, grace).await?;
@@ -142,6 +149,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
         let mut change = locked.change(app, release);
+        change.ensure_secrets(&live.record, request.source).await?;
         if let Some(of) = slots(&locked.settled, &live.record) {
             change.slots = Some(change.free_slot(of).await?);
         }

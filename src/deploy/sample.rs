@@ -18,6 +18,7 @@ pub(crate) fn app(name: &str) -> App {
         port: Some(8080),
         health: HealthCheck::default(),
         env: Default::default(),
+        secrets: Default::default(),
         command: None,
         volumes: Vec::new(),
         memory: None,

@@ -39,7 +39,7 @@ pub struct ExecOptions {
     pub user: Option<String>,
 }
 
-type Io = TokioIo<Upgraded>;
+pub(super) type Io = TokioIo<Upgraded>;
 
 /// A running command. Its two directions can be used by two tasks.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct Exec {
 
 /// The standard input of a command.
 #[derive(Debug)]
-pub struct ExecInput(WriteHalf<Io>);
+pub struct ExecInput(pub(super) WriteHalf<Io>);
 
 impl AsyncWrite for ExecInput {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
@@ -72,10 +72,10 @@ impl AsyncWrite for ExecInput {
 /// A stream of the pieces that a command writes.
 #[derive(Debug)]
 pub struct ExecOutput {
-    frames: FramedRead<ReadHalf<Io>, FrameDecoder>,
-    host: String,
-    what: String,
-    _admitted: Option<OwnedSemaphorePermit>,
+    pub(super) frames: FramedRead<ReadHalf<Io>, FrameDecoder>,
+    pub(super) host: String,
+    pub(super) what: String,
+    pub(super) _admitted: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream for ExecOutput {

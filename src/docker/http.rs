@@ -71,6 +71,10 @@ impl Call {
         Self::new(Method::POST, path, what)
     }
 
+    pub(super) fn put(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::new(Method::PUT, path, what)
+    }
+
     pub(super) fn delete(path: impl Into<String>, what: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path, what)
     }

@@ -31,6 +31,10 @@ pub struct Image {
     pub layers: Vec<String>,
     /// Whether it declares a `HEALTHCHECK`.
     pub has_healthcheck: bool,
+    /// The command of its `HEALTHCHECK`, as the engine writes it: `["CMD", …]` or `["CMD-SHELL", "…"]`.
+    pub healthcheck: Vec<String>,
+    /// The shell that such a line is for, when it is not `/bin/sh -c`.
+    pub shell: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its entrypoint.
@@ -160,6 +164,7 @@ struct WireConfig {
     healthcheck: Option<WireHealthcheck>,
     entrypoint: Option<Words>,
     cmd: Option<Words>,
+    shell: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -198,6 +203,8 @@ impl From<Wire> for Image {
             tags: wire.repo_tags.unwrap_or_default(),
             layers: wire.root_fs.layers.unwrap_or_default(),
             has_healthcheck: test.first().is_some_and(|first| first != "NONE"),
+            healthcheck: test,
+            shell: config.shell.unwrap_or_default(),
             labels: config.labels.unwrap_or_default(),
             entrypoint: words(config.entrypoint),
             command: words(config.cmd),

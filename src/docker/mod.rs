@@ -9,6 +9,7 @@
 //! that it cannot read, guesses from the bytes whether a container has a terminal, and puts its deadline on the
 //! headers of an answer only.
 
+mod attach;
 mod connect;
 mod container;
 mod engine;
@@ -26,10 +27,12 @@ mod made;
 mod registry;
 mod spec;
 mod stats;
+pub mod tar;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
+pub use attach::Attached;
 pub use connect::Transport;
 pub use container::Signal;
 pub use engine::{Engine, EngineInfo, EngineVersion};
@@ -42,6 +45,6 @@ pub use inspect::{Container, ContainerSummary, PublishedPort, State, Status};
 pub use logs::{LogOptions, LogStream};
 pub use made::{Made, Mounted};
 pub use registry::{PushStream, Pushing};
-pub use spec::{ContainerSpec, Mount, MountKind, Network, Publish, RestartPolicy};
+pub use spec::{ContainerSpec, Mount, MountKind, Network, Privilege, Publish, RestartPolicy};
 pub use stats::Stats;
 pub use transfer::{ByteChunks, Loaded};

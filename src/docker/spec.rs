@@ -38,6 +38,19 @@ pub struct ContainerSpec {
     pub init: Option<bool>,
     /// Whether it gets a terminal, and so one output stream.
     pub tty: bool,
+    /// Replaces the command of the image's `HEALTHCHECK`, whose times stay.
+    pub healthcheck: Option<Vec<String>>,
+    /// For a helper of ours: root, with a standard input and without a log.
+    pub privilege: Option<Privilege>,
+}
+
+/// What a helper of ours may do beyond what a container may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// Nothing: it is root inside, and no more.
+    Root,
+    /// Mount file systems, where the host sees them too.
+    Mount,
 }
 
 /// A port of the host that leads to a port of a container.
@@ -69,6 +82,8 @@ pub enum MountKind {
     Volume(String),
     /// A directory or file of the host, which must exist.
     Bind(String),
+    /// The same, and what is mounted below it on either side is there on the other.
+    Shared(String),
     /// Memory, of this size in bytes at most.
     Tmpfs(Option<u64>),
 }
@@ -117,6 +132,12 @@ impl ContainerSpec {
         if let Some(timeout) = self.stop_timeout {
             set("StopTimeout", json!(seconds(timeout)));
         }
+        if let Some(test) = &self.healthcheck {
+            set("Healthcheck", json!({ "Test": test }));
+        }
+        if let Some(privilege) = self.privilege {
+            privilege.add(&mut body);
+        }
         self.add_ports(&mut body);
         self.add_host_config(&mut body["HostConfig"]);
         if let Some(network) = &self.network {
@@ -159,16 +180,44 @@ impl Mount {
     fn to_json(&self) -> Value {
         let (kind, source) = match &self.kind {
             MountKind::Volume(name) => ("volume", name.as_str()),
-            MountKind::Bind(path) => ("bind", path.as_str()),
+            MountKind::Bind(path) | MountKind::Shared(path) => ("bind", path.as_str()),
             MountKind::Tmpfs(_) => ("tmpfs", ""),
         };
         let mut mount = json!({ "Type": kind, "Target": self.target, "ReadOnly": self.read_only });
         match &self.kind {
             MountKind::Tmpfs(Some(bytes)) => mount["TmpfsOptions"] = json!({ "SizeBytes": bytes }),
             MountKind::Tmpfs(None) => {}
+            MountKind::Shared(_) => {
+                mount["Source"] = json!(source);
+                mount["BindOptions"] = json!({ "Propagation": "rshared" });
+            }
             _ => mount["Source"] = json!(source),
         }
         mount
+    }
+}
+
+impl Privilege {
+    fn add(self, body: &mut Value) {
+        for (key, value) in [
+            ("User", json!("0:0")),
+            ("WorkingDir", json!("/")),
+            ("OpenStdin", json!(true)),
+            ("StdinOnce", json!(true)),
+            ("AttachStdin", json!(true)),
+            ("Healthcheck", json!({ "Test": ["NONE"] })),
+        ] {
+            body[key] = value;
+        }
+        let host = &mut body["HostConfig"];
+        host["LogConfig"] = json!({ "Type": "none" });
+        host["NetworkMode"] = json!("none");
+        // Root inside is to be root of the host, whose directories it works in.
+        host["UsernsMode"] = json!("host");
+        if self == Self::Mount {
+            host["CapAdd"] = json!(["SYS_ADMIN"]);
+            host["SecurityOpt"] = json!(["apparmor=unconfined"]);
+        }
     }
 }
 

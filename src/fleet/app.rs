@@ -14,6 +14,7 @@ use super::health::HealthCheck;
 use super::hook::{Hooks, ReleaseCommand};
 use super::name::{AppName, HostName, ImageRef, VariableName};
 use super::remedy::HealPolicy;
+use super::secret::AppSecret;
 
 /// An app as `arcane.toml` describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct App {
     pub health: HealthCheck,
     /// Plain environment variables. Never secrets: Docker writes these to disk and shows them.
     pub env: BTreeMap<VariableName, String>,
+    /// The secrets that it gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<VariableName, AppSecret>,
     /// The command, when the image's own is not wanted.
     pub command: Option<Vec<String>>,
     /// Volumes to mount.

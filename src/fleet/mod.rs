@@ -16,6 +16,7 @@ pub mod name;
 pub mod observation;
 pub mod release;
 pub mod remedy;
+pub mod secret;
 pub mod signal;
 pub mod site;
 pub mod text;
@@ -35,6 +36,7 @@ pub use name::{
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
+pub use secret::{AppSecret, SecretForm, SecretVersion};
 pub use signal::{Evidence, Signal, Verify};
 pub use site::SiteAddress;
 pub use time::Timestamp;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::effect::{Action, ActionId};
 use crate::deploy::remote::Pool;
 use crate::deploy::rollback::{Changed, Request, redeploy, restart, rollback};
+use crate::deploy::secrets::Source;
 use crate::deploy::{Error, Event};
 use crate::fleet::{ActionOutcome, Host, Observation, ReleaseId, Remedy, duration};
 
@@ -37,7 +38,13 @@ impl Ended {
 }
 
 /// Carries an action out. Never waits for a lock that somebody else holds: a deploy under way is a reason not to heal.
-pub(super) async fn carry_out(pool: &Pool, host: Option<&Host>, action: Action, by: &str) -> Ended {
+pub(super) async fn carry_out(
+    pool: &Pool,
+    host: Option<&Host>,
+    action: Action,
+    source: &dyn Source,
+    by: &str,
+) -> Ended {
     let ended = |outcome, detail, release| Ended::Action { action: action.id, outcome, detail, release };
     let Some(host) = host else {
         return ended(
@@ -58,6 +65,7 @@ pub(super) async fn carry_out(pool: &Pool, host: Option<&Host>, action: Action, 
         wait: Duration::ZERO,
         report: &report,
         cancel: &cancel,
+        source,
     };
     let remote = match pool.get(host).await {
         Ok(remote) => remote,

@@ -2,6 +2,7 @@
 //! everything before it is done. All judgement is the supervisor's; all that can block or fail is here.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -227,10 +228,12 @@ impl<'a> Run<'a> {
 
     fn start(&mut self, action: Action) {
         let host = self.shell.hosts.get(&action.host).cloned();
-        let (pool, by) = (self.shell.pool.clone(), self.shell.by.clone());
+        let (pool, by, source) =
+            (self.shell.pool.clone(), self.shell.by.clone(), Arc::clone(&self.shell.source));
         self.tasks.spawn(async move {
             let id = action.id;
-            let work = tokio::spawn(async move { carry_out(&pool, host.as_ref(), action, &by).await });
+            let work =
+                tokio::spawn(async move { carry_out(&pool, host.as_ref(), action, &*source, &by).await });
             work.await.unwrap_or_else(|panic| Ended::panicked(id, &panic))
         });
     }

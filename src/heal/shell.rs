@@ -13,6 +13,7 @@ use super::records::Records;
 use super::run::Run;
 use super::supervisor::Supervisor;
 use crate::deploy::remote::Pool;
+use crate::deploy::secrets::Source;
 use crate::fleet::{AppName, Host, HostName, Incident, IncidentId, Mode, Observation, Signal};
 use crate::journal::{self, Decision, DecisionRecord, Journal};
 use crate::rules::Engine;
@@ -32,6 +33,8 @@ pub struct Shell {
     pub hosts: BTreeMap<HostName, Host>,
     /// The connections, shared with whoever watches.
     pub pool: Pool,
+    /// Who brings secrets that a reboot has wiped.
+    pub source: Arc<dyn Source>,
     /// Who we are: `user@machine`.
     pub by: String,
     /// The most that may happen.

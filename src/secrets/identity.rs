@@ -53,13 +53,13 @@ pub struct Identities {
 struct Held {
     place: String,
     recipient: Recipient,
-    key: Box<dyn age::Identity>,
+    key: Box<dyn age::Identity + Send + Sync>,
 }
 
 /// An SSH key that is asked only about what is sealed for it.
 struct SshKey {
     tag: String,
-    key: Box<dyn age::Identity>,
+    key: Box<dyn age::Identity + Send + Sync>,
 }
 
 impl age::Identity for SshKey {
@@ -196,7 +196,7 @@ impl Identities {
     }
 
     pub(super) fn as_age(&self) -> impl Iterator<Item = &dyn age::Identity> {
-        self.held.iter().map(|held| &*held.key)
+        self.held.iter().map(|held| &*held.key as &dyn age::Identity)
     }
 
     /// Why none of them opened the file at `path`.

@@ -20,6 +20,7 @@ mod status;
 mod steps;
 mod supervise;
 mod unlock;
+mod vault;
 mod way_back;
 
 use tokio_util::sync::CancellationToken;

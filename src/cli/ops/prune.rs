@@ -13,6 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, table};
 use crate::deploy::prune::{Leftover, apps, look, prune};
 use crate::deploy::rollback::Request;
+use crate::deploy::secrets::NoSource;
 use crate::deploy::{Error, Event, Remote};
 use crate::fleet::{AppName, Host, HostName};
 
@@ -95,6 +96,7 @@ async fn one(
             wait: options.wait,
             report: &report,
             cancel,
+            source: &NoSource,
         };
         prune(remote, &request).await?
     };

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rollout::{self, End, Tally};
 use super::steps::{self, Steps};
+use super::vault::{self, VaultSource};
 use super::{context, plan, unless};
 use crate::cli::args::{Arguments, Push};
 use crate::cli::exit;
@@ -19,6 +20,7 @@ use crate::deploy::push::{Order, check, push};
 use crate::deploy::remote::Pool;
 use crate::deploy::rollback::Request;
 use crate::deploy::rollout::{AT_ONCE, Course, Ended, Errand, OnFailure, carry_out, on_each, stages};
+use crate::deploy::secrets::Values;
 use crate::deploy::{Done, Error, Event, Outcome, RolledBack, build};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
@@ -37,7 +39,9 @@ pub(super) async fn run(
     let project = context::project(ui, arguments)?;
     let mut app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
     slots(&mut app, options)?;
+    let values = vault::values(arguments, &mut app, options.env.as_ref())?;
     let app = app;
+    let source = VaultSource::new(arguments);
     let fleet = context::fleet(arguments)?;
     let stages = stages(&context::targets(&fleet, options.to.as_deref(), &app)?, options.batch);
     let on_failure = if options.all_or_nothing { OnFailure::GiveBack } else { OnFailure::Stop };
@@ -46,12 +50,20 @@ pub(super) async fn run(
         return unless(cancel, plan::run(ui, options, &local, &app, &stages, on_failure)).await;
     }
     let (image, image_name) = build::image(&local, &app, cancel).await?;
-    let order = order(options, &app, &image, image_name);
+    let order = order(options, &app, &image, image_name, &values);
     let (steps, pool) = (Steps::new(ui, options.json), Pool::default());
     let tally = Tally::new(ui, options.json, &app.name, &steps, rollout::Outcome::Released);
     let several = stages.iter().map(|stage| stage.hosts.len()).sum::<usize>() > 1;
-    let pushing =
-        Pushing { options, local: &local, pool: &pool, order: &order, tally: &tally, several, cancel };
+    let pushing = Pushing {
+        options,
+        local: &local,
+        pool: &pool,
+        order: &order,
+        source: &source,
+        tally: &tally,
+        several,
+        cancel,
+    };
     let mut course = Course::new(stages, AT_ONCE, on_failure);
     if several && on_failure == OnFailure::GiveBack {
         pushing.look_ahead(&mut course).await;
@@ -93,7 +105,13 @@ fn slots(app: &mut App, options: &Push) -> Result<(), Failure> {
 }
 
 /// What is asked for, as of now.
-pub(super) fn order<'a>(options: &Push, app: &'a App, image: &'a Image, image_name: String) -> Order<'a> {
+pub(super) fn order<'a>(
+    options: &Push,
+    app: &'a App,
+    image: &'a Image,
+    image_name: String,
+    secrets: &'a Values,
+) -> Order<'a> {
     let now = crate::clock::now();
     Order {
         app,
@@ -105,6 +123,7 @@ pub(super) fn order<'a>(options: &Push, app: &'a App, image: &'a Image, image_na
         now,
         wait: options.wait,
         force: options.force,
+        secrets,
     }
 }
 
@@ -125,6 +144,7 @@ struct Pushing<'a> {
     /// Kept open, so that a host that is given back what it ran is not connected to anew.
     pool: &'a Pool,
     order: &'a Order<'a>,
+    source: &'a VaultSource,
     tally: &'a Tally<'a>,
     several: bool,
     cancel: &'a CancellationToken,
@@ -240,6 +260,7 @@ impl Pushing<'_> {
             wait: options.wait.max(GIVE_BACK_WAIT),
             report: &report,
             cancel: &never,
+            source: self.source,
         };
         tally.steps.say(&host.name, "gets back what it ran, since the release failed elsewhere");
         let given = async { give_back(&self.pool.get(host).await?, &request, end.before.as_ref()).await };

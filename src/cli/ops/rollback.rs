@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::context;
 use super::rollout::{self, End, Tally};
 use super::steps::Steps;
+use super::vault::VaultSource;
 use super::{unless, way_back};
 use crate::cli::args::{Arguments, Rollback};
 use crate::cli::failure::Failure;
@@ -36,6 +37,7 @@ pub(super) async fn run(
     if options.plan {
         return way_back::run(ui, options, &pool, app, &hosts).await;
     }
+    let source = VaultSource::new(arguments);
     let steps = Steps::new(ui, options.json);
     let tally = Tally::new(ui, options.json, app, &steps, rollout::Outcome::RolledBack);
     let several = hosts.len() > 1;
@@ -44,11 +46,11 @@ pub(super) async fn run(
     let gate = options.to.clone().unwrap_or_else(|| "-".to_owned());
     let mut course = Course::new(vec![Stage { gate, kind: Kind::Batch, hosts }], at_once, OnFailure::GoOn);
     carry_out(&mut course, cancel, |_, host| {
-        let (tally, pool) = (&tally, &pool);
+        let (tally, pool, source) = (&tally, &pool, &source);
         async move {
             let work = async {
                 let begun = Instant::now();
-                match one(tally, options, pool, &host, cancel).await {
+                match one(tally, options, pool, &host, source, cancel).await {
                     Ok(changed) => {
                         show(tally, several, &host, &changed);
                         let Changed { release, before, took, .. } = changed;
@@ -73,6 +75,7 @@ async fn one(
     options: &Rollback,
     pool: &Pool,
     host: &Host,
+    source: &VaultSource,
     cancel: &CancellationToken,
 ) -> Result<Changed, Error> {
     let report = |event: Event| tally.steps.show(&event);
@@ -84,6 +87,7 @@ async fn one(
         wait: options.wait,
         report: &report,
         cancel,
+        source,
     };
     let remote = tokio::select! {
         biased;

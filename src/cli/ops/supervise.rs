@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::vault::VaultSource;
 use super::{context, rules};
 use crate::cli::args::{Arguments, Heal, Watch};
 use crate::cli::exit;
@@ -69,7 +70,11 @@ async fn supervise(
     let show = |told: Told| show(ui, options.json, &told);
     let (is_limited, is_check) = (until.duration.is_some(), until.quiet.is_some());
     let settings = settings(arguments, ceiling)?;
-    let supervisor = run(&hosts, Engine::new(Arc::new(rules)), settings, until, &show, cancel).await?;
+    // Who only watches brings nothing, and need not type a passphrase.
+    let acts = matches!(ceiling, Mode::Auto | Mode::Approve);
+    let source = Arc::new(if acts { VaultSource::ready(arguments) } else { VaultSource::new(arguments) });
+    let supervisor =
+        run(&hosts, Engine::new(Arc::new(rules)), settings, until, source, &show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
     }
@@ -83,6 +88,7 @@ pub(super) async fn run(
     engine: Engine,
     settings: Settings,
     until: Until,
+    source: Arc<VaultSource>,
     tell: &(dyn Fn(Told) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Supervisor, Failure> {
@@ -99,6 +105,7 @@ pub(super) async fn run(
         journal: Arc::new(Mutex::new(journal)),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
         pool,
+        source,
         by: context::who(),
         until,
     };
@@ -247,5 +254,6 @@ pub(super) async fn run_for(
     };
     let engine = Engine::new(Arc::new(rules::load(&[])?));
     let settings = settings(arguments, Mode::Approve)?;
-    run(std::slice::from_ref(host), engine, settings, until, &show, cancel).await
+    let source = Arc::new(VaultSource::ready(arguments));
+    run(std::slice::from_ref(host), engine, settings, until, source, &show, cancel).await
 }

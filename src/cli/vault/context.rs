@@ -11,7 +11,7 @@ use crate::secrets::{Contents, Guard, Identities, Origin, Result, Vault};
 /// The variable that names the only key to be used.
 pub(super) const IDENTITY: &str = "ARCANE_IDENTITY";
 
-pub(super) fn vault(arguments: &Arguments) -> Result<Vault> {
+pub(in crate::cli) fn vault(arguments: &Arguments) -> Result<Vault> {
     Vault::find(&arguments.directory)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn ssh_file() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh").join("id_ed25519"))
 }
 
-pub(super) fn identities() -> Result<Identities> {
+pub(in crate::cli) fn identities() -> Result<Identities> {
     let named = std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty());
     let origin = match named {
         Some(text) => Origin::Named(text),

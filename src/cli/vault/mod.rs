@@ -15,6 +15,7 @@ mod secrets;
 mod team;
 mod transfer;
 
+pub(super) use context::{identities, vault};
 pub(super) use git::git;
 pub(super) use init::init;
 pub(super) use run::run;

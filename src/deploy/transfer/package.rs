@@ -7,11 +7,8 @@
 use serde_json::{Value, json};
 
 use super::pack::digest_of;
-
-/// Tar counts in blocks of this many bytes.
-const BLOCK: u64 = 512;
-/// The largest size that fits the classic header field: eleven octal digits.
-const OCTAL_MAX: u64 = 0o777_7777_7777;
+use crate::docker::tar;
+pub(super) use crate::docker::tar::padding;
 
 /// Which layout a host's store reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,31 +35,26 @@ fn path(digest: &str) -> String {
 
 /// The header before a layer.
 pub(super) fn layer_header(digest: &str, size: u64) -> Vec<u8> {
-    header(&path(digest), size).to_vec()
-}
-
-/// The zeros after a file of this size.
-pub(super) fn padding(size: u64) -> Vec<u8> {
-    vec![0; usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or_default()]
+    tar::header(&path(digest), size).to_vec()
 }
 
 /// Everything that comes after the layers: the description, and the end of the tar.
 pub(super) fn ending(store: Store, image: &Description<'_>) -> Vec<u8> {
-    let mut tar = Vec::new();
+    let mut stream = Vec::new();
     let config = digest_of(image.config);
-    file(&mut tar, &path(&config), image.config);
+    tar::file(&mut stream, &path(&config), image.config);
     if store == Store::Containerd {
         let (manifest, index) = oci(image, &config);
-        file(&mut tar, &path(&digest_of(&manifest)), &manifest);
-        file(&mut tar, "index.json", &index);
-        file(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+        tar::file(&mut stream, &path(&digest_of(&manifest)), &manifest);
+        tar::file(&mut stream, "index.json", &index);
+        tar::file(&mut stream, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
     }
     let names: Vec<_> = image.layers.iter().map(|(digest, _)| path(digest)).collect();
     let manifest =
         json!([{ "Config": path(&config), "RepoTags": image.name.map(|name| [name]), "Layers": names }]);
-    file(&mut tar, "manifest.json", manifest.to_string().as_bytes());
-    tar.extend_from_slice(&[0; 2 * BLOCK as usize]);
-    tar
+    tar::file(&mut stream, "manifest.json", manifest.to_string().as_bytes());
+    stream.extend_from_slice(&tar::end());
+    stream
 }
 
 /// The configuration of an image that holds these layers and is never run: what arrived before the rest did.
@@ -99,42 +91,6 @@ fn oci(image: &Description<'_>, config: &str) -> (Vec<u8>, Vec<u8>) {
     }
     let index: Value = json!({ "schemaVersion": 2, "manifests": [descriptor] });
     (manifest, index.to_string().into_bytes())
-}
-
-fn file(tar: &mut Vec<u8>, name: &str, content: &[u8]) {
-    let size = content.len() as u64;
-    tar.extend_from_slice(&header(name, size));
-    tar.extend_from_slice(content);
-    tar.extend_from_slice(&padding(size));
-}
-
-/// A header of the ustar format for an ordinary file. Our names are short.
-fn header(name: &str, size: u64) -> [u8; BLOCK as usize] {
-    let mut header = [0; BLOCK as usize];
-    let mut put = |at: usize, bytes: &[u8]| {
-        if let Some(field) = header.get_mut(at..at + bytes.len()) {
-            field.copy_from_slice(bytes);
-        }
-    };
-    put(0, name.as_bytes());
-    put(100, b"0000644\0");
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    if size <= OCTAL_MAX {
-        put(124, format!("{size:011o}\0").as_bytes());
-    } else {
-        // Beyond 8 GiB: big-endian binary, marked by the highest bit.
-        put(124, &[0x80, 0, 0, 0]);
-        put(128, &size.to_be_bytes());
-    }
-    put(136, b"00000000000\0");
-    put(148, b"        ");
-    put(156, b"0");
-    put(257, b"ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    let checksum = format!("{sum:06o}\0 ");
-    header[148..156].copy_from_slice(checksum.as_bytes());
-    header
 }
 
 #[cfg(test)]

@@ -451,6 +451,8 @@ mod tests {
             tags: Vec::new(),
             layers: ["sha256:there", "sha256:wanted"].map(str::to_owned).to_vec(),
             has_healthcheck: false,
+            healthcheck: Vec::new(),
+            shell: Vec::new(),
             labels: BTreeMap::new(),
             entrypoint: Vec::new(),
             command: Vec::new(),

@@ -55,6 +55,7 @@ impl Desk {
         }
         let web1 = Host { name: host("web1"), ssh: ssh.to_owned() };
         let shell = Shell {
+            source: Arc::new(crate::deploy::secrets::NoSource),
             supervisor: Supervisor::new(Settings { ceiling: Mode::Approve, ..settings() }),
             engine: Engine::new(Arc::new(RuleSet::builtin())),
             journal: self.shared(),
