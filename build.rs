@@ -52,8 +52,14 @@ fn has_core(target: &str) -> bool {
 
 /// Builds with the linker that comes with the toolchain, or with the C compiler where it lacks that and is of this machine.
 fn build(target: &str, program: &Path) -> bool {
-    let own = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld", "-Clink-self-contained=no", "-Clink-arg=--gc-sections"];
-    let c = ["-Clinker=cc", "-Clinker-flavor=gcc", "-Clink-arg=-nostartfiles", "-Clink-arg=-Wl,--gc-sections"];
+    let own = [
+        "-Clinker=rust-lld",
+        "-Clinker-flavor=ld.lld",
+        "-Clink-self-contained=no",
+        "-Clink-arg=--gc-sections",
+    ];
+    let c =
+        ["-Clinker=cc", "-Clinker-flavor=gcc", "-Clink-arg=-nostartfiles", "-Clink-arg=-Wl,--gc-sections"];
     let is_host = env::var("HOST").is_ok_and(|host| host.split('-').next() == target.split('-').next());
     links(own, target, program) || (is_host && links(c, target, program))
 }

@@ -43,7 +43,12 @@ pub fn drifts(record: &Record, container: &Container) -> Vec<Drift> {
         Status::Running | Status::Restarting => "running",
         other => other.as_str(),
     };
-    compare("state", Some("running".to_owned()), Some(state.to_owned()));
+    if secrets::are_gone(record, container) {
+        let recorded = Some("in the host's memory".to_owned());
+        compare("secrets", recorded, Some("gone, for it was rebooted".to_owned()));
+    } else {
+        compare("state", Some("running".to_owned()), Some(state.to_owned()));
+    }
     if !image_fits(record, &container.labels, &container.image_id) {
         compare("image", Some(record.image.clone()), Some(format!("another: {}", container.image)));
     }

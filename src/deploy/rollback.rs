@@ -139,6 +139,24 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
     .await
 }
 
+/// Brings the secrets of the live release again, where a reboot has wiped them, and starts its container.
+///
+/// # Errors
+/// [`Error::NotDeployed`] when nothing is live; [`Error::SecretsGone`] when nobody here can open the vault.
+pub async fn reinject(remote: &Remote, request: &Request<'_>) -> Result<Changed, Error> {
+    under_lock(remote, request, "reinject", async |locked| {
+        let begun = Instant::now();
+        let live = locked.live()?;
+        let change = locked.change(&live.record.app, &live.record.release);
+        change.ensure_secrets(&live.record, request.source).await?;
+        change.guarded(Step::Start, live.record.release.as_str()).await?;
+        remote.engine.start(&live.id.0).await?;
+        let release = live.record.release.clone();
+        Ok(Changed { before: Some(release.clone()), release, took: begun.elapsed(), gap: begun.elapsed() })
+    })
+    .await
+}
+
 /// Makes a new container of the live release and puts it in the old one's place: frees whatever the old one held.
 ///
 /// # Errors

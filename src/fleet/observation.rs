@@ -160,6 +160,8 @@ pub enum Fact {
         /// What its `HEALTHCHECK` says.
         health: HealthState,
     },
+    /// The container cannot be started, for its secrets were in the host's memory and are gone: the host was rebooted.
+    SecretsGone,
     /// What is deployed of the app on this host, after anything of it changed.
     Deployed {
         /// The record.

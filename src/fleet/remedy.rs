@@ -17,6 +17,8 @@ pub enum Remedy {
     Rollback,
     /// Make a new container of the same release; frees what the old one held.
     Redeploy,
+    /// Bring the secrets of the same release again, which a reboot of the host has wiped, and start it.
+    Reinject,
     /// Do nothing for now: what is missing is expected to come back.
     Wait,
     /// Hand it to a human.
@@ -25,7 +27,8 @@ pub enum Remedy {
 
 impl Remedy {
     /// Every remedy.
-    pub const ALL: [Self; 5] = [Self::Restart, Self::Rollback, Self::Redeploy, Self::Wait, Self::Escalate];
+    pub const ALL: [Self; 6] =
+        [Self::Restart, Self::Rollback, Self::Redeploy, Self::Reinject, Self::Wait, Self::Escalate];
 
     /// The name in rules, arcane.toml and JSON.
     #[must_use]
@@ -34,6 +37,7 @@ impl Remedy {
             Self::Restart => "restart",
             Self::Rollback => "rollback",
             Self::Redeploy => "redeploy",
+            Self::Reinject => "reinject",
             Self::Wait => "wait",
             Self::Escalate => "escalate",
         }
@@ -42,7 +46,7 @@ impl Remedy {
     /// Whether it changes a server.
     #[must_use]
     pub const fn changes_server(self) -> bool {
-        matches!(self, Self::Restart | Self::Rollback | Self::Redeploy)
+        matches!(self, Self::Restart | Self::Rollback | Self::Redeploy | Self::Reinject)
     }
 }
 
@@ -70,7 +74,7 @@ impl std::str::FromStr for Remedy {
         Self::ALL.into_iter().find(|remedy| remedy.as_str() == text).ok_or_else(|| UnknownWord {
             kind: "remedy",
             value: text.to_owned(),
-            choices: "restart, rollback, redeploy, wait, escalate",
+            choices: "restart, rollback, redeploy, reinject, wait, escalate",
         })
     }
 }
@@ -138,7 +142,7 @@ impl Default for HealPolicy {
     fn default() -> Self {
         Self {
             mode: Mode::Approve,
-            remedies: vec![Remedy::Restart, Remedy::Rollback],
+            remedies: vec![Remedy::Restart, Remedy::Rollback, Remedy::Reinject],
             verify: Duration::from_secs(60),
         }
     }

@@ -266,7 +266,7 @@ impl Supervisor {
         match remedy {
             Remedy::Escalate => self.escalate(id, &format!("{by} hands it to a human")),
             Remedy::Wait => self.begin_wait(id, None),
-            Remedy::Restart | Remedy::Rollback | Remedy::Redeploy => {
+            Remedy::Restart | Remedy::Rollback | Remedy::Redeploy | Remedy::Reinject => {
                 if let Some(case) = self.cases.get_mut(&id) {
                     case.refusals = 0;
                     case.ladder.at = case.ladder.position(remedy).unwrap_or(0).max(case.ladder.at);

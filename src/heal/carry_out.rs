@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::effect::{Action, ActionId};
 use crate::deploy::remote::Pool;
-use crate::deploy::rollback::{Changed, Request, redeploy, restart, rollback};
+use crate::deploy::rollback::{Changed, Request, redeploy, reinject, restart, rollback};
 use crate::deploy::secrets::Source;
 use crate::deploy::{Error, Event};
 use crate::fleet::{ActionOutcome, Host, Observation, ReleaseId, Remedy, duration};
@@ -75,6 +75,7 @@ pub(super) async fn carry_out(
         Remedy::Restart => restart(&remote, &request).await,
         Remedy::Rollback => rollback(&remote, &request, action.target.as_ref()).await,
         Remedy::Redeploy => redeploy(&remote, &request).await,
+        Remedy::Reinject => reinject(&remote, &request).await,
         Remedy::Wait | Remedy::Escalate => {
             return ended(ActionOutcome::Refused, format!("{} changes nothing", action.remedy), None);
         }
@@ -96,6 +97,7 @@ fn describe(remedy: Remedy, changed: &Changed) -> String {
     match remedy {
         Remedy::Rollback => format!("rolled back to {release} in {took}"),
         Remedy::Redeploy => format!("made the container of {release} anew in {took}"),
+        Remedy::Reinject => format!("brought the secrets of {release} again in {took}"),
         _ => format!("restarted {release} in {took}"),
     }
 }

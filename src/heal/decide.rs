@@ -97,10 +97,12 @@ impl Supervisor {
                         return Choice::Wait(index);
                     }
                 }
-                Remedy::Restart | Remedy::Rollback | Remedy::Redeploy => match makes_sense(&scene, rung) {
-                    Ok(()) => return judge_rung(&scene, index, rung),
-                    Err(refusal) => refused.push(refusal),
-                },
+                Remedy::Restart | Remedy::Rollback | Remedy::Redeploy | Remedy::Reinject => {
+                    match makes_sense(&scene, rung) {
+                        Ok(()) => return judge_rung(&scene, index, rung),
+                        Err(refusal) => refused.push(refusal),
+                    }
+                }
             }
         }
         Choice::Escalate(because("nothing is left to try", &refused))

@@ -147,6 +147,11 @@ impl Place {
                 None
             }
             Fact::OutOfMemory => self.trouble("ran out of memory", at),
+            Fact::SecretsGone => {
+                // The engine has tried to start it, which it does with none that somebody stopped.
+                self.lift_halt(at);
+                self.trouble("has lost its secrets to a reboot", at)
+            }
             Fact::Health { state } => self.health_changed(*state, at),
             Fact::Gap { .. } => Some(Change::Gap),
             Fact::Line { .. }

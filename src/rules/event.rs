@@ -19,11 +19,12 @@ pub enum EventKind {
     Unpause,
     Healthy,
     Unhealthy,
+    SecretsGone,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Die,
         Self::OutOfMemory,
         Self::Start,
@@ -34,6 +35,7 @@ impl EventKind {
         Self::Unpause,
         Self::Healthy,
         Self::Unhealthy,
+        Self::SecretsGone,
     ];
 
     /// The word in a rule file.
@@ -50,6 +52,7 @@ impl EventKind {
             Self::Unpause => "unpause",
             Self::Healthy => "health:healthy",
             Self::Unhealthy => "health:unhealthy",
+            Self::SecretsGone => "secrets-gone",
         }
     }
 
@@ -73,6 +76,7 @@ impl EventKind {
             Fact::Unpaused => Self::Unpause,
             Fact::Health { state: HealthState::Healthy } => Self::Healthy,
             Fact::Health { state: HealthState::Unhealthy } => Self::Unhealthy,
+            Fact::SecretsGone => Self::SecretsGone,
             _ => return None,
         })
     }
@@ -81,7 +85,7 @@ impl EventKind {
     /// no reason to act unattended.
     #[must_use]
     pub const fn shows_fault(self) -> bool {
-        matches!(self, Self::Die | Self::OutOfMemory | Self::Unhealthy)
+        matches!(self, Self::Die | Self::OutOfMemory | Self::Unhealthy | Self::SecretsGone)
     }
 }
 

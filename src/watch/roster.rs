@@ -15,6 +15,7 @@ use super::survey::{self, Selection, Surveyed};
 use super::tail::{Begin, Tail};
 use super::watcher::Options;
 use crate::deploy::labels::Record;
+use crate::deploy::secrets;
 use crate::docker::{Container, Engine, Event};
 use crate::fleet::{AppName, ContainerId, Deployment, Fact, Role, Subject, Timestamp};
 
@@ -43,6 +44,8 @@ struct Watched {
     known: Known,
     /// When it was first seen, by the host's clock.
     seen_at: Timestamp,
+    /// Whether it was last seen without the secrets that it needs to start.
+    gone: bool,
     inbox: mpsc::Sender<Message>,
 }
 
@@ -199,6 +202,7 @@ impl Roster {
     ) -> Result<(), Closed> {
         let id = container.id.clone();
         let mut tell = occasion == Occasion::Connected;
+        let gone = subject.role == Role::Live && has_lost_secrets(container);
         match self.containers.get_mut(&id) {
             None => {
                 tell = true;
@@ -223,6 +227,10 @@ impl Roster {
         if tell {
             self.send(&id, Message::State(known::state(container))).await?;
         }
+        let known = self.containers.get_mut(&id).map(|watched| std::mem::replace(&mut watched.gone, gone));
+        if gone && (known == Some(false) || occasion == Occasion::Connected) {
+            self.send(&id, Message::State(Fact::SecretsGone)).await?;
+        }
         Ok(())
     }
 
@@ -238,7 +246,7 @@ impl Roster {
             log: Follow::new(Tail::new(id.clone(), begin)),
         };
         self.tasks.spawn(follower.run());
-        self.containers.insert(id, Watched { subject, known, seen_at, inbox });
+        self.containers.insert(id, Watched { subject, known, seen_at, gone: false, inbox });
     }
 
     async fn change(&mut self, subject: Subject) {
@@ -268,4 +276,9 @@ impl Roster {
         }
         Ok(())
     }
+}
+
+/// Whether it could not be started for want of its secrets.
+fn has_lost_secrets(container: &Container) -> bool {
+    Record::from_labels(&container.labels).is_ok_and(|record| secrets::are_gone(&record, container))
 }

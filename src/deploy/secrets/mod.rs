@@ -20,6 +20,7 @@ use super::labels::Record;
 use super::push::image_tag;
 use super::remote::Remote;
 use super::switch::Change;
+use crate::docker::Container;
 use crate::fleet::text::plural;
 use crate::fleet::{App, AppName, ReleaseId, SecretForm, SecretVersion, VariableName};
 use crate::secrets::{Contents, Value};
@@ -154,6 +155,14 @@ impl Change<'_> {
             let _ = sweep(self.remote, &self.app.name, &needed.chain(past).collect(), image).await;
         }
     }
+}
+
+/// Whether a container cannot be started because its secrets are gone: an engine names what it could not mount.
+#[must_use]
+pub fn are_gone(record: &Record, container: &Container) -> bool {
+    let place = format!("{}/", keep::directory(&record.app.name, &record.release));
+    let named = container.state.error.as_ref().is_some_and(|error| error.contains(&place));
+    !record.app.secrets.is_empty() && !container.state.is_running() && named
 }
 
 /// Whether this arcane has a launcher for the host.

@@ -17,6 +17,7 @@ pub(super) fn class(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
                 || matches!(class, Class::AuthFailure | Class::TlsFailure | Class::BadConfig)
         }
         Remedy::Rollback => class != Class::Benign,
+        Remedy::Reinject => class == Class::BadConfig,
         Remedy::Wait | Remedy::Escalate => true,
     };
     if helps {

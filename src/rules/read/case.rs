@@ -136,6 +136,7 @@ fn event(text: &str) -> Option<Fact> {
         ("health", Some("unhealthy")) => Fact::Health { state: HealthState::Unhealthy },
         (word, None) => match EventKind::from_word(word)? {
             EventKind::OutOfMemory => Fact::OutOfMemory,
+            EventKind::SecretsGone => Fact::SecretsGone,
             EventKind::Start => Fact::Started,
             EventKind::Stop => Fact::Stopped,
             EventKind::Destroy => Fact::Destroyed,
