@@ -18,6 +18,7 @@ use super::oneoff;
 use super::push::image_tag;
 use super::remote::Remote;
 use super::rollback::Request;
+use super::secrets;
 use super::situation::Situation;
 use super::switch::Change;
 use super::transfer::upload;
@@ -143,7 +144,14 @@ async fn find(
 /// a success: what is left is removed after the next push.
 pub(super) async fn tidy(change: &Change<'_>) {
     let found = find(change.remote, &change.app.name, crate::clock::now(), Uploads::GivenUp).await;
-    for leftover in found.map(|(leftovers, _)| leftovers).unwrap_or_default() {
+    let Ok((leftovers, _)) = found else { return };
+    if !leftovers.is_empty() {
+        if change.lock.check(change.remote.name()).await.is_err() {
+            return;
+        }
+        let _ = wipe(change.remote, &change.app.name, &leftovers).await;
+    }
+    for leftover in leftovers {
         if change.guarded(Step::Tidy, leftover.name.as_str()).await.is_err() {
             return;
         }
@@ -173,6 +181,7 @@ pub async fn prune(remote: &Remote, request: &Request<'_>) -> Result<Vec<Leftove
     };
     let result = async {
         let leftovers = look(remote, request.app, request.now).await?;
+        wipe(remote, request.app, &leftovers).await?;
         for (index, leftover) in leftovers.iter().enumerate() {
             if request.cancel.is_cancelled() {
                 let state =
@@ -187,6 +196,15 @@ pub async fn prune(remote: &Remote, request: &Request<'_>) -> Result<Vec<Leftove
     .await;
     lock.release().await;
     result
+}
+
+/// Wipes the secrets of releases that go, and of those that went in another way.
+async fn wipe(remote: &Remote, app: &AppName, leftovers: &[Leftover]) -> Result<(), Error> {
+    let deployed = remote.app(app).await?;
+    let situation = &deployed.situation;
+    let going: BTreeSet<&ReleaseId> =
+        leftovers.iter().filter_map(|leftover| leftover.release.as_ref()).collect();
+    secrets::wipe_all_but(remote, app, situation, |release| !going.contains(release)).await
 }
 
 async fn remove(remote: &Remote, leftover: &Leftover) -> Result<(), Error> {

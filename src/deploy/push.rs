@@ -244,7 +244,7 @@ async fn release(
     let switched = switch(&mut change, order, record, tag, &mut situation).await;
     if switched.is_err() {
         // The failed container is gone; its secrets and its image would only lie around.
-        change.forget_secrets(tag).await;
+        change.forget_secrets().await;
         let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;

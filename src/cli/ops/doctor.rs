@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::context;
+use super::{context, doctor_secrets};
 use crate::cli::args::{Arguments, Doctor};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -102,6 +102,7 @@ async fn examine(host: &Host) -> (Vec<Check>, u8) {
     checks.push(probes(&session).await);
     tools(&session, &engine, &mut checks).await;
     checks.extend(caddy(host, &session, &engine).await);
+    checks.push(secrets(&session).await);
     checks.push(lock(&session).await);
     let code = if checks.iter().all(|check| check.ok) { exit::DONE } else { exit::FAILED };
     (checks, code)
@@ -257,6 +258,15 @@ async fn caddy(host: &Host, session: &Session, engine: &Engine) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// Where secrets would lie.
+async fn secrets(session: &Session) -> Check {
+    match doctor_secrets::look(session).await {
+        Ok(kept) if kept.is_safe => Check::good("secrets", kept.found),
+        Ok(kept) => Check::bad("secrets", kept.found, doctor_secrets::FIX),
+        Err(error) => broken("secrets", &error, error.hint()),
+    }
 }
 
 async fn lock(session: &Session) -> Check {

@@ -12,8 +12,8 @@ use crate::cli::args::{Arguments, Exec};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
-use crate::deploy::Error;
 use crate::deploy::remote::Pool;
+use crate::deploy::{Error, secrets};
 use crate::docker::{ExecControl, ExecOptions, Source};
 
 pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Exec) -> Result<u8, Failure> {
@@ -26,12 +26,13 @@ pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Exec) -> Resul
             .hint(format!("say on which with `--on`: {}", context::names(&hosts))));
     };
     let remote = pool.get(host).await?;
-    let live = remote.app(&options.app).await?.live;
-    let Some(container) = live else {
+    let deployed = remote.app(&options.app).await?;
+    let (Some(container), Some(live)) = (deployed.live, deployed.situation.live) else {
         return Err(Error::NotDeployed { app: options.app.clone(), host: host.name.clone() }.into());
     };
     let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let wanted = ExecOptions { command: options.command.clone(), stdin: true, tty, ..ExecOptions::default() };
+    let command = secrets::command(&live.record.app, &options.command);
+    let wanted = ExecOptions { command, stdin: true, tty, ..ExecOptions::default() };
     let exec = remote.engine.exec(&container.id.0, &wanted).await.map_err(Error::from)?;
     let raw = tty.then(RawTerminal::enter).flatten();
     let sizes = tty.then(|| tokio::spawn(follow_size(exec.control().clone())));

@@ -3,6 +3,7 @@
 
 mod context;
 mod doctor;
+mod doctor_secrets;
 mod exec;
 mod incidents;
 mod init;

@@ -272,9 +272,14 @@ fn show(ui: &Ui, report: &Report) {
                     ),
                 );
             }
-            if !app.drift.is_empty() {
-                let push = format!("`arcane push {} --to {} --force`", app.app, host.name);
-                ui.tagged(Tag::Hint, &format!("{push} makes it what arcane.toml says"));
+            let push = format!("arcane push {} --to {}", app.app, host.name);
+            if app.drift.iter().any(|drift| drift.what == "secrets") {
+                ui.tagged(
+                    Tag::Hint,
+                    &format!("`arcane heal --once` brings them again and starts it, or `{push}`"),
+                );
+            } else if !app.drift.is_empty() {
+                ui.tagged(Tag::Hint, &format!("`{push} --force` makes it what arcane.toml says"));
             }
             if let (Some(interrupted), Some(next)) = (&app.interrupted, &app.next) {
                 ui.tagged(Tag::Warning, &format!("{} on {}: {interrupted}", app.app, host.name));

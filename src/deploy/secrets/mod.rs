@@ -12,13 +12,14 @@ mod keep;
 mod launcher;
 mod parcel;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::event::Step;
 use super::labels::Record;
-use super::push::image_tag;
+use super::push::{image_tag, repository};
 use super::remote::Remote;
+use super::situation::Situation;
 use super::switch::Change;
 use crate::docker::Container;
 use crate::fleet::text::plural;
@@ -142,19 +143,39 @@ impl Change<'_> {
 }
 
 impl Change<'_> {
-    /// Wipes the secrets of a release that failed. What cannot be wiped now is by a later push.
-    pub(super) async fn forget_secrets(&self, image: &str) {
+    /// Wipes the secrets of a release that failed. What cannot be wiped now is by a later change.
+    pub(super) async fn forget_secrets(&self) {
+        let app = &self.app.name;
         if self.app.secrets.is_empty() || self.lock.check(self.remote.name()).await.is_err() {
             return;
         }
-        let Ok(deployed) = self.remote.app(&self.app.name).await else { return };
-        // A release whose container cannot be understood may need them, too.
+        let Ok(deployed) = self.remote.app(app).await else { return };
+        // A release whose container cannot be understood may need its own.
         if deployed.strange.is_empty() {
-            let needed = deployed.situation.all().map(|found| &found.record.release);
-            let past = deployed.situation.forgotten().into_iter().map(|record| &record.release);
-            let _ = sweep(self.remote, &self.app.name, &needed.chain(past).collect(), image).await;
+            let stays = |release: &ReleaseId| release != self.release;
+            let _ = wipe_all_but(self.remote, app, &deployed.situation, stays).await;
         }
     }
+}
+
+/// Wipes what is in the host's memory for an app, but for the releases that are there or could be made anew and of which
+/// `stays` is true.
+pub(super) async fn wipe_all_but(
+    remote: &Remote,
+    app: &AppName,
+    situation: &Situation,
+    stays: impl Fn(&ReleaseId) -> bool,
+) -> Result<(), Error> {
+    let here = situation.all().map(|found| &found.record);
+    let records: Vec<&Record> = here.chain(situation.forgotten()).collect();
+    // Of an app that is gone nobody knows whether it had any.
+    if !records.is_empty() && records.iter().all(|record| record.app.secrets.is_empty()) {
+        return Ok(());
+    }
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    let Some(image) = images.iter().find_map(|image| image.tags.first()) else { return Ok(()) };
+    let needed = records.into_iter().map(|record| &record.release).filter(|release| stays(release)).collect();
+    keep::sweep(remote, app, &needed, image).await
 }
 
 /// Whether a container cannot be started because its secrets are gone: an engine names what it could not mount.
@@ -171,14 +192,4 @@ pub fn are_gone(record: &Record, container: &Container) -> bool {
 /// [`Error::Preflight`] when it has not.
 pub(super) fn reaches(remote: &Remote) -> Result<(), Error> {
     launcher::program(remote).map(drop)
-}
-
-/// Wipes what is in the host's memory for releases of an app that are not among these. `image` is any image of the host.
-pub(super) async fn sweep(
-    remote: &Remote,
-    app: &AppName,
-    needed: &BTreeSet<&ReleaseId>,
-    image: &str,
-) -> Result<(), Error> {
-    keep::sweep(remote, app, needed, image).await
 }
