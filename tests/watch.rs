@@ -127,6 +127,7 @@ fn app() -> App {
         port: None,
         health: HealthCheck::default(),
         env: BTreeMap::new(),
+        secrets: Default::default(),
         command: None,
         volumes: Vec::new(),
         memory: None,

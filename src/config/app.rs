@@ -186,13 +186,9 @@ fn publish(field: &Field<'_>, has_port: bool, report: &mut Report<'_>) -> Option
 
 /// Keys that people know from elsewhere and this version does not have.
 fn absent(section: &mut Section<'_>, report: &mut Report<'_>) {
-    for (key, message, label) in [(
-        "dockerfile",
-        "`dockerfile` is not in this version",
-        "the file in `build` must be called Dockerfile",
-    )] {
-        section.refuse(key, message, label, report);
-    }
+    let (message, label) =
+        ("`dockerfile` is not in this version", "the file in `build` must be called Dockerfile");
+    section.refuse("dockerfile", message, label, report);
 }
 
 /// Blue/green runs two releases side by side for a while: both write to what both mount.

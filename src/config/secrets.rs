@@ -1,6 +1,7 @@
 //! `secrets` and `secret_files`: the names of what an app gets out of the vault.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::report::Report;
 use super::section::{Field, Section};
@@ -30,11 +31,14 @@ fn list(
     let entries = field.list("a list of names, like [\"DATABASE_URL\"]", report);
     for entry in entries.unwrap_or_default() {
         let Some(name) = entry.parsed::<VariableName>(report) else { continue };
-        if secrets.contains_key(&name) {
-            let label = "`secrets` are files, too: those of `secret_files` are nothing else";
-            entry.wrong(format!("{} is named twice", quoted(name.as_str())), label, report);
-        } else {
-            secrets.insert(name, AppSecret { form, version: None });
+        match secrets.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(AppSecret { form, version: None });
+            }
+            Entry::Occupied(known) => {
+                let label = "`secrets` are files, too: those of `secret_files` are nothing else";
+                entry.wrong(format!("{} is named twice", quoted(known.key().as_str())), label, report);
+            }
         }
     }
 }

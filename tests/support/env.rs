@@ -133,6 +133,16 @@ impl TestEnv {
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(&mut self.arcane(args))
     }
+
+    /// The same, with these bytes on its standard input: a value for `secrets set`.
+    #[track_caller]
+    pub(crate) fn run_with(&self, args: &[&str], input: &[u8]) -> Ran {
+        let path = self.root.join("tmp/input");
+        fs::write(&path, input).expect("the directory is ours");
+        let file = fs::File::open(&path).expect("it was just written");
+        fs::remove_file(&path).expect("the directory is ours");
+        Ran::of(self.arcane(args).stdin(file))
+    }
 }
 
 impl Drop for TestEnv {

@@ -73,8 +73,9 @@ async fn supervise(
     // Who only watches brings nothing, and need not type a passphrase.
     let acts = matches!(ceiling, Mode::Auto | Mode::Approve);
     let source = Arc::new(if acts { VaultSource::ready(arguments) } else { VaultSource::new(arguments) });
-    let supervisor =
-        run(&hosts, Engine::new(Arc::new(rules)), settings, until, source, &show, cancel).await?;
+    let engine = Engine::new(Arc::new(rules));
+    let supervision = Supervision { hosts: &hosts, engine, settings, until, source };
+    let supervisor = supervision.run(&show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
     }
@@ -82,37 +83,48 @@ async fn supervise(
     Ok(if is_check && open > 0 { exit::FOUND } else { exit::DONE })
 }
 
-/// Runs a supervisor over some hosts until it is told to stop.
-pub(super) async fn run(
-    hosts: &[Host],
+/// A supervisor that is about to run.
+struct Supervision<'a> {
+    hosts: &'a [Host],
     engine: Engine,
     settings: Settings,
     until: Until,
     source: Arc<VaultSource>,
-    tell: &(dyn Fn(Told) + Send + Sync),
-    cancel: &CancellationToken,
-) -> Result<Supervisor, Failure> {
-    let journal = open_journal()?;
-    let pool = Pool::default();
-    // The watcher outlives the shell by a moment: an action in flight is waited for.
-    let watching = CancellationToken::new();
-    let (watcher, observations) =
-        Watcher::start(hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
-    let shell = Shell {
-        ceiling: settings.ceiling,
-        supervisor: Supervisor::new(settings),
-        engine,
-        journal: Arc::new(Mutex::new(journal)),
-        hosts: hosts.iter().map(|host| (host.name.clone(), host.clone())).collect::<BTreeMap<_, _>>(),
-        pool,
-        source,
-        by: context::who(),
-        until,
-    };
-    let ended = shell.run(observations, tell, cancel).await;
-    watching.cancel();
-    watcher.join().await;
-    ended.map_err(|error| failure(&error))
+}
+
+impl Supervision<'_> {
+    /// Runs it until it is told to stop.
+    async fn run(
+        self,
+        tell: &(dyn Fn(Told) + Send + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Supervisor, Failure> {
+        let journal = open_journal()?;
+        let pool = Pool::default();
+        // The watcher outlives the shell by a moment: an action in flight is waited for.
+        let watching = CancellationToken::new();
+        let (watcher, observations) =
+            Watcher::start(self.hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+        let shell = Shell {
+            ceiling: self.settings.ceiling,
+            supervisor: Supervisor::new(self.settings),
+            engine: self.engine,
+            journal: Arc::new(Mutex::new(journal)),
+            hosts: self
+                .hosts
+                .iter()
+                .map(|host| (host.name.clone(), host.clone()))
+                .collect::<BTreeMap<_, _>>(),
+            pool,
+            source: self.source,
+            by: context::who(),
+            until: self.until,
+        };
+        let ended = shell.run(observations, tell, cancel).await;
+        watching.cancel();
+        watcher.join().await;
+        ended.map_err(|error| failure(&error))
+    }
 }
 
 fn failure(error: &heal::Error) -> Failure {
@@ -255,5 +267,6 @@ pub(super) async fn run_for(
     let engine = Engine::new(Arc::new(rules::load(&[])?));
     let settings = settings(arguments, Mode::Approve)?;
     let source = Arc::new(VaultSource::ready(arguments));
-    run(std::slice::from_ref(host), engine, settings, until, source, &show, cancel).await
+    let hosts = std::slice::from_ref(host);
+    Supervision { hosts, engine, settings, until, source }.run(&show, cancel).await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::fleet::{
     App, BlueGreen, EnvironmentName, HealPolicy, HealthCheck, Hook, Hooks, MemoryLimit, Mode, Place, Probe,
-    Remedy, Source, Strategy,
+    Remedy, SecretForm, Source, Strategy,
 };
 
 #[test]
@@ -215,4 +215,18 @@ fn a_release_command_is_a_list_or_plain_words() {
         (plain.release, plain.migrates, plain.bake, plain.hooks),
         (None, false, Duration::ZERO, Hooks::default())
     );
+}
+
+#[test]
+fn an_environment_of_the_vault_need_not_be_described() {
+    let text = "[app.shop]\nimage = 'a'\nsecrets = ['TOKEN']\nsecret_files = ['KEY']\nenv = { A = '1' }\n\
+                [app.shop.environment.staging]\nenv = { A = '2' }\n[app.plain]\nimage = 'b'\n";
+    let project = project(text).unwrap();
+    let of = |environment: &str| Some(EnvironmentName::parse(environment).unwrap());
+    let shop = project.app("shop", of("production").as_ref()).unwrap();
+    let forms: Vec<_> = shop.secrets.iter().map(|(name, secret)| (name.as_str(), secret.form)).collect();
+    assert_eq!(forms, [("KEY", SecretForm::File), ("TOKEN", SecretForm::Variable)]);
+    assert_eq!(shop.env.values().next().unwrap(), "1");
+    assert_eq!(project.app("shop", of("staging").as_ref()).unwrap().env.values().next().unwrap(), "2");
+    assert!(project.app("plain", of("production").as_ref()).is_err());
 }

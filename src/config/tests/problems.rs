@@ -65,7 +65,7 @@ fn unknown_words_are_named_with_the_likely_one() {
     |             ^^^^^^^^^ did you mean `restart`?
 6:24: `reboot` is not a remedy
   6 | remedies = ['restrat', 'reboot', 'rollback', 'rollback']
-    |                        ^^^^^^^^ choose from restart, rollback, redeploy, wait, escalate
+    |                        ^^^^^^^^ choose from restart, rollback, redeploy, reinject, wait, escalate
 6:46: `rollback` is named twice
   6 | remedies = ['restrat', 'reboot', 'rollback', 'rollback']
     |                                              ^^^^^^^^^^",
@@ -75,7 +75,7 @@ fn unknown_words_are_named_with_the_likely_one() {
 #[test]
 fn what_this_version_lacks_is_refused_with_the_reason() {
     check_app(
-        "strategy = 'swarm'\nport = 80\nports = [1, 2]\ndomain = 'x'\nsecrets = ['A']\ndockerfile = 'D'",
+        "strategy = 'swarm'\nport = 80\nports = [1, 2]\ndomain = 'x'\ndockerfile = 'D'",
         "
 3:12: strategy `swarm` is not in this version
   3 | strategy = 'swarm'
@@ -86,11 +86,8 @@ fn what_this_version_lacks_is_refused_with_the_reason() {
 6:1: `domain` belongs to blue-green
   6 | domain = 'x'
     | ^^^^^^ add `strategy = \"blue-green\"`, or leave this out
-7:1: `secrets` is not in this version
-  7 | secrets = ['A']
-    | ^^^^^^^ there is no vault yet; keep a file on the host and mount it with `volumes`
-8:1: `dockerfile` is not in this version
-  8 | dockerfile = 'D'
+7:1: `dockerfile` is not in this version
+  7 | dockerfile = 'D'
     | ^^^^^^^^^^ the file in `build` must be called Dockerfile",
     );
 }
@@ -230,4 +227,27 @@ arcane.toml:1:2: `host` belongs in fleet.toml
     let many: String = (0..30).map(|n| format!("x{n} = 1\n")).collect();
     let error = project(&many).unwrap_err().to_string();
     assert!(error.ends_with("\n… and 10 more problems"), "{error}");
+}
+
+#[test]
+fn secrets_that_cannot_be_are_refused_where_they_stand() {
+    check_app(
+        "secrets = ['A', 'b-c', 'A']\nsecret_files = ['A', 'KEY']\nvolumes = ['data:/run/secrets']\nenv = { KEY = 'x' }",
+        "
+1:6: `KEY` of `shop` is both a secret and in `env`
+  1 | [app.shop]
+    |      ^^^^ choose one
+1:6: `shop` mounts a volume at /run/secrets, where its secrets are
+  1 | [app.shop]
+    |      ^^^^ mount it elsewhere
+3:17: variable name `b-c` has `-` at character 2; use up to 128 of A-Z, a-z, 0-9 and _, not starting with a digit
+  3 | secrets = ['A', 'b-c', 'A']
+    |                 ^^^^^
+3:24: `A` is named twice
+  3 | secrets = ['A', 'b-c', 'A']
+    |                        ^^^ `secrets` are files, too: those of `secret_files` are nothing else
+4:17: `A` is named twice
+  4 | secret_files = ['A', 'KEY']
+    |                 ^^^ `secrets` are files, too: those of `secret_files` are nothing else",
+    );
 }

@@ -46,56 +46,81 @@ pub(in super::super) fn name(app: &AppName) -> String {
     format!("{app}_secrets")
 }
 
-/// Puts a release's secrets there, unless they are.
-pub(super) async fn put(
-    remote: &Remote,
-    app: &AppName,
-    release: &ReleaseId,
-    image: &str,
-    parcel: &[u8],
-) -> Result<(), Error> {
-    run(remote, app, image, &["put", INSIDE, app.as_str(), release.as_str()], parcel).await.map(drop)
+/// The helper of an app on a host. Its image may be any that the host has.
+pub(super) struct Helper<'a> {
+    pub(super) remote: &'a Remote,
+    pub(super) app: &'a AppName,
+    pub(super) image: &'a str,
 }
 
-/// Whether a release's secrets are there.
-pub(super) async fn have(
-    remote: &Remote,
-    app: &AppName,
-    release: &ReleaseId,
-    image: &str,
-) -> Result<bool, Error> {
-    let answer = run(remote, app, image, &["have", INSIDE, app.as_str(), release.as_str()], b"").await?;
-    Ok(answer.trim() == "present")
-}
-
-/// Wipes the secrets of all releases of an app but these.
-pub(super) async fn sweep(
-    remote: &Remote,
-    app: &AppName,
-    needed: &BTreeSet<&ReleaseId>,
-    image: &str,
-) -> Result<(), Error> {
-    let mut words = vec!["sweep", INSIDE, app.as_str()];
-    words.extend(needed.iter().map(|release| release.as_str()));
-    run(remote, app, image, &words, b"").await.map(drop)
-}
-
-/// Runs the helper to its end, with this on its standard input. Returns what it said.
-async fn run(
-    remote: &Remote,
-    app: &AppName,
-    image: &str,
-    words: &[&str],
-    input: &[u8],
-) -> Result<String, Error> {
-    let program = launcher::program(remote)?;
-    match attempt(remote, app, image, words, input, &program, Privilege::Mount).await {
-        // A host whose mounts are not shared: memory that /run itself is must do.
-        Err(Failed::Start(error)) if error.to_string().contains("shared mount") => {}
-        ended => return ended.map_err(|failed| failed.into_error(remote, app)),
+impl Helper<'_> {
+    /// Puts a release's secrets there, unless they are.
+    pub(super) async fn put(&self, release: &ReleaseId, parcel: &[u8]) -> Result<(), Error> {
+        self.run(&["put", INSIDE, self.app.as_str(), release.as_str()], parcel).await.map(drop)
     }
-    let ended = attempt(remote, app, image, words, input, &program, Privilege::Root).await;
-    ended.map_err(|failed| failed.into_error(remote, app))
+
+    /// Whether a release's secrets are there.
+    pub(super) async fn has(&self, release: &ReleaseId) -> Result<bool, Error> {
+        let answer = self.run(&["have", INSIDE, self.app.as_str(), release.as_str()], b"").await?;
+        Ok(answer.trim() == "present")
+    }
+
+    /// Wipes the secrets of all releases of the app but these.
+    pub(super) async fn sweep(&self, needed: &BTreeSet<&ReleaseId>) -> Result<(), Error> {
+        let mut words = vec!["sweep", INSIDE, self.app.as_str()];
+        words.extend(needed.iter().map(|release| release.as_str()));
+        self.run(&words, b"").await.map(drop)
+    }
+
+    /// Runs the helper to its end, with this on its standard input. Returns what it said.
+    async fn run(&self, words: &[&str], input: &[u8]) -> Result<String, Error> {
+        let program = launcher::program(self.remote)?;
+        let ended = match self.attempt(words, input, &program, Privilege::Mount).await {
+            // A host whose mounts are not shared: memory that /run itself is must do.
+            Err(Failed::Start(error)) if error.to_string().contains("shared mount") => {
+                self.attempt(words, input, &program, Privilege::Root).await
+            }
+            ended => ended,
+        };
+        ended.map_err(|failed| failed.into_error(self.remote, self.app))
+    }
+
+    async fn attempt(
+        &self,
+        words: &[&str],
+        input: &[u8],
+        program: &[u8],
+        privilege: Privilege,
+    ) -> Result<String, Failed> {
+        let engine = &self.remote.engine;
+        // Ours alone while we hold the lock, so this one was left by a change that was killed.
+        for left in oneoff::left_behind(self.remote, self.app).await? {
+            engine.discard(&left.id.0).await?;
+        }
+        let spec = self.spec(words, privilege);
+        let container = engine.create_container(&name(self.app), &spec).await?;
+        let ended = timeout(LIMIT, attend(self.remote, &container, input, program)).await;
+        let removed = engine.discard(&container.0).await;
+        let answer = ended.unwrap_or_else(|_| {
+            Err(Failed::Refused(format!("the helper did not end within {} s", LIMIT.as_secs())))
+        })?;
+        removed?;
+        Ok(answer)
+    }
+
+    fn spec(&self, words: &[&str], privilege: Privilege) -> ContainerSpec {
+        let run = RUN.to_owned();
+        let kind = if privilege == Privilege::Mount { MountKind::Shared(run) } else { MountKind::Bind(run) };
+        ContainerSpec {
+            image: self.image.to_owned(),
+            labels: BTreeMap::from([(oneoff::LABEL.to_owned(), self.app.to_string())]),
+            entrypoint: Some(vec![format!("/{PROGRAM}")]),
+            command: Some(words.iter().map(|&word| word.to_owned()).collect()),
+            mounts: vec![Mount { kind, target: INSIDE.to_owned(), read_only: false }],
+            privilege: Some(privilege),
+            ..ContainerSpec::default()
+        }
+    }
 }
 
 /// How the helper failed.
@@ -103,64 +128,26 @@ enum Failed {
     /// It could not be started.
     Start(crate::docker::Error),
     /// The engine or the line failed.
-    Broken(Error),
+    Broken(Box<Error>),
     /// It refused.
     Refused(String),
 }
 
 impl<E: Into<Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self::Broken(error.into())
+        Self::Broken(Box::new(error.into()))
     }
 }
 
 impl Failed {
     fn into_error(self, remote: &Remote, app: &AppName) -> Error {
         let why = match self {
-            Self::Broken(error @ Error::Ssh(_)) => return error,
+            Self::Broken(error) if matches!(*error, Error::Ssh(_)) => return *error,
             Self::Broken(error) => chain(&error),
             Self::Start(error) => chain(&Error::from(error)),
             Self::Refused(why) => why,
         };
         Error::SecretsNotKept { host: remote.name().clone(), app: app.clone(), why }
-    }
-}
-
-async fn attempt(
-    remote: &Remote,
-    app: &AppName,
-    image: &str,
-    words: &[&str],
-    input: &[u8],
-    program: &[u8],
-    privilege: Privilege,
-) -> Result<String, Failed> {
-    let engine = &remote.engine;
-    // Ours alone while we hold the lock, so this one was left by a change that was killed.
-    for left in oneoff::left_behind(remote, app).await? {
-        engine.discard(&left.id.0).await?;
-    }
-    let container = engine.create_container(&name(app), &spec(app, image, words, privilege)).await?;
-    let ended = timeout(LIMIT, attend(remote, &container, input, program)).await;
-    let removed = engine.discard(&container.0).await;
-    let answer = ended.unwrap_or_else(|_| {
-        Err(Failed::Refused(format!("the helper did not end within {} s", LIMIT.as_secs())))
-    })?;
-    removed?;
-    Ok(answer)
-}
-
-fn spec(app: &AppName, image: &str, words: &[&str], privilege: Privilege) -> ContainerSpec {
-    let run = RUN.to_owned();
-    let kind = if privilege == Privilege::Mount { MountKind::Shared(run) } else { MountKind::Bind(run) };
-    ContainerSpec {
-        image: image.to_owned(),
-        labels: BTreeMap::from([(oneoff::LABEL.to_owned(), app.to_string())]),
-        entrypoint: Some(vec![format!("/{PROGRAM}")]),
-        command: Some(words.iter().map(|&word| word.to_owned()).collect()),
-        mounts: vec![Mount { kind, target: INSIDE.to_owned(), read_only: false }],
-        privilege: Some(privilege),
-        ..ContainerSpec::default()
     }
 }
 

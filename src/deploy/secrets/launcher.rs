@@ -149,9 +149,10 @@ mod tests {
     #[test]
     fn only_the_mounts_of_its_own_secrets_belong_to_a_release() {
         let record = found("shop", 1, true).record;
-        let of = |release| format!("/run/arcane/shop/{release}/files");
+        let of = |release: &ReleaseId| format!("/run/arcane/shop/{release}/files");
         assert!(is_ours(&record, "/run/secrets", &of(&record.release)));
-        assert!(!is_ours(&record, "/run/secrets", &of(&found("shop", 2, true).record.release)));
+        let other = found("shop", 2, true).record;
+        assert!(!is_ours(&record, "/run/secrets", &of(&other.release)));
         assert!(!is_ours(&record, "/run/secrets", "/etc"));
         assert!(!is_ours(&record, "/data", &of(&record.release)));
     }

@@ -26,6 +26,7 @@ use crate::fleet::text::plural;
 use crate::fleet::{App, AppName, ReleaseId, SecretForm, SecretVersion, VariableName};
 use crate::secrets::{Contents, Value};
 
+use keep::Helper;
 pub(super) use keep::name as helper_name;
 pub use launcher::command;
 pub(super) use launcher::{dress, is_ours};
@@ -110,6 +111,10 @@ impl Source for NoSource {
 }
 
 impl Change<'_> {
+    fn helper<'h>(&'h self, image: &'h str) -> Helper<'h> {
+        Helper { remote: self.remote, app: &self.app.name, image }
+    }
+
     /// Puts the secrets of a new release into the host's memory.
     pub(super) async fn put_secrets(&self, values: &Values, image: &str) -> Result<(), Error> {
         if self.app.secrets.is_empty() {
@@ -117,14 +122,14 @@ impl Change<'_> {
         }
         self.guarded(Step::Secrets, plural(values.0.len(), "secret")).await?;
         let parcel = parcel::pack(self.app, values, &launcher::program(self.remote)?);
-        keep::put(self.remote, &self.app.name, self.release, image, &parcel).await
+        self.helper(image).put(self.release, &parcel).await
     }
 
     /// Makes sure that the secrets of a release are there, and brings them again if not.
     pub(super) async fn ensure_secrets(&self, record: &Record, source: &dyn Source) -> Result<(), Error> {
         let (app, release) = (&record.app, &record.release);
         let image = image_tag(&app.name, release);
-        if app.secrets.is_empty() || keep::have(self.remote, &app.name, release, &image).await? {
+        if app.secrets.is_empty() || self.helper(&image).has(release).await? {
             return Ok(());
         }
         let (host, name) = (self.remote.name().clone(), app.name.clone());
@@ -138,7 +143,7 @@ impl Change<'_> {
         };
         self.guarded(Step::Secrets, detail).await?;
         let parcel = parcel::pack(app, &values, &launcher::program(self.remote)?);
-        keep::put(self.remote, &app.name, release, &image, &parcel).await
+        self.helper(&image).put(release, &parcel).await
     }
 }
 
@@ -175,7 +180,7 @@ pub(super) async fn wipe_all_but(
     let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
     let Some(image) = images.iter().find_map(|image| image.tags.first()) else { return Ok(()) };
     let needed = records.into_iter().map(|record| &record.release).filter(|release| stays(release)).collect();
-    keep::sweep(remote, app, &needed, image).await
+    Helper { remote, app, image }.sweep(&needed).await
 }
 
 /// Whether a container cannot be started because its secrets are gone: an engine names what it could not mount.

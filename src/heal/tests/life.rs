@@ -351,3 +351,45 @@ fn time_spent_down_is_no_quiet() {
     stage.freeze(None).fails(vec![restart_auto(1)]).pass(50).started("web1", "shop", 2).pass(20).thaw(None);
     stage.expect_acts(0).expect(1, IncidentState::Verifying, "");
 }
+
+/// What the engine says after an orderly reboot: it stopped the app itself, and cannot start it.
+fn rebooted_without_secrets(stage: &mut Stage) -> Signal {
+    let shop = ("web1", "shop", 2);
+    stage
+        .fact(shop, Fact::Killed { signal: 15 })
+        .fact(shop, Fact::Died { exit_code: 0 })
+        .fact(shop, Fact::Stopped);
+    stage.observe("web1", Fact::HostUnreachable { reason: "timed out".to_owned() }).pass(20);
+    stage.observe("web1", Fact::HostReachable);
+    let down = Fact::State { running: false, started_at: None, restart_count: 0, health: HealthState::None };
+    stage.fact(shop, down);
+    let ladder = vec![rung(Remedy::Reinject, Mode::Auto, 2), escalate()];
+    Signal { class: Class::BadConfig, rule: "core/secrets-gone".to_owned(), ..stage.crash(ladder) }
+}
+
+#[test]
+fn secrets_that_a_reboot_wiped_are_brought_again() {
+    let mut stage = Stage::auto();
+    let signal = rebooted_without_secrets(&mut stage);
+    stage.fact(("web1", "shop", 2), Fact::SecretsGone).signal(signal).expect_acts(1);
+    assert_eq!(stage.done(), [(Remedy::Reinject, "web1")]);
+    stage.restarted().pass(120).expect(1, IncidentState::Healed, "");
+}
+
+#[test]
+fn what_somebody_stopped_is_not_started_by_bringing_secrets() {
+    // Without the engine's word that it tried to start it, the stop counts.
+    let mut stage = Stage::auto();
+    let signal = rebooted_without_secrets(&mut stage);
+    stage.signal(signal).pass(300).expect_acts(0).expect_news(News::Ignored, "guard `operator-stop`");
+    // And neither does an owner who did not say so.
+    let mut stage = Stage::new(Settings {
+        default_policy: HealPolicy { remedies: vec![Remedy::Restart], ..settings().default_policy },
+        ..settings()
+    });
+    let policy = stage.supervisor.settings.default_policy.clone();
+    stage.deployed("web1", Deployment { policy, ..deployment("shop", 2, stage.now) });
+    let signal = rebooted_without_secrets(&mut stage);
+    stage.fact(("web1", "shop", 2), Fact::SecretsGone).signal(signal).expect_acts(0);
+    stage.expect(1, IncidentState::AwaitingApproval, "guard `remedies`");
+}
