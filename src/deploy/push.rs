@@ -409,11 +409,10 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
         );
     }
     let app = order.app;
-    if !app.secrets.is_empty() {
-        secrets::reaches(remote)?;
-        if app.command.is_none() && order.image.entrypoint.is_empty() && order.image.command.is_empty() {
-            return refuse("the image names no command, and neither does the app".to_owned());
-        }
+    let names_command =
+        app.command.is_some() || !order.image.entrypoint.is_empty() || !order.image.command.is_empty();
+    if !app.secrets.is_empty() && !names_command {
+        return refuse("the image names no command, and neither does the app".to_owned());
     }
     let slots = app.blue_green.as_ref();
     for port in app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)) {

@@ -2,7 +2,7 @@
 //!
 //! Who may use an engine need not be root on its host, so it is not a shell that makes `/run/arcane` but a container of the
 //! image that is there anyway, with nothing of it but a name: it runs our launcher as `arcane-keep` (launcher/keep.rs), which is
-//! copied into it and gone with it. It has the host's `/run`, no network, no log. The values come to it over its standard input.
+//! copied into it and gone with it; on an architecture that we carry none for it is the image's own shell (keep.sh). It has the host's `/run`, no network, no log. The values come to it over its standard input.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,12 +10,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroizing;
 
 use super::super::error::Error;
 use super::super::oneoff;
 use super::super::remote::Remote;
 use super::super::switch::chain;
-use super::launcher;
+use super::launcher::{self, Launcher};
 use crate::docker::{ContainerSpec, Mount, MountKind, Privilege};
 use crate::fleet::text::printable;
 use crate::fleet::{AppName, ContainerId, ReleaseId};
@@ -25,6 +26,8 @@ pub(super) const LAUNCH: &str = "launch";
 /// The part that holds files for the app.
 pub(super) const FILES: &str = "files";
 
+/// What the helper does without a program of ours.
+const SCRIPT: &str = include_str!("keep.sh");
 const RUN: &str = "/run";
 /// Where the helper sees that.
 const INSIDE: &str = "/arcane-run";
@@ -56,50 +59,48 @@ pub(super) struct Helper<'a> {
 impl Helper<'_> {
     /// Puts a release's secrets there, unless they are.
     pub(super) async fn put(&self, release: &ReleaseId, parcel: &[u8]) -> Result<(), Error> {
-        self.run(&["put", INSIDE, self.app.as_str(), release.as_str()], parcel).await.map(drop)
+        let said = self.run("put", &[release], parcel).await?;
+        // A shell that is cut off ends well all the same.
+        if matches!(said.trim(), "kept" | "present") {
+            return Ok(());
+        }
+        Err(Failed::Refused("the line ended before the secrets had come; nothing was kept".to_owned())
+            .into_error(self.remote, self.app))
     }
 
     /// Whether a release's secrets are there.
     pub(super) async fn has(&self, release: &ReleaseId) -> Result<bool, Error> {
-        let answer = self.run(&["have", INSIDE, self.app.as_str(), release.as_str()], b"").await?;
-        Ok(answer.trim() == "present")
+        Ok(self.run("have", &[release], b"").await?.trim() == "present")
     }
 
     /// Wipes the secrets of all releases of the app but these.
     pub(super) async fn sweep(&self, needed: &BTreeSet<&ReleaseId>) -> Result<(), Error> {
-        let mut words = vec!["sweep", INSIDE, self.app.as_str()];
-        words.extend(needed.iter().map(|release| release.as_str()));
-        self.run(&words, b"").await.map(drop)
+        let needed: Vec<&ReleaseId> = needed.iter().copied().collect();
+        self.run("sweep", &needed, b"").await.map(drop)
     }
 
     /// Runs the helper to its end, with this on its standard input. Returns what it said.
-    async fn run(&self, words: &[&str], input: &[u8]) -> Result<String, Error> {
-        let program = launcher::program(self.remote)?;
-        let ended = match self.attempt(words, input, &program, Privilege::Mount).await {
+    async fn run(&self, what: &str, releases: &[&ReleaseId], input: &[u8]) -> Result<String, Error> {
+        let job = Job::new(launcher::launcher(self.remote), what, self.app, releases, input);
+        let ended = match self.attempt(&job, Privilege::Mount).await {
             // A host whose mounts are not shared: memory that /run itself is must do.
             Err(Failed::Start(error)) if error.to_string().contains("shared mount") => {
-                self.attempt(words, input, &program, Privilege::Root).await
+                self.attempt(&job, Privilege::Root).await
             }
             ended => ended,
         };
         ended.map_err(|failed| failed.into_error(self.remote, self.app))
     }
 
-    async fn attempt(
-        &self,
-        words: &[&str],
-        input: &[u8],
-        program: &[u8],
-        privilege: Privilege,
-    ) -> Result<String, Failed> {
+    async fn attempt(&self, job: &Job, privilege: Privilege) -> Result<String, Failed> {
         let engine = &self.remote.engine;
         // Ours alone while we hold the lock, so this one was left by a change that was killed.
         for left in oneoff::left_behind(self.remote, self.app).await? {
             engine.discard(&left.id.0).await?;
         }
-        let spec = self.spec(words, privilege);
+        let spec = self.spec(job, privilege);
         let container = engine.create_container(&name(self.app), &spec).await?;
-        let ended = timeout(LIMIT, attend(self.remote, &container, input, program)).await;
+        let ended = timeout(LIMIT, attend(self.remote, &container, job)).await;
         let removed = engine.discard(&container.0).await;
         let answer = ended.unwrap_or_else(|_| {
             Err(Failed::Refused(format!("the helper did not end within {} s", LIMIT.as_secs())))
@@ -108,17 +109,55 @@ impl Helper<'_> {
         Ok(answer)
     }
 
-    fn spec(&self, words: &[&str], privilege: Privilege) -> ContainerSpec {
+    fn spec(&self, job: &Job, privilege: Privilege) -> ContainerSpec {
         let run = RUN.to_owned();
         let kind = if privilege == Privilege::Mount { MountKind::Shared(run) } else { MountKind::Bind(run) };
         ContainerSpec {
             image: self.image.to_owned(),
             labels: BTreeMap::from([(oneoff::LABEL.to_owned(), self.app.to_string())]),
-            entrypoint: Some(vec![format!("/{PROGRAM}")]),
-            command: Some(words.iter().map(|&word| word.to_owned()).collect()),
+            entrypoint: Some(vec![job.program.clone()]),
+            command: Some(job.words.clone()),
             mounts: vec![Mount { kind, target: INSIDE.to_owned(), read_only: false }],
             privilege: Some(privilege),
             ..ContainerSpec::default()
+        }
+    }
+}
+
+/// What the helper is to do.
+struct Job {
+    /// What it runs, and with which arguments.
+    program: String,
+    words: Vec<String>,
+    /// Its own program, when it is ours.
+    own: Option<&'static [u8]>,
+    /// What comes on its standard input.
+    input: Zeroizing<Vec<u8>>,
+}
+
+impl Job {
+    fn new(launcher: Launcher, what: &str, app: &AppName, releases: &[&ReleaseId], input: &[u8]) -> Self {
+        let names = releases.iter().map(|release| release.to_string());
+        match launcher {
+            Launcher::Program(own) => Self {
+                program: format!("/{PROGRAM}"),
+                words: [what, INSIDE, app.as_str()].map(str::to_owned).into_iter().chain(names).collect(),
+                own: Some(own),
+                input: Zeroizing::new(input.to_vec()),
+            },
+            Launcher::Shell => {
+                let names: Vec<String> = names.collect();
+                // Names of apps and releases need no quoting: letters, digits and `-`.
+                let release = names.first().map_or("", String::as_str);
+                let begin =
+                    format!("what={what}\napp={app}\nrelease={release}\nneeded='{}'\n", names.join(" "));
+                let size = begin.len() + SCRIPT.len() + input.len();
+                let mut script = Zeroizing::new(Vec::with_capacity(size));
+                for part in [begin.as_bytes(), SCRIPT.as_bytes(), input] {
+                    script.extend_from_slice(part);
+                }
+                Self { program: "/bin/sh".to_owned(), words: vec!["-s".to_owned()], own: None, input: script }
+            }
         }
     }
 }
@@ -144,27 +183,31 @@ impl Failed {
         let why = match self {
             Self::Broken(error) if matches!(*error, Error::Ssh(_)) => return *error,
             Self::Broken(error) => chain(&error),
-            Self::Start(error) => chain(&Error::from(error)),
+            Self::Start(error) => match launcher::launcher(remote) {
+                Launcher::Program(_) => chain(&Error::from(error)),
+                Launcher::Shell => format!(
+                    "this arcane carries no launcher for {}, so the image needs a /bin/sh: {}",
+                    remote.engine.version().architecture,
+                    chain(&Error::from(error))
+                ),
+            },
             Self::Refused(why) => why,
         };
         Error::SecretsNotKept { host: remote.name().clone(), app: app.clone(), why }
     }
 }
 
-async fn attend(
-    remote: &Remote,
-    container: &ContainerId,
-    input: &[u8],
-    program: &[u8],
-) -> Result<String, Failed> {
+async fn attend(remote: &Remote, container: &ContainerId, job: &Job) -> Result<String, Failed> {
     let engine = &remote.engine;
-    engine.put_program(&container.0, PROGRAM, program).await?;
+    if let Some(own) = job.own {
+        engine.put_program(&container.0, PROGRAM, own).await?;
+    }
     let mut attached = engine.attach(&container.0).await?;
     engine.start(&container.0).await.map_err(Failed::Start)?;
     let mut said = Vec::new();
     // One that refuses stops reading: what it says counts, not that we could not go on.
     let feeding = async {
-        let _ = attached.input.write_all(input).await;
+        let _ = attached.input.write_all(&job.input).await;
         let _ = attached.input.shutdown().await;
     };
     let listening = async {

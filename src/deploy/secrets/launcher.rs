@@ -1,6 +1,5 @@
 //! What a container with secrets runs first, and how it is told to.
 
-use super::super::error::Error;
 use super::super::labels::Record;
 use super::super::remote::Remote;
 use super::keep::{FILES, LAUNCH, directory};
@@ -20,17 +19,28 @@ const LAUNCHERS: [(&str, &[u8]); 2] = [
     ("arm64", include_bytes!(concat!(env!("OUT_DIR"), "/launcher-arm64"))),
 ];
 
+/// Names what to use instead of what fits, to try it: `shell`.
+const CHOICE: &str = "ARCANE_LAUNCHER";
+
+/// What a container with secrets runs first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Launcher {
+    /// Our program.
+    Program(&'static [u8]),
+    /// A script for the shell of the image, which must have one, and what belongs to it.
+    Shell,
+}
+
 /// The launcher for a host.
-pub(super) fn program(remote: &Remote) -> Result<Vec<u8>, Error> {
+pub(super) fn launcher(remote: &Remote) -> Launcher {
     let architecture = &remote.engine.version().architecture;
     let found = LAUNCHERS.iter().find(|(of, program)| of == architecture && !program.is_empty());
-    let missing = || Error::Preflight {
-        host: remote.name().clone(),
-        why: format!(
-            "this arcane was built without a launcher for {architecture}, so it can bring no secrets there"
-        ),
-    };
-    found.map(|(_, program)| program.to_vec()).ok_or_else(missing)
+    match found {
+        Some((_, program)) if std::env::var_os(CHOICE).is_none_or(|choice| choice != "shell") => {
+            Launcher::Program(program)
+        }
+        _ => Launcher::Shell,
+    }
 }
 
 /// Makes a container of this image get the secrets of a release: mounted, and put into its environment by the launcher,

@@ -121,7 +121,7 @@ impl Change<'_> {
             return Ok(());
         }
         self.guarded(Step::Secrets, plural(values.0.len(), "secret")).await?;
-        let parcel = parcel::pack(self.app, values, &launcher::program(self.remote)?);
+        let parcel = parcel::pack(self.app, values, launcher::launcher(self.remote));
         self.helper(image).put(self.release, &parcel).await
     }
 
@@ -142,7 +142,7 @@ impl Change<'_> {
             newer => format!("{count}, which a reboot has wiped; newer than they were: {}", newer.join(", ")),
         };
         self.guarded(Step::Secrets, detail).await?;
-        let parcel = parcel::pack(app, &values, &launcher::program(self.remote)?);
+        let parcel = parcel::pack(app, &values, launcher::launcher(self.remote));
         self.helper(&image).put(release, &parcel).await
     }
 }
@@ -189,12 +189,4 @@ pub fn are_gone(record: &Record, container: &Container) -> bool {
     let place = format!("{}/", keep::directory(&record.app.name, &record.release));
     let named = container.state.error.as_ref().is_some_and(|error| error.contains(&place));
     !record.app.secrets.is_empty() && !container.state.is_running() && named
-}
-
-/// Whether this arcane has a launcher for the host.
-///
-/// # Errors
-/// [`Error::Preflight`] when it has not.
-pub(super) fn reaches(remote: &Remote) -> Result<(), Error> {
-    launcher::program(remote).map(drop)
 }
