@@ -185,7 +185,7 @@ impl Step {
             Self::Lock => "locking",
             Self::Repair => "repairing",
             Self::Hook => "running the hook",
-            Self::Secrets => "bringing secrets:",
+            Self::Secrets => "bringing secrets",
             Self::Release => "running the release command",
             Self::Create => "creating",
             Self::Rename => "renaming",

@@ -41,6 +41,7 @@ pub struct SecretVersion {
 
 impl fmt::Display for SecretVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} version {} of {}", self.environment, self.number, self.set)
+        let set = self.set.to_string();
+        write!(f, "{} version {}, set {}", self.environment, self.number, set.get(..10).unwrap_or(&set))
     }
 }

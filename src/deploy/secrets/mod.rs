@@ -80,6 +80,15 @@ impl Values {
     }
 }
 
+impl Values {
+    /// Of what they are, for a line.
+    fn names(&self) -> String {
+        const SHOWN: usize = 5;
+        let names: Vec<&str> = self.0.keys().map(AsRef::as_ref).collect();
+        if names.len() <= SHOWN { names.join(", ") } else { plural(names.len(), "secret") }
+    }
+}
+
 /// Writes down which version of each secret a release of the app gets: with another value it is another release.
 pub fn pin(app: &mut App, contents: &Contents) {
     for (name, secret) in &mut app.secrets {
@@ -120,7 +129,7 @@ impl Change<'_> {
         if self.app.secrets.is_empty() {
             return Ok(());
         }
-        self.guarded(Step::Secrets, plural(values.0.len(), "secret")).await?;
+        self.guarded(Step::Secrets, values.names()).await?;
         let parcel = parcel::pack(self.app, values, launcher::launcher(self.remote));
         self.helper(image).put(self.release, &parcel).await
     }
@@ -135,11 +144,11 @@ impl Change<'_> {
         let (host, name) = (self.remote.name().clone(), app.name.clone());
         let gone = |why| Error::SecretsGone { host, app: name, release: release.clone(), why };
         let (values, newer) = source.values(app).map_err(gone)?;
-        let count = plural(values.0.len(), "secret");
+        let names = values.names();
         let newer: Vec<&str> = newer.iter().map(AsRef::as_ref).collect();
         let detail = match &newer[..] {
-            [] => format!("{count}, which a reboot has wiped"),
-            newer => format!("{count}, which a reboot has wiped; newer than they were: {}", newer.join(", ")),
+            [] => format!("{names} again"),
+            newer => format!("{names} again; newer than they were: {}", newer.join(", ")),
         };
         self.guarded(Step::Secrets, detail).await?;
         let parcel = parcel::pack(app, &values, launcher::launcher(self.remote));
