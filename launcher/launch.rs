@@ -17,7 +17,7 @@ const PATH_MAX: usize = 4096;
 const USUAL: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub fn run(start: &Start, own: &'static [u8]) -> ! {
-    let Some(program) = start.argument(1) else {
+    let Some(program) = start.argument(1).filter(|program| !program.is_empty()) else {
         fail(NOT_FOUND, &[b"the image names no command"]);
     };
     let secrets = read(own);

@@ -194,7 +194,7 @@ pub(crate) fn image(tag: &str, env: &[(&str, &str)]) {
     image_with(tag, env, &[]);
 }
 
-/// The same with options of `lab app`: `--size 50M`, `--seed WORD`, `--healthcheck`.
+/// The same with options of `lab app`: `--size 50M`, `--seed WORD`, `--healthcheck`, `--shell`, `--end LINES`.
 #[track_caller]
 pub(crate) fn image_with(tag: &str, env: &[(&str, &str)], options: &[&str]) {
     let env: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -208,7 +208,7 @@ pub(crate) fn image_with(tag: &str, env: &[(&str, &str)], options: &[&str]) {
 
 /// The test app's program on this machine, for its modes.
 #[track_caller]
-pub(super) fn app_program() -> PathBuf {
+pub(crate) fn app_program() -> PathBuf {
     Ran::of(&mut script(&["app-path"])).succeeds().text().into()
 }
 

@@ -17,7 +17,7 @@ mod ran;
 mod traffic;
 
 pub(crate) use env::TestEnv;
-pub(crate) use lab::{Lab, LabHost, image, image_with};
+pub(crate) use lab::{Lab, LabHost, app_program, image, image_with};
 pub(crate) use probe::Probe;
 pub(crate) use ran::{Ran, eventually};
 pub(crate) use traffic::Traffic;

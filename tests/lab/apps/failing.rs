@@ -18,8 +18,9 @@
 //!   LOG_TEXT=text        log it; \n is a line break       LOG_EVERY=s LOG_COUNT=n   again, so many times
 //!   LOG_NUMBERED=n       "line 000001" … then "done"      LOG_RATE=per_s   LOG_STREAM=stdout|stderr
 //!
-//! Modes: `healthcheck` (for HEALTHCHECK in an image without a shell), `probe URL --rate 20` (see `probe`),
-//! `line LISTEN TARGET --delay-ms 40 --rate-mbit 50` (a slow line, see `line`), `refuse SOCKET REQUEST` (see `refuse`).
+//! Modes: `healthcheck` (for HEALTHCHECK in an image without a shell), `need NAME` (ends with 0 when that variable is
+//! there), `report ANYTHING…` (says what it was started with, then serves, unless REPORT_ONCE is set; see `report`),
+//! `probe URL --rate 20` (see `probe`), `line LISTEN TARGET --delay-ms 40 --rate-mbit 50` (a slow line, see `line`), `refuse SOCKET REQUEST` (see `refuse`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -34,15 +35,23 @@ use std::time::{Duration, Instant};
 
 mod clients;
 mod refuse;
+mod report;
 use clients::{healthcheck, line, probe};
 
 fn main() {
-    let mut args: Vec<String> = env::args().skip(1).collect();
+    let mut args: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
     match args.first().map(String::as_str) {
         Some("healthcheck") => exit(healthcheck(&Switches::new(&args[1..]))),
         // Not from the environment: there a HOST or PORT means something else.
         Some("probe") if args.len() > 1 => probe(&args.remove(1), &Switches(arguments(&args[1..]))),
         Some("line") if args.len() > 2 => line(&args[1], &args[2], &Switches(arguments(&args[3..]))),
+        Some("need") if args.len() > 1 => exit(i32::from(env::var_os(&args[1]).is_none())),
+        Some("report") => {
+            println!("{}", report::report());
+            if env::var_os("REPORT_ONCE").is_none() {
+                serve(Switches::new(&[]));
+            }
+        }
         Some("refuse") if args.len() > 2 => refuse::refuse(&args[1], &args[2]),
         _ => serve(Switches::new(&args)),
     }

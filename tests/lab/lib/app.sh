@@ -22,8 +22,9 @@ compile() {
 }
 
 app() {
-    (($#)) || die "usage: lab app TAG [ENV=VALUE...] [--size 50M] [--seed WORD] [--healthcheck]"
-    local tag=$1 program context blobs=0 seed=0 size blob args="$*"
+    local usage="lab app TAG [ENV=VALUE...] [--size 50M] [--seed WORD] [--healthcheck] [--shell] [--end LINES]"
+    (($#)) || die "usage: $usage"
+    local tag=$1 program context blobs=0 seed=0 size blob args="$*" end='ENTRYPOINT ["/app"]'
     shift
     engine_answers || setup
     program=$(app_path)
@@ -52,12 +53,22 @@ app() {
                 shift
                 ;;
             --healthcheck) printf 'HEALTHCHECK --interval=1s --timeout=1s --retries=2 CMD ["/app", "healthcheck"]\n' >>"$context/Dockerfile" ;;
+            # Made for this by the host image.
+            --shell)
+                docker run --rm --entrypoint tar "$(host_image)" -C /usr/share/lab/busybox -c bin >"$context/shell.tar"
+                printf 'ADD shell.tar /\n' >>"$context/Dockerfile"
+                ;;
+            # In the place of the entrypoint: the last lines of the Dockerfile.
+            --end)
+                end=${2?--end needs lines of a Dockerfile}
+                shift
+                ;;
             *=*) printf 'ENV %s="%s"\n' "${1%%=*}" "$(quoted "${1#*=}")" >>"$context/Dockerfile" ;;
-            *) die "\"$1\" is neither ENV=VALUE nor an option of: lab app TAG [ENV=VALUE...] [--size 50M] [--seed WORD] [--healthcheck]" ;;
+            *) die "\"$1\" is neither ENV=VALUE nor an option of: $usage" ;;
         esac
         shift
     done
-    printf 'COPY release /release\nEXPOSE 8080\nENTRYPOINT ["/app"]\n' >>"$context/Dockerfile"
+    printf 'COPY release /release\nEXPOSE 8080\n%s\n' "$end" >>"$context/Dockerfile"
     # Owner and times fixed: the same content is the same layer on every machine.
     tar -C "$context" --dereference --owner=0 --group=0 --mtime=@0 -c . | docker build -q -t "$tag" - 2>"$context.log" >/dev/null ||
         die "image $tag could not be built: $(cat "$context.log")"
