@@ -123,7 +123,8 @@ impl Settling<'_> {
                 self.guarded(Step::Tidy, name(id)).await?;
                 engine.stop(&id.0, app.stop_timeout).await?;
                 engine.discard(&id.0).await?;
-                super::switch::let_go(self.remote, &app.name, release).await;
+                let app = situation.find(id).map_or(app, |found| &found.record.app);
+                super::switch::let_go(self.remote, app, release).await;
             }
             Mend::Remove(id) => {
                 self.guarded(Step::Tidy, name(id)).await?;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::event::Step;
-use super::push::image_tag;
 use super::remote::Remote;
 use super::rollback::{Request, rollback, under_lock};
+use super::switch::let_go;
 use crate::fleet::ReleaseId;
 
 /// What a host runs again.
@@ -53,8 +53,7 @@ async fn withdraw(remote: &Remote, request: &Request<'_>) -> Result<GivenBack, E
         let gap = Instant::now();
         change.guarded(Step::Tidy, live.record.release.as_str()).await?;
         remote.engine.remove(&live.id.0).await?;
-        // Nothing refers to it any more; the engine keeps what somebody else uses.
-        let _ = remote.engine.remove_image(&image_tag(request.app, &live.record.release)).await;
+        let_go(remote, &live.record.app, &live.record.release).await;
         Ok(GivenBack { release: None, took: begun.elapsed(), gap: gap.elapsed() })
     })
     .await

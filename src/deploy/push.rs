@@ -244,7 +244,9 @@ async fn release(
     let switched = switch(&mut change, order, record, tag, &mut situation).await;
     if switched.is_err() {
         // The failed container is gone; its secrets and its image would only lie around.
-        change.forget_secrets().await;
+        if change.lock.check(remote.name()).await.is_ok() {
+            secrets::forget(remote, order.app, &order.release).await;
+        }
         let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;

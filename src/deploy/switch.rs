@@ -16,8 +16,8 @@ use super::lock::{Guard, Lock, Owner, Then};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
-use super::{bake, bake_log};
-use crate::fleet::{App, AppName, ContainerId, ReleaseId, duration};
+use super::{bake, bake_log, secrets};
+use crate::fleet::{App, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
 pub(super) struct Change<'a> {
@@ -248,8 +248,10 @@ pub(super) async fn repair(remote: &Remote, lock: &Lock, app: &App, repairs: &[R
             Repair::RestoreOld(id) => engine.rename(&id.0, app.name.as_str()).await?,
             Repair::Start(id) => engine.start(&id.0).await?,
             Repair::RemoveCandidate(id, release) => {
+                // What it was pushed with, which may be something else than what is pushed now.
+                let now = remote.app(&app.name).await?.situation;
                 engine.discard(&id.0).await?;
-                let_go(remote, &app.name, release).await;
+                let_go(remote, now.find(id).map_or(app, |found| &found.record.app), release).await;
             }
             Repair::KeepCandidate(id, release) => {
                 engine.rename(&id.0, &kept_name(&app.name, release)).await?;
@@ -259,13 +261,14 @@ pub(super) async fn repair(remote: &Remote, lock: &Lock, app: &App, repairs: &[R
     Ok(())
 }
 
-/// Lets go of a release's image, unless another container is of the same release. Best effort: what is left is tidied
-/// after the next push.
-pub(super) async fn let_go(remote: &Remote, app: &AppName, release: &ReleaseId) {
-    if let Ok(now) = remote.app(app).await
+/// Lets go of a release's secrets and image, unless another container is of the same release. Best effort: what is left is
+/// tidied after the next push.
+pub(super) async fn let_go(remote: &Remote, app: &App, release: &ReleaseId) {
+    if let Ok(now) = remote.app(&app.name).await
         && !now.situation.has(release)
     {
-        let _ = remote.engine.remove_image(&super::push::image_tag(app, release)).await;
+        secrets::forget(remote, app, release).await;
+        let _ = remote.engine.remove_image(&super::push::image_tag(&app.name, release)).await;
     }
 }
 

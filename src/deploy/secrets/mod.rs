@@ -12,7 +12,7 @@ mod keep;
 mod launcher;
 mod parcel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 use super::event::Step;
@@ -156,20 +156,30 @@ impl Change<'_> {
     }
 }
 
-impl Change<'_> {
-    /// Wipes the secrets of a release that failed. What cannot be wiped now is by a later change.
-    pub(super) async fn forget_secrets(&self) {
-        let app = &self.app.name;
-        if self.app.secrets.is_empty() || self.lock.check(self.remote.name()).await.is_err() {
-            return;
-        }
-        let Ok(deployed) = self.remote.app(app).await else { return };
-        // A release whose container cannot be understood may need its own.
-        if deployed.strange.is_empty() {
-            let stays = |release: &ReleaseId| release != self.release;
-            let _ = wipe_all_but(self.remote, app, &deployed.situation, stays).await;
-        }
+/// Wipes the secrets of a release that is gone, while its image, of which the helper is made, is still there. What cannot be
+/// wiped now is by a later change.
+pub(super) async fn forget(remote: &Remote, app: &App, release: &ReleaseId) {
+    if app.secrets.is_empty() {
+        return;
     }
+    let Ok(deployed) = remote.app(&app.name).await else { return };
+    // A release whose container cannot be understood may need its own.
+    if deployed.strange.is_empty() {
+        let records = records(&deployed.situation);
+        let needed = records.into_iter().map(|record| &record.release).filter(|other| *other != release);
+        let _ = wipe(remote, &app.name, &needed.collect()).await;
+    }
+}
+
+/// The releases that are there or could be made anew.
+fn records(situation: &Situation) -> Vec<&Record> {
+    situation.all().map(|found| &found.record).chain(situation.forgotten()).collect()
+}
+
+async fn wipe(remote: &Remote, app: &AppName, needed: &BTreeSet<&ReleaseId>) -> Result<(), Error> {
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    let Some(image) = images.iter().find_map(|image| image.tags.first()) else { return Ok(()) };
+    Helper { remote, app, image }.sweep(needed).await
 }
 
 /// Wipes what is in the host's memory for an app, but for the releases that are there or could be made anew and of which
@@ -180,16 +190,13 @@ pub(super) async fn wipe_all_but(
     situation: &Situation,
     stays: impl Fn(&ReleaseId) -> bool,
 ) -> Result<(), Error> {
-    let here = situation.all().map(|found| &found.record);
-    let records: Vec<&Record> = here.chain(situation.forgotten()).collect();
+    let records = records(situation);
     // Of an app that is gone nobody knows whether it had any.
     if !records.is_empty() && records.iter().all(|record| record.app.secrets.is_empty()) {
         return Ok(());
     }
-    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
-    let Some(image) = images.iter().find_map(|image| image.tags.first()) else { return Ok(()) };
     let needed = records.into_iter().map(|record| &record.release).filter(|release| stays(release)).collect();
-    Helper { remote, app, image }.sweep(&needed).await
+    wipe(remote, app, &needed).await
 }
 
 /// Whether a container cannot be started because its secrets are gone: an engine names what it could not mount.
