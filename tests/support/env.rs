@@ -143,6 +143,23 @@ impl TestEnv {
         fs::remove_file(&path).expect("the directory is ours");
         Ran::of(self.arcane(args).stdin(file))
     }
+
+    /// A vault with this environment, which `ada` reads.
+    #[track_caller]
+    pub(crate) fn vault(self, environment: &str, secrets: &[(&str, &[u8])]) -> Self {
+        Ran::of(self.command("git").args(["init", "-q"])).succeeds();
+        self.run(&["init", "--env", environment, "--as", "ada"]).succeeds();
+        for (name, value) in secrets {
+            self.set(environment, name, value);
+        }
+        self
+    }
+
+    /// Sets a secret to just these bytes.
+    #[track_caller]
+    pub(crate) fn set(&self, environment: &str, name: &str, value: &[u8]) {
+        self.run_with(&["secrets", "set", name, "--exact", "--env", environment], value).succeeds();
+    }
 }
 
 impl Drop for TestEnv {

@@ -53,9 +53,11 @@ app() {
                 shift
                 ;;
             --healthcheck) printf 'HEALTHCHECK --interval=1s --timeout=1s --retries=2 CMD ["/app", "healthcheck"]\n' >>"$context/Dockerfile" ;;
-            # Made for this by the host image.
+            # The one that hosts keep.
             --shell)
-                docker run --rm --entrypoint tar "$(host_image)" -C /usr/share/lab/busybox -c bin >"$context/shell.tar"
+                blob=$state/blobs/shell-$(host_image | hash_of).tar
+                [[ -f $blob ]] || locked blob shell_file "$blob"
+                ln -s "$blob" "$context/shell.tar"
                 printf 'ADD shell.tar /\n' >>"$context/Dockerfile"
                 ;;
             # In the place of the entrypoint: the last lines of the Dockerfile.
@@ -80,6 +82,13 @@ quoted() {
     text=${text//\"/\\\"}
     text=${text//\$/\\\$}
     printf '%s' "${text//$'\n'/\\\\n}"
+}
+
+shell_file() {
+    [[ -f $1 ]] && return
+    mkdir -p "$state/blobs"
+    docker run --rm --entrypoint tar "$(host_image)" -C /usr/share/lab/busybox -c bin >"$1.new"
+    mv "$1.new" "$1"
 }
 
 # Bytes that do not compress, the same for the same name: layers can be shared between images, as in the field.
