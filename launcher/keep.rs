@@ -8,7 +8,8 @@
 //!
 //! | what    | does                                                                         | says                       |
 //! | ------- | ---------------------------------------------------------------------------- | -------------------------- |
-//! | `put`   | takes a release's secrets from standard input, unless they are there already | `kept` or `present`        |
+//! | `add`   | takes a release's secrets from standard input, unless they are there already | `kept` or `present`        |
+//! | `put`   | the same, and wipes those of all other releases of the app but these         | the same                   |
 //! | `have`  | looks whether they are there                                                 | `present` or `absent`      |
 //! | `sweep` | wipes those of all releases of the app but these                             | nothing                    |
 //!
@@ -41,12 +42,20 @@ pub fn run(start: &Start) -> ! {
     };
     let root = root(run);
     match (what.to_bytes(), start.argument(4)) {
-        (b"put", Some(release)) => put(root, plain(app), plain(release)),
+        (b"add", Some(release)) => say(put(root, plain(app), plain(release))),
+        (b"put", Some(release)) => {
+            let word = put(root, plain(app), plain(release));
+            sweep(root, plain(app), start);
+            say(word)
+        }
         (b"have", Some(release)) => {
             let there = child(root, plain(app)).and_then(|app| child(app, plain(release))).is_ok();
             say(if there { b"present\n" } else { b"absent\n" })
         }
-        (b"sweep", _) => sweep(root, plain(app), start),
+        (b"sweep", _) => {
+            sweep(root, plain(app), start);
+            say(b"")
+        }
         _ => fail(USAGE, &[b"not known: ", what.to_bytes()]),
     }
 }
@@ -106,7 +115,7 @@ fn root(run: &CStr) -> File {
 }
 
 /// Takes a release's secrets from standard input.
-fn put(root: File, app: &CStr, release: &CStr) -> ! {
+fn put(root: File, app: &CStr, release: &CStr) -> &'static [u8] {
     let refuse = |error: Errno| -> ! { fail(REFUSED, &[b"cannot keep the secrets: ", error.words()]) };
     match sys::mkdir(root, app, 0o700) {
         Ok(()) | Err(Errno::EEXIST) => {}
@@ -114,7 +123,7 @@ fn put(root: File, app: &CStr, release: &CStr) -> ! {
     }
     let home = child(root, app).unwrap_or_else(|error| refuse(error));
     if child(home, release).is_ok() {
-        say(b"present\n");
+        return b"present\n";
     }
     let mut room = [0; NAME];
     let Some(part) = join(&mut room, &[b".", release.to_bytes()]) else {
@@ -123,7 +132,7 @@ fn put(root: File, app: &CStr, release: &CStr) -> ! {
     // What was cut off.
     remove(home, part);
     match take(home, part).and_then(|()| sys::rename(home, part, release).map_err(Stop::Kernel)) {
-        Ok(()) => say(b"kept\n"),
+        Ok(()) => b"kept\n",
         Err(stop) => {
             remove(home, part);
             match stop {
@@ -205,8 +214,8 @@ fn copy(file: File, size: u32) -> Result<(), Stop> {
 }
 
 /// Wipes the secrets of all releases of an app but those that are named.
-fn sweep(root: File, app: &CStr, start: &Start) -> ! {
-    let Ok(home) = child(root, app) else { say(b"") };
+fn sweep(root: File, app: &CStr, start: &Start) {
+    let Ok(home) = child(root, app) else { return };
     let is_needed = |name: &CStr| (4..).map_while(|index| start.argument(index)).any(|needed| needed == name);
     each(home, |name| {
         if !is_needed(name) {
@@ -215,7 +224,6 @@ fn sweep(root: File, app: &CStr, start: &Start) -> ! {
     });
     // Only when nothing is left.
     let _ = sys::remove(root, app, true);
-    say(b"")
 }
 
 /// Removes a release's secrets. What is in memory is gone with the name: the kernel clears pages before it gives them away.

@@ -214,13 +214,15 @@ fn the_one_for_arm64_does_the_same() {
 /// What a shell sees of a directory of the host in which secrets are kept.
 const STORY: &str = r#"
     keep have run shop r1
-    keep put run shop r1 <parcel
+    keep add run shop r1 <parcel
     keep have run shop r1
-    keep put run shop r1 </dev/null
-    keep put run shop r2 <parcel
+    keep add run shop r1 </dev/null
+    keep add run shop r2 <parcel
     (cd run/arcane && find . -type d -printf '%p %m\n' -o -printf '%p %m %s\n' | sort)
     cat run/arcane/shop/r1/launch/env run/arcane/shop/r1/files/LOGO | od -An -tx1 -v
-    keep sweep run shop r2 r7
+    keep put run shop r3 r1 <parcel
+    ls run/arcane/shop
+    keep sweep run shop r3 r7
     ls run/arcane/shop
     keep sweep run shop
     ls -A run/arcane
@@ -257,7 +259,7 @@ impl Keeper {
             lines.collect::<String>()
         };
         let expected = format!(
-            "absent\nkept\npresent\npresent\nkept\n. 700\n./shop 700\n{}{} 41 3d 31 00 00 ff 0a\nr2\ntmpfs\n",
+            "absent\nkept\npresent\npresent\nkept\n. 700\n./shop 700\n{}{} 41 3d 31 00 00 ff 0a\nkept\nr1\nr3\nr3\ntmpfs\n",
             kept("r1"),
             kept("r2")
         );
@@ -294,12 +296,12 @@ fn what_does_not_come_whole_is_not_kept() {
     let whole = parcel().len();
     let script = format!(
         "for size in $(seq 0 {}); do
-             head -c $size parcel | keep put run shop r1 2>>said && exit 1
+             head -c $size parcel | keep add run shop r1 2>>said && exit 1
              [ -z \"$(ls -A run/arcane/shop)\" ] || exit 2
          done
          # One that was killed in the middle.
          mkdir -p run/arcane/shop/.r1/launch; echo half >run/arcane/shop/.r1/launch/env
-         keep put run shop r1 <parcel; ls -A run/arcane/shop run/arcane/shop/r1
+         keep add run shop r1 <parcel; ls -A run/arcane/shop run/arcane/shop/r1
          mkdir -p run/arcane/shop/.r2/files; echo half >run/arcane/shop/.r2/files/A
          keep sweep run shop r1; ls -A run/arcane/shop",
         whole - 1
@@ -314,12 +316,12 @@ fn what_does_not_come_whole_is_not_kept() {
     for name in ["../x", ".x", "", "a/b"] {
         let bad = [record(b'f', name, b"1"), record(b'.', "", b"")].concat();
         fs::write(keeper.0.path("parcel"), bad).unwrap();
-        let ran = keeper.run("unshare", &["-rm"], "keep put run shop r1 <parcel; echo $?; find run -type f");
+        let ran = keeper.run("unshare", &["-rm"], "keep add run shop r1 <parcel; echo $?; find run -type f");
         assert_eq!(ran.complains("cannot read what was sent").stdout, "1\n", "{name}");
     }
     let twice = [record(b'f', "A", b"1"), record(b'f', "A", b"2"), record(b'.', "", b"")].concat();
     fs::write(keeper.0.path("parcel"), twice).unwrap();
-    keeper.run("unshare", &["-rm"], "keep put run shop r1 <parcel").exits(1).complains("exists already");
+    keeper.run("unshare", &["-rm"], "keep add run shop r1 <parcel").exits(1).complains("exists already");
     for words in [
         "put run .. r1",
         "put run shop ../r1",
@@ -336,14 +338,14 @@ fn what_does_not_come_whole_is_not_kept() {
 fn secrets_are_never_kept_on_a_disk_or_where_others_look() {
     let keeper = Keeper::new(HERE);
     // Root of a name space that may not mount.
-    let ran = keeper.run("unshare", &["-r"], "keep put run shop r1 <parcel").exits(1);
+    let ran = keeper.run("unshare", &["-r"], "keep add run shop r1 <parcel").exits(1);
     ran.complains("would be on a disk");
     assert_eq!(fs::read_dir(keeper.0.path("run/arcane")).unwrap().count(), 0);
     let open =
-        "mkdir -p run/arcane; mount -t tmpfs -o mode=0755 tmpfs run/arcane; keep put run shop r1 <parcel";
+        "mkdir -p run/arcane; mount -t tmpfs -o mode=0755 tmpfs run/arcane; keep add run shop r1 <parcel";
     keeper.run("unshare", &["-rm"], open).exits(1).complains("is not root's alone");
     let full = "mkdir -p run/arcane; mount -t tmpfs -o mode=0700,size=8k tmpfs run/arcane
-                keep put run shop r1 <large; echo $?; find run/arcane -mindepth 2";
+                keep add run shop r1 <large; echo $?; find run/arcane -mindepth 2";
     fs::write(keeper.0.path("large"), [record(b'f', "A", &vec![1; 1 << 20]), record(b'.', "", b"")].concat())
         .unwrap();
     let ran = keeper.run("unshare", &["-rm"], full).complains("no room in memory");

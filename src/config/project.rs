@@ -138,6 +138,13 @@ impl Project {
         Ok(overlay.over(app))
     }
 
+    /// Whether `[app.NAME.environment.E]` says itself where the app goes in this environment.
+    #[must_use]
+    pub fn says_where(&self, name: &AppName, environment: &EnvironmentName) -> bool {
+        let overlay = self.overlays.get(name).and_then(|overlays| overlays.get(environment));
+        overlay.is_some_and(|overlay| overlay.to.is_some())
+    }
+
     /// The name of the only app, for when none was given.
     ///
     /// # Errors

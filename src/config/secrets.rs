@@ -9,7 +9,7 @@ use crate::fleet::text::quoted;
 use crate::fleet::{AppSecret, SecretForm, VariableName, Volume};
 
 /// Where a container gets secrets as files, and the launcher.
-const PLACES: [&str; 2] = ["/run/secrets", "/run/arcane"];
+const PLACES: [[&str; 2]; 2] = [["run", "secrets"], ["run", "arcane"]];
 
 /// Reads both lists.
 pub(super) fn read(section: &mut Section<'_>, report: &mut Report<'_>) -> BTreeMap<VariableName, AppSecret> {
@@ -64,7 +64,14 @@ pub(super) fn room(
     entry: &Field<'_>,
     report: &mut Report<'_>,
 ) {
-    let taken = volumes.iter().find(|volume| PLACES.contains(&volume.target.trim_end_matches('/')));
+    let is_within = |volume: &&Volume| {
+        let parts: Vec<&str> = volume.target.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        // An image's /var/run mostly leads to its /run.
+        let parts =
+            parts.strip_prefix(&["var"]).filter(|parts| parts.first() == Some(&"run")).unwrap_or(&parts);
+        PLACES.iter().any(|place| parts.starts_with(place))
+    };
+    let taken = volumes.iter().find(is_within);
     if let Some(volume) = taken.filter(|_| !secrets.is_empty()) {
         let message =
             format!("{} mounts a volume at {}, where its secrets are", entry.called(), volume.target);

@@ -113,15 +113,17 @@ pub enum Error {
         /// The last lines that it wrote.
         last_lines: Vec<String>,
     },
-    /// The secrets of a release did not get into the host's memory.
+    /// The helper that keeps secrets in the host's memory failed.
     #[error(
-        "the secrets of {app} could not be put into the memory of {host}: {why}; {host} runs what it ran"
+        "the secrets of {app} in the memory of {host} could not be {what}: {why}; {host} runs what it ran"
     )]
     SecretsNotKept {
         /// On which host.
         host: HostName,
         /// Of which app.
         app: AppName,
+        /// What was to be done: `kept`, `looked for`, `wiped`.
+        what: &'static str,
         /// How.
         why: String,
     },

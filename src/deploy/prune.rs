@@ -200,11 +200,13 @@ pub async fn prune(remote: &Remote, request: &Request<'_>) -> Result<Vec<Leftove
 
 /// Wipes the secrets of releases that go, and of those that went in another way.
 async fn wipe(remote: &Remote, app: &AppName, leftovers: &[Leftover]) -> Result<(), Error> {
-    let deployed = remote.app(app).await?;
-    let situation = &deployed.situation;
-    let going: BTreeSet<&ReleaseId> =
-        leftovers.iter().filter_map(|leftover| leftover.release.as_ref()).collect();
-    secrets::wipe_all_but(remote, app, situation, |release| !going.contains(release)).await
+    let situation = remote.app(app).await?.situation;
+    let images = leftovers.iter().filter(|leftover| leftover.kind == Kind::Image);
+    let going = secrets::Going {
+        containers: leftovers.iter().filter_map(|leftover| leftover.container.as_ref()).collect(),
+        images: images.filter_map(|leftover| leftover.release.as_ref()).collect(),
+    };
+    secrets::wipe(remote, app, &situation, &going).await
 }
 
 async fn remove(remote: &Remote, leftover: &Leftover) -> Result<(), Error> {

@@ -18,9 +18,9 @@ use super::lock::{Holder, Lock, Owner};
 use super::ports;
 use super::prune;
 use super::remote::Remote;
-use super::secrets::{self, Values};
+use super::secrets::{self, Source, Values};
 use super::situation::{Situation, new_name};
-use super::switch::{Change, Fresh};
+use super::switch::{Change, Fresh, let_go};
 use super::transfer::{self, Arrived, Transferred};
 use crate::docker::{ContainerSpec, Engine, Image, Mount, MountKind, Network, Publish, RestartPolicy};
 use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volume};
@@ -29,7 +29,7 @@ use crate::fleet::{App, AppName, ContainerId, Probe, ReleaseId, Timestamp, Volum
 const UPLOADS: usize = 3;
 
 /// Everything a push needs to know besides the host.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Order<'a> {
     /// What to deploy.
     pub app: &'a App,
@@ -51,6 +51,8 @@ pub struct Order<'a> {
     pub force: bool,
     /// The values of the app's secrets, of the versions that it is pinned to.
     pub secrets: &'a Values,
+    /// Who brings the secrets of an older release again, should that have to be started.
+    pub source: &'a dyn Source,
 }
 
 impl Order<'_> {
@@ -148,6 +150,7 @@ pub async fn push(
         report,
         cancel,
         slots: None,
+        source: order.source,
         touched: AtomicBool::new(false),
         fresh: Some(Fresh { image: &tag }),
     };
@@ -245,9 +248,8 @@ async fn release(
     if switched.is_err() {
         // The failed container is gone; its secrets and its image would only lie around.
         if change.lock.check(remote.name()).await.is_ok() {
-            secrets::forget(remote, order.app, &order.release).await;
+            let_go(remote, order.app, &order.release).await;
         }
-        let _ = remote.engine.remove_image(tag).await;
     }
     let gap = switched?;
     let before = situation.live.map(|live| live.record.release);
@@ -274,7 +276,7 @@ async fn switch(
     if let Some(slots) = &order.app.blue_green {
         change.slots = Some(change.free_slot(slots).await?);
     }
-    change.put_secrets(order.secrets, tag).await?;
+    change.put_secrets(order.secrets, situation, tag).await?;
     // One that needs the volumes is run once the release before is stopped.
     if let Some(command) = order.app.release.as_ref().filter(|command| !command.volumes) {
         let ran = change.release_command(command, tag).await;
@@ -413,6 +415,9 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
     let app = order.app;
     let names_command =
         app.command.is_some() || !order.image.entrypoint.is_empty() || !order.image.command.is_empty();
+    if !app.secrets.is_empty() {
+        secrets::launcher(remote)?;
+    }
     if !app.secrets.is_empty() && !names_command {
         return refuse("the image names no command, and neither does the app".to_owned());
     }

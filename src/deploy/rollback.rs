@@ -88,7 +88,7 @@ pub async fn rollback<'w>(
         let target = choose(remote, request.app, &locked.settled, to, across_migration).await?;
         let Record { app, release, .. } = target.record();
         let change = locked.change(app, release);
-        change.ensure_secrets(target.record(), request.source).await?;
+        change.ensure_secrets(target.record()).await?;
         if let Some(of) = slots(&locked.settled, target.record()) {
             locked.back_to_slot(&target, of).await?;
             return Ok(Changed {
@@ -128,7 +128,7 @@ pub async fn restart(remote: &Remote, request: &Request<'_>) -> Result<Changed, 
         let live = locked.live()?;
         let change = locked.change(&live.record.app, &live.record.release);
         if !live.running {
-            change.ensure_secrets(&live.record, request.source).await?;
+            change.ensure_secrets(&live.record).await?;
         }
         change.guarded(Step::Stop, request.app.as_str()).await?;
         let grace = live.record.app.stop_timeout;
@@ -148,7 +148,7 @@ pub async fn reinject(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let begun = Instant::now();
         let live = locked.live()?;
         let change = locked.change(&live.record.app, &live.record.release);
-        change.ensure_secrets(&live.record, request.source).await?;
+        change.ensure_secrets(&live.record).await?;
         change.guarded(Step::Start, live.record.release.as_str()).await?;
         remote.engine.start(&live.id.0).await?;
         let release = live.record.release.clone();
@@ -167,7 +167,7 @@ pub async fn redeploy(remote: &Remote, request: &Request<'_>) -> Result<Changed,
         let live = locked.live()?;
         let (app, release) = (&live.record.app, &live.record.release);
         let mut change = locked.change(app, release);
-        change.ensure_secrets(&live.record, request.source).await?;
+        change.ensure_secrets(&live.record).await?;
         if let Some(of) = slots(&locked.settled, &live.record) {
             change.slots = Some(change.free_slot(of).await?);
         }
@@ -276,6 +276,7 @@ impl Locked<'_> {
             report: self.request.report,
             cancel: self.request.cancel,
             slots: None,
+            source: self.request.source,
             touched: AtomicBool::new(false),
             fresh: None,
         }

@@ -15,8 +15,9 @@ use super::health::{self, Verdict};
 use super::lock::{Guard, Lock, Owner, Then};
 use super::oneoff::{self, Stopped};
 use super::remote::Remote;
+use super::secrets::{self, Source};
 use super::situation::{Found, Repair, Situation, back_name, kept_name, old_name};
-use super::{bake, bake_log, secrets};
+use super::{bake, bake_log};
 use crate::fleet::{App, ContainerId, ReleaseId, duration};
 
 /// One change under the lock.
@@ -40,6 +41,8 @@ pub(super) struct Change<'a> {
     /// Whether what serves was touched: the live release was asked to stop, or Caddy to lead elsewhere. From then on it
     /// has to be brought back.
     pub(super) touched: AtomicBool,
+    /// Who brings secrets again.
+    pub(super) source: &'a dyn Source,
     /// What only a new release has; `None` when a kept one is brought back.
     pub(super) fresh: Option<Fresh<'a>>,
 }
@@ -98,6 +101,7 @@ impl Change<'_> {
         // First of all: it may be writing to what is about to be started.
         oneoff::sweep(self.remote, self.app).await?;
         let situation = self.remote.app(&self.app.name).await?.situation;
+        self.ensure_interrupted(&situation).await?;
         if let Some(slots) = blue_green::cut_off(&situation) {
             self.settle_slots(slots).await?;
             return Ok(self.remote.app(&self.app.name).await?.situation);
@@ -267,7 +271,7 @@ pub(super) async fn let_go(remote: &Remote, app: &App, release: &ReleaseId) {
     if let Ok(now) = remote.app(&app.name).await
         && !now.situation.has(release)
     {
-        secrets::forget(remote, app, release).await;
+        secrets::forget(remote, app).await;
         let _ = remote.engine.remove_image(&super::push::image_tag(&app.name, release)).await;
     }
 }

@@ -15,7 +15,7 @@ use crate::deploy::lock::Lock;
 use crate::deploy::push::{check, leads};
 use crate::deploy::remote::Deployed;
 use crate::deploy::rollout::{AT_ONCE, OnFailure, Stage, on_each};
-use crate::deploy::secrets::Values;
+use crate::deploy::secrets::{NoSource, Values};
 use crate::deploy::situation::{Found, Situation, back_name};
 use crate::deploy::{Error, Remote, Step, build, caddyfile, preflight, transfer};
 use crate::docker::{Engine, Image};
@@ -233,7 +233,7 @@ async fn look(
         lacking = Some(found);
         // What is planned is not brought.
         let values = Values::default();
-        let order = push::order(options, app, image, image_name.to_owned(), &values);
+        let order = push::order(options, app, image, image_name.to_owned(), (&values, &NoSource));
         let checked = match check(&remote, &order).await {
             Ok(found_route) if !found.has_image => {
                 let taken = preflight::takes(&remote, &remote.engine.info().await?, &found).await;

@@ -20,7 +20,7 @@ use crate::deploy::push::{Order, check, push};
 use crate::deploy::remote::Pool;
 use crate::deploy::rollback::Request;
 use crate::deploy::rollout::{AT_ONCE, Course, Ended, Errand, OnFailure, carry_out, on_each, stages};
-use crate::deploy::secrets::Values;
+use crate::deploy::secrets::{Source, Values};
 use crate::deploy::{Done, Error, Event, Outcome, RolledBack, build};
 use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
@@ -50,20 +50,12 @@ pub(super) async fn run(
         return unless(cancel, plan::run(ui, options, &local, &app, &stages, on_failure)).await;
     }
     let (image, image_name) = build::image(&local, &app, cancel).await?;
-    let order = order(options, &app, &image, image_name, &values);
+    let order = order(options, &app, &image, image_name, (&values, &source));
     let (steps, pool) = (Steps::new(ui, options.json), Pool::default());
     let tally = Tally::new(ui, options.json, &app.name, &steps, rollout::Outcome::Released);
     let several = stages.iter().map(|stage| stage.hosts.len()).sum::<usize>() > 1;
-    let pushing = Pushing {
-        options,
-        local: &local,
-        pool: &pool,
-        order: &order,
-        source: &source,
-        tally: &tally,
-        several,
-        cancel,
-    };
+    let pushing =
+        Pushing { options, local: &local, pool: &pool, order: &order, tally: &tally, several, cancel };
     let mut course = Course::new(stages, AT_ONCE, on_failure);
     if several && on_failure == OnFailure::GiveBack {
         pushing.look_ahead(&mut course).await;
@@ -110,7 +102,7 @@ pub(super) fn order<'a>(
     app: &'a App,
     image: &'a Image,
     image_name: String,
-    secrets: &'a Values,
+    (secrets, source): (&'a Values, &'a dyn Source),
 ) -> Order<'a> {
     let now = crate::clock::now();
     Order {
@@ -124,6 +116,7 @@ pub(super) fn order<'a>(
         wait: options.wait,
         force: options.force,
         secrets,
+        source,
     }
 }
 
@@ -144,7 +137,6 @@ struct Pushing<'a> {
     /// Kept open, so that a host that is given back what it ran is not connected to anew.
     pool: &'a Pool,
     order: &'a Order<'a>,
-    source: &'a VaultSource,
     tally: &'a Tally<'a>,
     several: bool,
     cancel: &'a CancellationToken,
@@ -260,7 +252,7 @@ impl Pushing<'_> {
             wait: options.wait.max(GIVE_BACK_WAIT),
             report: &report,
             cancel: &never,
-            source: self.source,
+            source: order.source,
         };
         tally.steps.say(&host.name, "gets back what it ran, since the release failed elsewhere");
         let given = async { give_back(&self.pool.get(host).await?, &request, end.before.as_ref()).await };

@@ -251,3 +251,20 @@ fn secrets_that_cannot_be_are_refused_where_they_stand() {
     |                 ^^^ `secrets` are files, too: those of `secret_files` are nothing else",
     );
 }
+
+#[test]
+fn no_volume_lies_where_secrets_do() {
+    for (target, is_refused) in [
+        ("/run/secrets", true),
+        ("/run/secrets/x", true),
+        ("/run//secrets/", true),
+        ("/var/run/secrets", true),
+        ("/run/arcane/y", true),
+        ("/run", false),
+        ("/run/secretsauce", false),
+        ("/var/secrets", false),
+    ] {
+        let text = format!("[app.shop]\nimage = 'a'\nsecrets = ['A']\nvolumes = ['data:{target}']\n");
+        assert_eq!(project(&text).is_err(), is_refused, "{target}");
+    }
+}

@@ -16,6 +16,7 @@ use super::super::error::Error;
 use super::super::oneoff;
 use super::super::remote::Remote;
 use super::super::switch::chain;
+use super::super::transfer::unguessable;
 use super::launcher::{self, Launcher};
 use crate::docker::{ContainerSpec, Mount, MountKind, Privilege};
 use crate::fleet::text::printable;
@@ -29,8 +30,7 @@ pub(super) const FILES: &str = "files";
 /// What the helper does without a program of ours.
 const SCRIPT: &str = include_str!("keep.sh");
 const RUN: &str = "/run";
-/// Where the helper sees that.
-const INSIDE: &str = "/arcane-run";
+/// What the program's name ends with; it goes by that.
 const PROGRAM: &str = "arcane-keep";
 /// How long the helper may take: it moves some kilobytes, mostly.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ pub(in super::super) fn name(app: &AppName) -> String {
     format!("{app}_secrets")
 }
 
-/// The helper of an app on a host. Its image may be any that the host has.
+/// The helper of an app on a host. Its image may be any that the host has, and is another one when it has not this one.
 pub(super) struct Helper<'a> {
     pub(super) remote: &'a Remote,
     pub(super) app: &'a AppName,
@@ -57,15 +57,24 @@ pub(super) struct Helper<'a> {
 }
 
 impl Helper<'_> {
-    /// Puts a release's secrets there, unless they are.
-    pub(super) async fn put(&self, release: &ReleaseId, parcel: &[u8]) -> Result<(), Error> {
-        let said = self.run("put", &[release], parcel).await?;
+    /// Puts a release's secrets there, unless they are, and wipes those of all other releases of the app but these, if it is
+    /// known which are needed.
+    pub(super) async fn put(
+        &self,
+        release: &ReleaseId,
+        parcel: &[u8],
+        needed: Option<&BTreeSet<&ReleaseId>>,
+    ) -> Result<(), Error> {
+        let what = if needed.is_some() { "put" } else { "add" };
+        let others = needed.into_iter().flatten().copied();
+        let releases: Vec<&ReleaseId> = [release].into_iter().chain(others).collect();
+        let said = self.run(what, &releases, parcel).await?;
         // A shell that is cut off ends well all the same.
         if matches!(said.trim(), "kept" | "present") {
             return Ok(());
         }
-        Err(Failed::Refused("the line ended before the secrets had come; nothing was kept".to_owned())
-            .into_error(self.remote, self.app))
+        let why = "the line ended before the secrets had come; nothing was kept".to_owned();
+        Err(self.failed(what, Failed::Refused(why)))
     }
 
     /// Whether a release's secrets are there.
@@ -81,7 +90,7 @@ impl Helper<'_> {
 
     /// Runs the helper to its end, with this on its standard input. Returns what it said.
     async fn run(&self, what: &str, releases: &[&ReleaseId], input: &[u8]) -> Result<String, Error> {
-        let job = Job::new(launcher::launcher(self.remote), what, self.app, releases, input);
+        let job = Job::new(launcher::launcher(self.remote)?, what, self.app, releases, input);
         let ended = match self.attempt(&job, Privilege::Mount).await {
             // A host whose mounts are not shared: memory that /run itself is must do.
             Err(Failed::Start(error)) if error.to_string().contains("shared mount") => {
@@ -89,7 +98,22 @@ impl Helper<'_> {
             }
             ended => ended,
         };
-        ended.map_err(|failed| failed.into_error(self.remote, self.app))
+        ended.map_err(|failed| self.failed(what, failed))
+    }
+
+    fn failed(&self, what: &str, failed: Failed) -> Error {
+        let why = match failed {
+            Failed::Broken(error) if matches!(*error, Error::Ssh(_)) => return *error,
+            Failed::Broken(error) => chain(&error),
+            Failed::Start(error) => chain(&Error::from(error)),
+            Failed::Refused(why) => why,
+        };
+        let what = match what {
+            "have" => "looked for",
+            "sweep" => "wiped",
+            _ => "kept",
+        };
+        Error::SecretsNotKept { host: self.remote.name().clone(), app: self.app.clone(), what, why }
     }
 
     async fn attempt(&self, job: &Job, privilege: Privilege) -> Result<String, Failed> {
@@ -98,8 +122,17 @@ impl Helper<'_> {
         for left in oneoff::left_behind(self.remote, self.app).await? {
             engine.discard(&left.id.0).await?;
         }
-        let spec = self.spec(job, privilege);
-        let container = engine.create_container(&name(self.app), &spec).await?;
+        let mut spec = self.spec(job, privilege);
+        let container = match engine.create_container(&name(self.app), &spec).await {
+            // Nothing of an image is used, so any will do.
+            Err(error) if error.is_not_found() && job.own.is_some() => {
+                let images = engine.list_images(None).await?;
+                let any = images.into_iter().find(|image| !image.tags.is_empty());
+                spec.image = any.ok_or(error)?.id;
+                engine.create_container(&name(self.app), &spec).await?
+            }
+            created => created?,
+        };
         let ended = timeout(LIMIT, attend(self.remote, &container, job)).await;
         let removed = engine.discard(&container.0).await;
         let answer = ended.unwrap_or_else(|_| {
@@ -117,7 +150,7 @@ impl Helper<'_> {
             labels: BTreeMap::from([(oneoff::LABEL.to_owned(), self.app.to_string())]),
             entrypoint: Some(vec![job.program.clone()]),
             command: Some(job.words.clone()),
-            mounts: vec![Mount { kind, target: INSIDE.to_owned(), read_only: false }],
+            mounts: vec![Mount { kind, target: job.inside.clone(), read_only: false }],
             privilege: Some(privilege),
             ..ContainerSpec::default()
         }
@@ -126,6 +159,9 @@ impl Helper<'_> {
 
 /// What the helper is to do.
 struct Job {
+    /// Where it sees the host's `/run`. No image can know it: what an image declares as a volume below it, with content
+    /// of its own, would be mounted into the host's.
+    inside: String,
     /// What it runs, and with which arguments.
     program: String,
     words: Vec<String>,
@@ -138,10 +174,13 @@ struct Job {
 impl Job {
     fn new(launcher: Launcher, what: &str, app: &AppName, releases: &[&ReleaseId], input: &[u8]) -> Self {
         let names = releases.iter().map(|release| release.to_string());
+        let word = unguessable();
+        let inside = format!("/arcane-{word}");
         match launcher {
             Launcher::Program(own) => Self {
-                program: format!("/{PROGRAM}"),
-                words: [what, INSIDE, app.as_str()].map(str::to_owned).into_iter().chain(names).collect(),
+                program: format!("/{word}-{PROGRAM}"),
+                words: [what, &inside, app.as_str()].map(str::to_owned).into_iter().chain(names).collect(),
+                inside,
                 own: Some(own),
                 input: Zeroizing::new(input.to_vec()),
             },
@@ -149,14 +188,22 @@ impl Job {
                 let names: Vec<String> = names.collect();
                 // Names of apps and releases need no quoting: letters, digits and `-`.
                 let release = names.first().map_or("", String::as_str);
-                let begin =
-                    format!("what={what}\napp={app}\nrelease={release}\nneeded='{}'\n", names.join(" "));
+                let begin = format!(
+                    "run={inside}\nwhat={what}\napp={app}\nrelease={release}\nneeded='{}'\n",
+                    names.join(" ")
+                );
                 let size = begin.len() + SCRIPT.len() + input.len();
                 let mut script = Zeroizing::new(Vec::with_capacity(size));
                 for part in [begin.as_bytes(), SCRIPT.as_bytes(), input] {
                     script.extend_from_slice(part);
                 }
-                Self { program: "/bin/sh".to_owned(), words: vec!["-s".to_owned()], own: None, input: script }
+                Self {
+                    inside,
+                    program: "/bin/sh".to_owned(),
+                    words: vec!["-s".to_owned()],
+                    own: None,
+                    input: script,
+                }
             }
         }
     }
@@ -178,29 +225,10 @@ impl<E: Into<Error>> From<E> for Failed {
     }
 }
 
-impl Failed {
-    fn into_error(self, remote: &Remote, app: &AppName) -> Error {
-        let why = match self {
-            Self::Broken(error) if matches!(*error, Error::Ssh(_)) => return *error,
-            Self::Broken(error) => chain(&error),
-            Self::Start(error) => match launcher::launcher(remote) {
-                Launcher::Program(_) => chain(&Error::from(error)),
-                Launcher::Shell => format!(
-                    "this arcane carries no launcher for {}, so the image needs a /bin/sh: {}",
-                    remote.engine.version().architecture,
-                    chain(&Error::from(error))
-                ),
-            },
-            Self::Refused(why) => why,
-        };
-        Error::SecretsNotKept { host: remote.name().clone(), app: app.clone(), why }
-    }
-}
-
 async fn attend(remote: &Remote, container: &ContainerId, job: &Job) -> Result<String, Failed> {
     let engine = &remote.engine;
     if let Some(own) = job.own {
-        engine.put_program(&container.0, PROGRAM, own).await?;
+        engine.put_program(&container.0, job.program.trim_start_matches('/'), own).await?;
     }
     let mut attached = engine.attach(&container.0).await?;
     engine.start(&container.0).await.map_err(Failed::Start)?;

@@ -1,6 +1,5 @@
 # Does what launcher/keep.rs does, in the shell of an app's image, for a host that arcane carries no launcher for. Read from
-# standard input, after `what=…; app=…; release=…; needed=…`. What `put` takes follows below, ended by `finish`.
-run=/arcane-run
+# standard input, after `run=…; what=…; app=…; release=…; needed=…`. What `add` and `put` take follows below, ended by `finish`.
 root=$run/arcane
 fail() { echo "arcane: $*"; exit 1; }
 in_memory() {
@@ -21,18 +20,18 @@ fi
 in_memory "$root" || fail "/run/arcane would be on a disk, for /run is, and no file system in memory could be mounted there"
 [ -O "$root" ] && [ ! -L "$root" ] || fail "/run/arcane is not root's alone: somebody else made it; remove it"
 home=$root/$app
+wipe_others() {
+    for one in "$home"/* "$home"/.[0-9]*; do
+        case " $needed " in *" ${one##*/} "*) continue ;; esac
+        [ -d "$one" ] && rm -rf "$one"
+    done
+    rmdir "$home" 2>/dev/null
+}
 case $what in
     have) if [ -d "$home/$release" ]; then echo present; else echo absent; fi; exit 0 ;;
-    sweep)
-        for one in "$home"/* "$home"/.[0-9]*; do
-            case " $needed " in *" ${one##*/} "*) continue ;; esac
-            [ -d "$one" ] && rm -rf "$one"
-        done
-        rmdir "$home" 2>/dev/null
-        exit 0
-        ;;
+    sweep) wipe_others; exit 0 ;;
 esac
-[ -d "$home/$release" ] && { echo present; exit 0; }
+[ -d "$home/$release" ] && { [ "$what" = add ] || wipe_others; echo present; exit 0; }
 part=$home/.$release
 rm -rf "$part"
 mkdir -p "$part/launch" "$part/files" || fail "cannot keep the secrets: no room in memory"
@@ -44,5 +43,6 @@ finish() {
     chmod 0444 "$part"/launch/* "$part"/files/* 2>/dev/null
     chmod 0555 "$part/launch/launch" "$part/launch" "$part/files" "$part"
     mv "$part" "$home/$release" || fail "cannot keep the secrets"
+    [ "$what" = add ] || wipe_others
     echo kept
 }

@@ -1,5 +1,6 @@
 //! What a container with secrets runs first, and how it is told to.
 
+use super::super::error::Error;
 use super::super::labels::Record;
 use super::super::remote::Remote;
 use super::keep::{FILES, LAUNCH, directory};
@@ -19,12 +20,13 @@ const LAUNCHERS: [(&str, &[u8]); 2] = [
     ("arm64", include_bytes!(concat!(env!("OUT_DIR"), "/launcher-arm64"))),
 ];
 
-/// Names what to use instead of what fits, to try it: `shell`.
+/// With `shell` in it, the image's shell does what the launcher does. Never unasked: the helper is root of the host, and the
+/// shell is whatever the image says it is.
 const CHOICE: &str = "ARCANE_LAUNCHER";
 
 /// What a container with secrets runs first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Launcher {
+pub(in super::super) enum Launcher {
     /// Our program.
     Program(&'static [u8]),
     /// A script for the shell of the image, which must have one, and what belongs to it.
@@ -32,14 +34,22 @@ pub(super) enum Launcher {
 }
 
 /// The launcher for a host.
-pub(super) fn launcher(remote: &Remote) -> Launcher {
+///
+/// # Errors
+/// [`Error::Preflight`] when there is none, and nobody has chosen the image's shell.
+pub(in super::super) fn launcher(remote: &Remote) -> Result<Launcher, Error> {
     let architecture = &remote.engine.version().architecture;
     let found = LAUNCHERS.iter().find(|(of, program)| of == architecture && !program.is_empty());
     match found {
-        Some((_, program)) if std::env::var_os(CHOICE).is_none_or(|choice| choice != "shell") => {
-            Launcher::Program(program)
-        }
-        _ => Launcher::Shell,
+        _ if std::env::var_os(CHOICE).is_some_and(|choice| choice == "shell") => Ok(Launcher::Shell),
+        Some((_, program)) => Ok(Launcher::Program(program)),
+        None => Err(Error::Preflight {
+            host: remote.name().clone(),
+            why: format!(
+                "this arcane was built without a launcher for {architecture}: build it with a toolchain that has the core \
+                 library for that, or set {CHOICE}=shell, which trusts the image's own /bin/sh with root of the host"
+            ),
+        }),
     }
 }
 

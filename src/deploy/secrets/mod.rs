@@ -19,17 +19,17 @@ use super::event::Step;
 use super::labels::Record;
 use super::push::{image_tag, repository};
 use super::remote::Remote;
-use super::situation::Situation;
+use super::situation::{Found, Situation};
 use super::switch::Change;
 use crate::docker::Container;
 use crate::fleet::text::plural;
-use crate::fleet::{App, AppName, ReleaseId, SecretForm, SecretVersion, VariableName};
+use crate::fleet::{App, AppName, ContainerId, Host, ReleaseId, SecretForm, SecretVersion, VariableName};
 use crate::secrets::{Contents, Value};
 
 use keep::Helper;
 pub(super) use keep::name as helper_name;
 pub use launcher::command;
-pub(super) use launcher::{dress, is_ours};
+pub(super) use launcher::{dress, is_ours, launcher};
 
 /// The most that Linux takes as one variable, in bytes, its name and a NUL included (`MAX_ARG_STRLEN`).
 const VARIABLE_LIMIT: usize = 128 * 1024;
@@ -103,10 +103,12 @@ pub fn pin(app: &mut App, contents: &Contents) {
 /// Whoever can open the vault when secrets have to be brought again.
 pub trait Source: Send + Sync {
     /// The values of an app's secrets as they are now, and the names of those that are newer than what the release had.
+    /// What the app says of itself was read on the host, which is who asks: it is to be believed only where something here
+    /// says the same.
     ///
     /// # Errors
-    /// In words, why not: no vault here, no key, a name that is gone.
-    fn values(&self, app: &App) -> Result<(Values, Vec<VariableName>), String>;
+    /// In words, why not: no vault here, no key, a name that is gone, a host that is not to have them.
+    fn values(&self, app: &App, host: &Host) -> Result<(Values, Vec<VariableName>), String>;
 }
 
 /// Nobody.
@@ -114,7 +116,7 @@ pub trait Source: Send + Sync {
 pub struct NoSource;
 
 impl Source for NoSource {
-    fn values(&self, _: &App) -> Result<(Values, Vec<VariableName>), String> {
+    fn values(&self, _: &App, _: &Host) -> Result<(Values, Vec<VariableName>), String> {
         Err("this command opens no vault".to_owned())
     }
 }
@@ -125,17 +127,37 @@ impl Change<'_> {
     }
 
     /// Puts the secrets of a new release into the host's memory.
-    pub(super) async fn put_secrets(&self, values: &Values, image: &str) -> Result<(), Error> {
+    pub(super) async fn put_secrets(
+        &self,
+        values: &Values,
+        situation: &Situation,
+        image: &str,
+    ) -> Result<(), Error> {
         if self.app.secrets.is_empty() {
             return Ok(());
         }
         self.guarded(Step::Secrets, values.names()).await?;
-        let parcel = parcel::pack(self.app, values, launcher::launcher(self.remote));
-        self.helper(image).put(self.release, &parcel).await
+        let parcel = parcel::pack(self.app, values, launcher(self.remote)?);
+        // What a push that was killed had put there goes now.
+        let needed = records(situation).into_iter().map(|record| &record.release).collect();
+        self.helper(image).put(self.release, &parcel, Some(&needed)).await
+    }
+
+    /// The same for whatever an interrupted change may have to start again: a reboot may have been what interrupted it.
+    pub(super) async fn ensure_interrupted(&self, situation: &Situation) -> Result<(), Error> {
+        if situation.interruption().is_some() {
+            let candidate = situation.candidate.iter().filter(|found| found.record.slot.is_some());
+            let started = situation.live.iter().chain(&situation.old).chain(candidate);
+            let down: Vec<&Found> = started.filter(|found| !found.running).collect();
+            for found in down {
+                self.ensure_secrets(&found.record).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that the secrets of a release are there, and brings them again if not.
-    pub(super) async fn ensure_secrets(&self, record: &Record, source: &dyn Source) -> Result<(), Error> {
+    pub(super) async fn ensure_secrets(&self, record: &Record) -> Result<(), Error> {
         let (app, release) = (&record.app, &record.release);
         let image = image_tag(&app.name, release);
         if app.secrets.is_empty() || self.helper(&image).has(release).await? {
@@ -143,7 +165,7 @@ impl Change<'_> {
         }
         let (host, name) = (self.remote.name().clone(), app.name.clone());
         let gone = |why| Error::SecretsGone { host, app: name, release: release.clone(), why };
-        let (values, newer) = source.values(app).map_err(gone)?;
+        let (values, newer) = self.source.values(app, &self.remote.host).map_err(gone)?;
         let names = values.names();
         let newer: Vec<&str> = newer.iter().map(AsRef::as_ref).collect();
         let detail = match &newer[..] {
@@ -151,23 +173,20 @@ impl Change<'_> {
             newer => format!("{names} again; newer than they were: {}", newer.join(", ")),
         };
         self.guarded(Step::Secrets, detail).await?;
-        let parcel = parcel::pack(app, &values, launcher::launcher(self.remote));
-        self.helper(&image).put(release, &parcel).await
+        let parcel = parcel::pack(app, &values, launcher(self.remote)?);
+        self.helper(&image).put(release, &parcel, None).await
     }
 }
 
-/// Wipes the secrets of a release that is gone, while its image, of which the helper is made, is still there. What cannot be
-/// wiped now is by a later change.
-pub(super) async fn forget(remote: &Remote, app: &App, release: &ReleaseId) {
+/// Wipes the secrets of a release that is gone. What cannot be wiped now is by a later change.
+pub(super) async fn forget(remote: &Remote, app: &App) {
     if app.secrets.is_empty() {
         return;
     }
     let Ok(deployed) = remote.app(&app.name).await else { return };
     // A release whose container cannot be understood may need its own.
     if deployed.strange.is_empty() {
-        let records = records(&deployed.situation);
-        let needed = records.into_iter().map(|record| &record.release).filter(|other| *other != release);
-        let _ = wipe(remote, &app.name, &needed.collect()).await;
+        let _ = wipe(remote, &app.name, &deployed.situation, &Going::default()).await;
     }
 }
 
@@ -176,27 +195,41 @@ fn records(situation: &Situation) -> Vec<&Record> {
     situation.all().map(|found| &found.record).chain(situation.forgotten()).collect()
 }
 
-async fn wipe(remote: &Remote, app: &AppName, needed: &BTreeSet<&ReleaseId>) -> Result<(), Error> {
-    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
-    let Some(image) = images.iter().find_map(|image| image.tags.first()) else { return Ok(()) };
-    Helper { remote, app, image }.sweep(needed).await
+/// What of an app is about to go.
+#[derive(Debug, Default)]
+pub(super) struct Going<'a> {
+    /// Containers.
+    pub(super) containers: BTreeSet<&'a ContainerId>,
+    /// Images of releases that have no container.
+    pub(super) images: BTreeSet<&'a ReleaseId>,
 }
 
-/// Wipes what is in the host's memory for an app, but for the releases that are there or could be made anew and of which
-/// `stays` is true.
-pub(super) async fn wipe_all_but(
+/// Wipes what is in the host's memory for an app, but for the releases of which a container or an image stays.
+pub(super) async fn wipe(
     remote: &Remote,
     app: &AppName,
     situation: &Situation,
-    stays: impl Fn(&ReleaseId) -> bool,
+    going: &Going<'_>,
 ) -> Result<(), Error> {
-    let records = records(situation);
+    let (records, past) = (records(situation), situation.forgotten());
     // Of an app that is gone nobody knows whether it had any.
-    if !records.is_empty() && records.iter().all(|record| record.app.secrets.is_empty()) {
+    let is_gone = records.is_empty();
+    if !is_gone && records.iter().all(|record| record.app.secrets.is_empty()) {
         return Ok(());
     }
-    let needed = records.into_iter().map(|record| &record.release).filter(|release| stays(release)).collect();
-    wipe(remote, app, &needed).await
+    let kept = situation.all().filter(|found| !going.containers.contains(&found.id));
+    let images = past.iter().map(|record| &record.release).filter(|release| !going.images.contains(release));
+    let needed: BTreeSet<&ReleaseId> = kept.map(|found| &found.record.release).chain(images).collect();
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    let image = images.iter().find_map(|image| image.tags.first()).map_or("arcane/none", String::as_str);
+    let helper = Helper { remote, app, image };
+    match helper.sweep(&needed).await {
+        Err(error) if is_gone => {
+            tracing::warn!(%error, %app, "it may have left secrets in the host's memory; a reboot wipes them");
+            Ok(())
+        }
+        swept => swept,
+    }
 }
 
 /// Whether a container cannot be started because its secrets are gone: an engine names what it could not mount.

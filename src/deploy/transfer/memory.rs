@@ -31,7 +31,7 @@ impl Memory {
     pub(super) fn load() -> Self {
         place()
             .and_then(|path| read(&path).ok())
-            .unwrap_or_else(|| Self { password: secret(), layers: BTreeMap::new() })
+            .unwrap_or_else(|| Self { password: unguessable(), layers: BTreeMap::new() })
     }
 
     /// Writes it down for the next push. It is only a cache: where it cannot be written, it is not.
@@ -47,7 +47,7 @@ impl Memory {
 }
 
 /// A word that cannot be guessed.
-pub(super) fn secret() -> String {
+pub(in super::super) fn unguessable() -> String {
     let mut bytes = [0; 24];
     // Fails only where the system has no randomness, and then no SSH connection was made either.
     let filled = SystemRandom::new().fill(&mut bytes);
@@ -92,13 +92,13 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("arcane-memory-test-{}", std::process::id()));
         let path = directory.join("arcane/layers.json");
         let layers = BTreeMap::from([("sha256:a".to_owned(), "sha256:b".to_owned())]);
-        let memory = Memory { password: secret(), layers };
+        let memory = Memory { password: unguessable(), layers };
         write(&path, &memory).unwrap();
         assert_eq!(read(&path).unwrap(), memory);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "{").unwrap();
         assert!(read(&path).is_err());
         fs::remove_dir_all(&directory).unwrap();
-        assert_ne!(secret(), secret());
+        assert_ne!(unguessable(), unguessable());
     }
 }

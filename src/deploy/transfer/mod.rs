@@ -21,5 +21,6 @@ mod unpack;
 
 pub use arrive::{Arrived, Transferred, ensure};
 pub use line::takes_zstd;
+pub(super) use memory::unguessable;
 pub use missing::{Lacking, look};
 pub use partial::upload;

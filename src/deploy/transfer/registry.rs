@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::memory::{Memory, secret};
+use super::memory::{Memory, unguessable};
 use super::pack::{self, Form, Pace, digest_of, pack};
 use super::shelf::Shelf;
 use super::spool::Spool;
@@ -208,7 +208,7 @@ impl Desk {
     fn new(memory: &Memory, image: &Image, shelf: Arc<Shelf>, form: Form, pace: Arc<Pace>) -> Self {
         Self {
             password: memory.password.clone(),
-            question: secret(),
+            question: unguessable(),
             reached: AtomicBool::new(false),
             image: image.id.clone(),
             layers: image.layers.clone(),
