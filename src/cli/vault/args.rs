@@ -109,6 +109,9 @@ pub(in crate::cli) enum Secrets {
     Rotate {
         #[command(flatten)]
         at: Environment,
+        /// Go on from the version that is here, and its readers, though this clone has seen a newer one.
+        #[arg(long, requires = "env")]
+        accept: bool,
     },
     /// Find what is missing, unused, weak, or known by somebody who left; every environment when none is named.
     Check {

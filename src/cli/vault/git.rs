@@ -87,12 +87,14 @@ fn clean(path: &Path) -> Result<u8, Failure> {
         return give(plain.expose());
     }
     let repository = Repository::of_caller()?;
-    let contents = contents(&repository, path, &context::identities()?)?;
+    let (vault, contents) = contents(&repository, path, &context::identities()?)?;
     for before in [repository.staged(path)?, repository.committed(path)?].into_iter().flatten() {
         if Vault::open_current(&before, &contents, path).is_some_and(|opened| opened == plain) {
             return give(&before);
         }
     }
+    // From here on it is sealed anew, for those who may read the environment as it is here.
+    vault.newest(&contents)?;
     give(&Vault::seal_file(plain.expose(), &contents, path)?)
 }
 
@@ -101,10 +103,11 @@ pub(super) fn contents(
     repository: &Repository,
     path: &Path,
     identities: &Identities,
-) -> Result<Contents, Failure> {
-    let vault = Vault::find(repository.root())?;
+) -> Result<(Vault, Contents), Failure> {
+    let vault = context::vault_of(repository, path)?;
     let environment = vault.environment(Some(&environment(repository, path)?))?;
-    Ok(vault.read(&environment, identities)?)
+    let contents = vault.read(&environment, identities)?;
+    Ok((vault, contents))
 }
 
 fn smudge(ui: &Ui, path: &Path) -> Result<u8, Failure> {
@@ -114,7 +117,7 @@ fn smudge(ui: &Ui, path: &Path) -> Result<u8, Failure> {
     }
     // A checkout must not fail because somebody may not read a file.
     let opened = context::identities().map_err(Failure::from).and_then(|identities| {
-        let contents = contents(&Repository::of_caller()?, path, &identities)?;
+        let (_, contents) = contents(&Repository::of_caller()?, path, &identities)?;
         Ok(Vault::open_file(&sealed, &contents, path)?)
     });
     match opened {
@@ -133,34 +136,34 @@ fn textconv(ui: &Ui, path: &Path) -> Result<u8, Failure> {
     if !is_sealed(&bytes) {
         return give(&bytes);
     }
-    let opened = context::identities().and_then(|identities| show(&bytes, &identities, path));
+    let opened =
+        context::identities().map_err(Failure::from).and_then(|identities| show(&bytes, &identities, path));
     match opened {
         Ok(text) => give(text.expose()),
-        Err(error) => {
-            ui.out(&format!("(encrypted, {} bytes: {error})", bytes.len()));
+        Err(failure) => {
+            ui.out(&format!("(encrypted, {} bytes: {})", bytes.len(), failure.line()));
             Ok(exit::DONE)
         }
     }
 }
 
-fn show(bytes: &[u8], identities: &Identities, path: &Path) -> Result<Value, Error> {
+fn show(bytes: &[u8], identities: &Identities, path: &Path) -> Result<Value, Failure> {
     let stem =
         path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| EnvironmentName::parse(stem).ok());
     let vault = path.extension().is_some_and(|extension| extension == "age");
     if let Some(environment) = stem.filter(|_| vault) {
-        return Vault::open(bytes, &environment, identities, path)
-            .map(|contents| Value::from(names(&contents).as_str()));
+        let contents = Vault::open(bytes, &environment, identities, path)?;
+        return Ok(Value::from(names(&contents).as_str()));
     }
     // git does not say which file it is.
-    let vault = Vault::find(Path::new("."))?;
-    let mut refused = Error::NotForUs { path: path.to_owned(), tried: Vec::new() };
-    for environment in vault.environments()? {
-        match vault
-            .read(&environment, identities)
-            .and_then(|contents| Vault::open_file(bytes, &contents, path))
-        {
-            Ok(plain) => return Ok(plain),
-            Err(error) => refused = error,
+    let mut refused = Error::NotForUs { path: path.to_owned(), tried: Vec::new() }.into();
+    for vault in context::vaults(&Repository::of_caller()?)? {
+        for environment in vault.environments()? {
+            let opened = vault.read(&environment, identities);
+            match opened.and_then(|contents| Vault::open_file(bytes, &contents, path)) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => refused = error.into(),
+            }
         }
     }
     Err(refused)
@@ -173,16 +176,24 @@ fn names(contents: &Contents) -> String {
             text.push_str(&format!("reader {name} {key}\n"));
         }
     }
+    if let Some(key) = contents.file_key() {
+        text.push_str(&format!("key for files {key}\n"));
+    }
     for (name, secret) in &contents.secrets {
         let by = printable(&secret.by, 80);
-        text.push_str(&format!("secret {name} version {} set by {by} at {}\n", secret.version, secret.set));
+        let known: String =
+            secret.known_by.iter().map(|name| format!(", known by {name}, who left")).collect();
+        text.push_str(&format!(
+            "secret {name} version {} set by {by} at {}{known}\n",
+            secret.version, secret.set
+        ));
     }
     text
 }
 
 fn merge_files(ui: &Ui, base: &Path, ours: &Path, theirs: &Path, path: &Path) -> Result<u8, Failure> {
     let repository = Repository::of_caller()?;
-    let vault = Vault::find(repository.root())?;
+    let vault = context::vault_of(&repository, path)?;
     let identities = context::identities()?;
     let environment = vault_environment(&vault, &repository, path)
         .ok_or_else(|| Failure::new(exit::USAGE, "only a vault's files are merged by arcane"))?;
@@ -201,6 +212,7 @@ fn merge_files(ui: &Ui, base: &Path, ours: &Path, theirs: &Path, path: &Path) ->
         )
         .hint("whoever made it could not open what was there: ask who did, before you take anything of it")
     })?;
+    vault.newest(&contents)?;
     fs::write(&ours_file, Vault::seal(&contents, path)?)
         .map_err(|error| Failure::new(exit::FAILED, format!("cannot give git the merged vault: {error}")))?;
     for (name, key) in &uninvited {

@@ -54,7 +54,7 @@ pub(super) fn open_files(ui: &Ui, repository: &Repository, identities: &Identiti
             continue;
         }
         let opened = git::contents(repository, &path, identities)
-            .and_then(|contents| Ok(Vault::open_file(&bytes, &contents, &path)?));
+            .and_then(|(_, contents)| Ok(Vault::open_file(&bytes, &contents, &path)?));
         match opened {
             Ok(plain) => {
                 fs::write(&full, plain.expose()).map_err(|error| cannot_write(&full, &error))?;

@@ -1,0 +1,230 @@
+//! What somebody who may push, or git itself, puts in the place of what was there: noticed before anything is encrypted for
+//! whom it was not meant, and never written over.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+
+use support::{Ran, TestEnv};
+
+#[track_caller]
+fn git(env: &TestEnv, args: &[&str]) -> Ran {
+    try_git(env, args).succeeds()
+}
+
+fn try_git(env: &TestEnv, args: &[&str]) -> Ran {
+    Ran::of(env.command("git").args(args))
+}
+
+#[track_caller]
+fn commit(env: &TestEnv, what: &str) {
+    git(env, &["add", "-A"]);
+    git(env, &["commit", "-qm", what]);
+}
+
+#[track_caller]
+fn set(env: &TestEnv, name: &str, environment: &str, value: &str) -> Ran {
+    env.feed(&["secrets", "set", name, "--env", environment], value.as_bytes())
+}
+
+fn key_of(env: &TestEnv) -> String {
+    let text = env.read("~/.config/arcane/identity");
+    text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned()
+}
+
+/// A public key of somebody who is not there.
+fn new_key() -> String {
+    let somebody = TestEnv::new();
+    somebody.run(&["init", "--as", "somebody"]).succeeds();
+    key_of(&somebody)
+}
+
+/// Alice, with a vault of two environments in a repository.
+fn alice() -> TestEnv {
+    let env = TestEnv::new();
+    git(&env, &["init", "-q", "-b", "main"]);
+    env.run(&["init", "--as", "alice", "--env", "staging", "--env", "production"]).succeeds();
+    set(&env, "API_KEY", "production", "sentinel-value-1").succeeds();
+    commit(&env, "A vault");
+    env
+}
+
+const OLDER: &str = "production is older here than what this clone has seen; bob can read it again";
+const GET: &[&str] = &["secrets", "get", "API_KEY", "--env", "production"];
+
+/// Alice's clone, in which Bob was removed, and who may still push has put back the version that he can read.
+fn undone() -> TestEnv {
+    let alice =
+        alice().write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
+    alice.run(&["team", "add", "bob", "--env", "production", "--key", &new_key()]).succeeds();
+    commit(&alice, "Let bob in");
+    git(&alice, &["checkout", "-qb", "side"]);
+    set(&alice, "SIDE", "production", "of the side").succeeds();
+    commit(&alice, "On the side");
+    git(&alice, &["checkout", "-q", "main"]);
+    set(&alice, "MAIN", "production", "of main").succeeds();
+    commit(&alice, "On main");
+    git(&alice, &["tag", "before"]);
+    alice.run(&["team", "remove", "bob"]).succeeds();
+    commit(&alice, "Without bob");
+    git(&alice, &["tag", "after"]);
+
+    git(&alice, &["checkout", "before", "--", ".arcane"]);
+    commit(&alice, "Tidy up");
+    alice
+}
+
+#[test]
+fn a_removal_that_somebody_undoes_is_noticed_by_whoever_saw_it() {
+    let alice = undone();
+    git(&alice, &["diff", "after", "HEAD"])
+        .says("+reader bob age1")
+        .says("-key for files age1")
+        .says("+key for files age1")
+        .says(", known by bob, who left")
+        .never_says("sentinel");
+    assert_eq!(
+        alice.run(GET).succeeds().complains(OLDER).stdout,
+        "sentinel-value-1",
+        "it is there to be read"
+    );
+    alice.run(&["run", "--env", "production", "--", "true"]).succeeds().complains(OLDER);
+    alice.run(&["secrets", "check", "--env", "production"]).exits(5).says(OLDER);
+
+    let there = fs::read(alice.path(".arcane/production.age")).unwrap();
+    let alice = alice.write("more.env", "MORE=1\n").var("EDITOR", "echo MORE=1 >");
+    let writers: &[&[&str]] = &[
+        &["secrets", "set", "API_KEY", "--env", "production"],
+        &["secrets", "edit", "--env", "production"],
+        &["secrets", "import", "more.env", "--env", "production"],
+        &["secrets", "remove", "API_KEY", "--env", "production"],
+        &["secrets", "rotate", "--env", "production"],
+    ];
+    for writer in writers {
+        alice
+            .feed(writer, b"a new value")
+            .exits(7)
+            .complains(OLDER)
+            .complains("arcane secrets rotate --env production --accept");
+        assert_eq!(fs::read(alice.path(".arcane/production.age")).unwrap(), there, "{writer:?}");
+    }
+}
+
+#[test]
+fn nothing_is_encrypted_or_merged_for_a_version_that_was_put_back() {
+    let alice = undone();
+    let alice = alice.write("new.yml", "sentinel\n");
+    let refused = try_git(&alice, &["add", "new.yml"]);
+    assert!(!refused.status.success(), "nothing is encrypted for bob:\n{refused}");
+    refused.complains(OLDER);
+    fs::remove_file(alice.path("new.yml")).unwrap();
+    let refused = try_git(&alice, &["merge", "-q", "--no-edit", "side"]);
+    assert!(!refused.status.success(), "nothing is merged for bob:\n{refused}");
+    refused.complains(OLDER);
+    git(&alice, &["merge", "--abort"]);
+
+    // Looking at a time long gone is nobody's attack, and going back is the end of it.
+    git(&alice, &["checkout", "-q", "before"]);
+    alice.run(GET).succeeds().complains(OLDER);
+    git(&alice, &["checkout", "-q", "after"]);
+    assert_eq!(alice.run(GET).succeeds().stderr, "");
+    set(&alice, "API_KEY", "production", "changed").succeeds();
+    git(&alice, &["checkout", "-q", "--", ".arcane"]);
+
+    // Whoever means it says so.
+    git(&alice, &["checkout", "-q", "main"]);
+    alice.run(&["secrets", "rotate", "--accept"]).exits(2).complains("--env");
+    alice
+        .run(&["secrets", "rotate", "--env", "production", "--accept"])
+        .succeeds()
+        .complains("production has a new key, for alice, bob to read.");
+    set(&alice, "API_KEY", "production", "changed").succeeds();
+    git(&alice, &["stash", "-q"]);
+    alice.run(&["secrets", "list", "--env", "production"]).succeeds().complains("production is older here");
+    let memory = alice.path(".git/arcane/seen/.arcane/production");
+    fs::write(&memory, "nonsense").unwrap();
+    set(&alice, "API_KEY", "production", "changed")
+        .exits(7)
+        .complains("should hold a public key and names")
+        .complains("remove ");
+}
+
+#[test]
+fn a_service_of_several_has_a_vault_of_its_own() {
+    let env = TestEnv::new();
+    git(&env, &["init", "-q", "-b", "main"]);
+    let env = env.write("services/shop/arcane.toml", "[app.shop]\nimage = \"shop:1\"\n");
+    env.run(&["-C", "services/shop", "init", "--as", "alice"]).succeeds();
+    assert!(env.path("services/shop/.arcane/production.age").exists() && !env.path(".arcane").exists());
+    env.feed(&["-C", "services/shop", "secrets", "set", "A"], b"sentinel-of-shop").succeeds();
+    let env = env.write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
+    let env = env.write("services/shop/config/prod.yml", "password: sentinel\n");
+    commit(&env, "A service");
+    let blob =
+        env.command("git").args(["show", "HEAD:services/shop/config/prod.yml"]).output().unwrap().stdout;
+    assert!(blob.starts_with(b"age-encryption.org/v1\n"), "the filter finds the vault");
+    fs::remove_file(env.path("services/shop/config/prod.yml")).unwrap();
+    git(&env, &["checkout", "services/shop"]);
+    assert_eq!(env.read("services/shop/config/prod.yml"), "password: sentinel\n");
+    let env = env.write("services/shop/config/prod.yml", "password: other\n");
+    git(&env, &["diff"]).says("-password: sentinel").says("+password: other");
+    commit(&env, "Another password");
+    git(&env, &["log", "-p", "-1"]).says("-password: sentinel").says("+password: other");
+    env.run(&["-C", "services/shop", "git", "install"]).succeeds();
+
+    let env = env.write("services/other/notes.txt", "it is sentinel-of-shop\n");
+    env.run(&["scan"]).exits(5).says("services/other/notes.txt:1").says("holds the value of A in production");
+    git(&env, &["add", "-A"]);
+    try_git(&env, &["commit", "-qm", "Oops"]).exits(1).complains("holds the value of A in production");
+    git(&env, &["rm", "-qf", "services/other/notes.txt"]);
+
+    // Its vault is merged by name, too.
+    git(&env, &["checkout", "-qb", "side"]);
+    env.feed(&["-C", "services/shop", "secrets", "set", "SIDE"], b"1").succeeds();
+    commit(&env, "Side");
+    git(&env, &["checkout", "-q", "main"]);
+    env.feed(&["-C", "services/shop", "secrets", "set", "MAIN"], b"1").succeeds();
+    commit(&env, "Main");
+    git(&env, &["merge", "-q", "--no-edit", "side"]);
+    let listed = env.run(&["-C", "services/shop/config", "secrets", "list", "--json"]).succeeds().json();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["A", "MAIN", "SIDE"]);
+    assert!(env.path(".git/arcane/seen/services/shop/.arcane/production").exists());
+}
+
+#[test]
+fn a_vault_above_the_repository_or_above_the_home_is_nobodys() {
+    let env = TestEnv::new();
+    env.run(&["init", "--as", "mallory"]).succeeds();
+    let env = env.write("work/arcane.toml", "").write("home/work/x", "");
+    env.run(&["-C", "home/work", "secrets", "list"]).succeeds();
+    git(&env, &["init", "-q", "work"]);
+    env.run(&["-C", "work", "secrets", "list"])
+        .exits(2)
+        .complains("no vault was found in ")
+        .complains("/project/work\n");
+    let home = env.path("home").to_str().unwrap().to_owned();
+    let config = env.path("~/.config").to_str().unwrap().to_owned();
+    let env = env.var("HOME", &home).var("XDG_CONFIG_HOME", &config);
+    env.run(&["-C", "home/work", "secrets", "list"])
+        .exits(2)
+        .complains("up to ")
+        .complains("/project/home\n");
+    env.run(&["-C", "home/work", "init", "--as", "mallory"]).succeeds();
+    assert!(env.path("home/work/.arcane/production.age").exists(), "nor is a new one put above");
+}
+
+#[test]
+fn a_large_file_that_is_staged_is_told_and_not_brought_into_memory() {
+    let alice = alice();
+    fs::write(alice.path("large.bin"), vec![b'x'; 33 * 1024 * 1024]).unwrap();
+    let alice = alice.write("small.txt", "it is sentinel-value-1\n");
+    git(&alice, &["-c", "core.compression=0", "add", "-A"]);
+    alice
+        .run(&["scan", "--staged"])
+        .exits(5)
+        .says("small.txt:1")
+        .complains("large.bin is larger than 32 MiB and was not looked into");
+}
