@@ -9,6 +9,8 @@ use std::fs;
 
 use support::{Ran, TestEnv};
 
+const STRANGER: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 #[track_caller]
 fn git(env: &TestEnv, args: &[&str]) -> Ran {
     try_git(env, args).succeeds()
@@ -92,6 +94,7 @@ fn a_removal_that_somebody_undoes_is_noticed_by_whoever_saw_it() {
     );
     alice.run(&["run", "--env", "production", "--", "true"]).succeeds().complains(OLDER);
     alice.run(&["secrets", "check", "--env", "production"]).exits(5).says(OLDER);
+    alice.run(&["team", "list"]).succeeds().complains(OLDER);
 
     let there = fs::read(alice.path(".arcane/production.age")).unwrap();
     let alice = alice.write("more.env", "MORE=1\n").var("EDITOR", "echo MORE=1 >");
@@ -101,6 +104,8 @@ fn a_removal_that_somebody_undoes_is_noticed_by_whoever_saw_it() {
         &["secrets", "import", "more.env", "--env", "production"],
         &["secrets", "remove", "API_KEY", "--env", "production"],
         &["secrets", "rotate", "--env", "production"],
+        &["team", "add", "carol", "--env", "production", "--key", STRANGER],
+        &["team", "remove", "bob"],
     ];
     for writer in writers {
         alice
@@ -149,6 +154,81 @@ fn nothing_is_encrypted_or_merged_for_a_version_that_was_put_back() {
         .exits(7)
         .complains("should hold a public key and names")
         .complains("remove ");
+}
+
+#[test]
+fn a_key_that_was_slipped_into_a_members_file_is_not_let_in_with_theirs() {
+    let alice = alice();
+    let (bobs, other) = (new_key(), new_key());
+    let file = |keys: &[&str]| {
+        let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+        fs::write(
+            alice.path(".arcane/team/bob.toml"),
+            format!("keys = [{}]\nenvironments = []\n", keys.join(", ")),
+        )
+        .unwrap();
+    };
+    let readers = || {
+        let bytes = fs::read(alice.path(".arcane/production.age")).unwrap();
+        let identity = alice.path("~/.config/arcane/identity");
+        fs::write(alice.path("sealed"), bytes).unwrap();
+        let opened = Ran::of(alice.command("age").args(["-d", "-i", identity.to_str().unwrap(), "sealed"]));
+        opened.json()["readers"]["bob"].clone()
+    };
+    file(&[&bobs, STRANGER]);
+    let add = ["team", "add", "bob", "--env", "production"];
+    let refused = alice.run(&add).exits(2).complains(STRANGER).complains(&bobs);
+    refused.complains("--all-keys").complains("keys that nobody has let in");
+    assert_eq!(readers(), serde_json::Value::Null);
+    alice
+        .run(&[&add[..], &["--key", &bobs]].concat())
+        .succeeds()
+        .complains(&format!("bob can read production, with {bobs}."))
+        .complains(&format!("Took {STRANGER} out of the team's file of bob"));
+    assert_eq!(readers(), serde_json::json!([bobs]));
+    assert!(!alice.read(".arcane/team/bob.toml").contains(STRANGER));
+
+    // Known with one key, he is let into more with no other.
+    file(&[&bobs, STRANGER]);
+    alice
+        .run(&["team", "add", "bob", "--env", "staging"])
+        .exits(2)
+        .complains(STRANGER)
+        .complains("a key that nobody has let in");
+    file(&[&bobs]);
+    alice.run(&["team", "add", "bob", "--env", "staging"]).succeeds();
+    file(&[&bobs, &other]);
+    alice.run(&[&add[..], &["--all-keys"]].concat()).succeeds().complains(&other);
+    let mut both = [bobs.clone(), other.clone()];
+    both.sort();
+    assert_eq!(readers(), serde_json::json!(both));
+    alice
+        .run(&["team", "add", "nobody", "--env", "production", "--all-keys"])
+        .exits(2)
+        .complains("no key of nobody is known");
+
+    // A key that was lost goes; the others stay.
+    let remove = |key: &str| alice.run(&["team", "remove", "bob", "--key", key]);
+    remove(STRANGER).exits(2).complains("bob has no such key").complains(&bobs);
+    let before = fs::read(alice.path(".arcane/production.age")).unwrap();
+    remove(&other)
+        .succeeds()
+        .complains("no longer opens production as it is from now on")
+        .complains("whoever has that key may know these values")
+        .says("production   API_KEY");
+    assert_eq!(readers(), serde_json::json!([bobs]));
+    assert!(!alice.read(".arcane/team/bob.toml").contains(&other));
+    set(&alice, "API_KEY", "production", "changed").succeeds();
+    fs::write(alice.path(".arcane/production.age"), before).unwrap();
+    set(&alice, "API_KEY", "production", "changed").exits(7).complains("production is older here");
+    git(&alice, &["init", "-q"]);
+    alice.run(&["secrets", "rotate", "--env", "production", "--accept"]).succeeds();
+    remove(&other).succeeds();
+    remove(&bobs)
+        .exits(2)
+        .complains("bob has no other key; nothing was changed")
+        .complains("arcane team remove bob");
+    alice.run(&["team", "remove", "eve", "--key", &other]).exits(2).complains("the team has no member `eve`");
 }
 
 #[test]

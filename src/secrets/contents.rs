@@ -147,6 +147,16 @@ impl Contents {
         was
     }
 
+    /// Takes one of several keys from a reader and uses a new key for files; whether they had it. They can still read, so no
+    /// value counts as known by somebody who left.
+    pub fn drop_key(&mut self, name: &MemberName, key: &Recipient, fresh: FileKey) -> bool {
+        let had = self.readers.get_mut(name).is_some_and(|keys| keys.remove(key));
+        if had {
+            self.renew(fresh);
+        }
+        had
+    }
+
     /// The reader that one of these keys belongs to.
     pub fn reader<'k>(&self, mut keys: impl Iterator<Item = &'k Recipient>) -> Option<&MemberName> {
         keys.find_map(|key| {

@@ -143,9 +143,12 @@ pub(in crate::cli) enum Team {
     Add {
         /// What they are called.
         name: MemberName,
-        /// Their public key, age1… or ssh-ed25519 …; theirs in the team's files when left out. May be repeated.
-        #[arg(long, value_name = "KEY")]
+        /// Their public key, age1… or ssh-ed25519 …; the one in the team's files when left out. May be repeated.
+        #[arg(long, value_name = "KEY", conflicts_with = "all_keys")]
         key: Vec<Recipient>,
+        /// Take every key that the team's files have of them.
+        #[arg(long)]
+        all_keys: bool,
         /// An environment; may be left out when there is just one, and repeated.
         #[arg(long, value_name = "NAME")]
         env: Vec<EnvironmentName>,
@@ -154,6 +157,9 @@ pub(in crate::cli) enum Team {
     Remove {
         /// What they are called.
         name: MemberName,
+        /// Only this one of their keys, everywhere.
+        #[arg(long, value_name = "KEY", conflicts_with = "env")]
+        key: Option<Recipient>,
         /// An environment; all when left out. May be repeated.
         #[arg(long, value_name = "NAME")]
         env: Vec<EnvironmentName>,
