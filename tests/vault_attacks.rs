@@ -232,6 +232,86 @@ fn a_key_that_was_slipped_into_a_members_file_is_not_let_in_with_theirs() {
 }
 
 #[test]
+fn a_line_of_gitattributes_does_not_move_a_file_to_other_readers() {
+    let alice =
+        alice().write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
+    let alice = alice.write("config/prod.yml", "password: sentinel\n");
+    commit(&alice, "A file");
+    let alice =
+        alice.write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=staging\n");
+    let alice = alice.write("config/prod.yml", "password: sentinel-2\n");
+    let refused = try_git(&alice, &["add", "config/prod.yml"]);
+    assert!(!refused.status.success(), "{refused}");
+    refused
+        .complains("config/prod.yml is encrypted for production, and .gitattributes now says staging, which alice can read")
+        .complains("arcane git reseal --env staging config/prod.yml")
+        .never_says("sentinel");
+    git(&alice, &["rm", "-q", "--cached", "config/prod.yml"]);
+    assert!(
+        !try_git(&alice, &["add", "config/prod.yml"]).status.success(),
+        "nor by way of taking it out and in again"
+    );
+    git(&alice, &["read-tree", "HEAD"]);
+    // A new file is whoever's it says.
+    let alice = alice.write("config/new.yml", "port: 80\n");
+    git(&alice, &["add", "config/new.yml"]);
+    let reseal = |environment: &str| alice.run(&["git", "reseal", "--env", environment, "config/prod.yml"]);
+    reseal("production")
+        .exits(2)
+        .complains(".gitattributes says staging for config/prod.yml, not production");
+    reseal("staging").succeeds();
+    git(&alice, &["commit", "-qm", "Moved"]);
+    assert_eq!(git(&alice, &["status", "--porcelain", "config"]).text(), "");
+    git(&alice, &["diff", "HEAD~", "HEAD", "--", "config/prod.yml"]).says("+password: sentinel-2");
+    let alice = alice.write("config/prod.yml", "password: sentinel-3\n");
+    git(&alice, &["add", "config/prod.yml"]);
+}
+
+#[test]
+fn what_only_begins_like_an_encrypted_file_is_not_added() {
+    let alice = alice().write(".gitattributes", "*.yml filter=arcane diff=arcane -text arcane=production\n");
+    let alice = alice.write("a.yml", "password: sentinel\n");
+    commit(&alice, "A file");
+    let sealed = alice.command("git").args(["show", "HEAD:a.yml"]).output().unwrap().stdout;
+    let magic = b"age-encryption.org/v1\n";
+    let marked =
+        [b"age-encryption.org/v1\n<<<<<<< ours\n", &sealed[magic.len()..], b"\n>>>>>>> theirs\n"].concat();
+    for (what, bytes) in [
+        ("in the open", b"age-encryption.org/v1\npassword: sentinel\n".to_vec()),
+        ("armour around nothing", b"-----BEGIN AGE ENCRYPTED FILE-----\npassword: sentinel\n".to_vec()),
+        ("cut off", sealed[..sealed.len() / 2].to_vec()),
+        ("merged", marked),
+    ] {
+        fs::write(alice.path("a.yml"), bytes).unwrap();
+        let refused = try_git(&alice, &["add", "a.yml"]);
+        assert!(!refused.status.success(), "{what}: {refused}");
+        refused
+            .complains("a.yml begins as an encrypted file and does not go on as one")
+            .complains("git checkout HEAD -- a.yml");
+    }
+    // Past the filter it is the hook that looks.
+    fs::write(alice.path("a.yml"), b"age-encryption.org/v1\nsentinel-value-1\n").unwrap();
+    git(&alice, &["-c", "filter.arcane.clean=cat", "-c", "filter.arcane.required=false", "add", "a.yml"]);
+    try_git(&alice, &["-c", "filter.arcane.clean=cat", "commit", "-qm", "Oops"])
+        .exits(1)
+        .complains("a.yml  ")
+        .complains("should be encrypted and is not")
+        .complains("holds the value of API_KEY in production");
+    // Whole, whoever can read it, it is as good as what was there.
+    fs::write(alice.path("a.yml"), &sealed).unwrap();
+    git(&alice, &["add", "a.yml"]);
+    assert_eq!(git(&alice, &["status", "--porcelain", "a.yml"]).text(), "");
+    alice
+        .run(&["git", "install"])
+        .succeeds()
+        .complains("git may merge a.yml line by line")
+        .complains("add `-merge`");
+    let alice =
+        alice.write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
+    assert!(!alice.run(&["git", "install"]).succeeds().stderr.contains("line by line"));
+}
+
+#[test]
 fn a_service_of_several_has_a_vault_of_its_own() {
     let env = TestEnv::new();
     git(&env, &["init", "-q", "-b", "main"]);

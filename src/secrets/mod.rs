@@ -37,7 +37,7 @@ pub use identity::{Ask, Identities, IdentityFile, Origin};
 pub use merge::{Conflict, Merged, merge};
 pub use recipient::{Recipient, RecipientError};
 pub use scan::{Found, Hit, Scanner};
-pub use seal::is_sealed;
+pub use seal::{is_sealed, is_whole};
 pub use survey::{Weakness, weakness};
 pub use team::Member;
 pub use value::Value;

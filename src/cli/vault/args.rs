@@ -190,6 +190,14 @@ pub(in crate::cli) struct Run {
 pub(in crate::cli) enum Git {
     /// Teach this clone's git about the vault: filter, diff, merge, and a look at every commit.
     Install,
+    /// Add a file for other readers than before, after .gitattributes has named them.
+    Reseal {
+        /// The file.
+        path: PathBuf,
+        /// The environment that .gitattributes names for it.
+        #[arg(long, value_name = "NAME")]
+        env: EnvironmentName,
+    },
     /// Encrypt a file on its way into git; git calls this.
     #[command(hide = true)]
     Clean {

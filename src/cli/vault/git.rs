@@ -18,10 +18,14 @@ use crate::cli::ui::{Tag, Ui};
 use crate::fleet::EnvironmentName;
 use crate::fleet::text::printable;
 use crate::git::Repository;
-use crate::secrets::{Contents, Error, FileKey, Identities, Merged, Value, Vault, is_sealed, merge};
+use crate::secrets::{
+    Contents, Error, FileKey, Identities, Merged, Value, Vault, is_sealed, is_whole, merge,
+};
 
 /// The most bytes of a file that is encrypted as a whole.
 const LIMIT: usize = 128 * 1024 * 1024;
+/// The variable by which `arcane git reseal` tells the filter for whom a file may be encrypted from now on.
+const RESEAL: &str = "ARCANE_RESEAL";
 /// The attribute that names the environment whose readers may read a file.
 pub(super) const ATTRIBUTE: &str = "arcane";
 
@@ -37,6 +41,7 @@ pub(in crate::cli) fn git(ui: &Ui, arguments: &Arguments, command: &Git) -> Resu
             ui.note("This clone's git knows the vault.");
             Ok(exit::DONE)
         }
+        Git::Reseal { path, env } => reseal(path, env),
         Git::Clean { path } => clean(path),
         Git::Smudge { path } => smudge(ui, path),
         Git::Textconv { path } => textconv(ui, path),
@@ -75,7 +80,7 @@ pub(super) fn environment(repository: &Repository, path: &Path) -> Result<Enviro
             exit::USAGE,
             format!("{shown} is to be encrypted, and .gitattributes does not say for whom"),
         )
-        .hint(format!("write `{shown} filter=arcane diff=arcane -text arcane=ENVIRONMENT` there"))
+        .hint(format!("write `{shown} filter=arcane diff=arcane -text -merge arcane=ENVIRONMENT` there"))
     })?;
     EnvironmentName::parse(&named)
         .map_err(|error| Failure::new(exit::USAGE, format!(".gitattributes, for {shown}: {error}")))
@@ -83,19 +88,90 @@ pub(super) fn environment(repository: &Repository, path: &Path) -> Result<Enviro
 
 fn clean(path: &Path) -> Result<u8, Failure> {
     let plain = Value::new(stdin()?);
-    if is_sealed(plain.expose()) {
+    let shown = printable(&path.to_string_lossy(), 200);
+    if is_whole(plain.expose()) {
         return give(plain.expose());
     }
+    if is_sealed(plain.expose()) {
+        return Err(Failure::new(
+            exit::REFUSED,
+            format!("{shown} begins as an encrypted file and does not go on as one: it is cut off, changed, or was merged"),
+        )
+        .hint(format!("take back a good one with `git checkout HEAD -- {shown}`, or write it anew in the open")));
+    }
     let repository = Repository::of_caller()?;
-    let (vault, contents) = contents(&repository, path, &context::identities()?)?;
-    for before in [repository.staged(path)?, repository.committed(path)?].into_iter().flatten() {
-        if Vault::open_current(&before, &contents, path).is_some_and(|opened| opened == plain) {
-            return give(&before);
+    let identities = context::identities()?;
+    let (vault, contents) = contents(&repository, path, &identities)?;
+    let before: Vec<_> =
+        [repository.staged(path)?, repository.committed(path)?].into_iter().flatten().collect();
+    for sealed in &before {
+        if Vault::open_current(sealed, &contents, path).is_some_and(|opened| opened == plain) {
+            return give(sealed);
         }
     }
     // From here on it is sealed anew, for those who may read the environment as it is here.
     vault.newest(&contents)?;
+    let told = std::env::var_os(RESEAL).is_some_and(|text| text == contents.environment.as_str());
+    if !told && before.iter().any(|sealed| is_others(sealed, &contents, path)) {
+        return Err(moved(&vault, &identities, &before, &contents, path));
+    }
     give(&Vault::seal_file(plain.expose(), &contents, path)?)
+}
+
+/// Whether a version of a file was sealed for readers other than this environment's.
+fn is_others(sealed: &[u8], contents: &Contents, path: &Path) -> bool {
+    is_sealed(sealed) && matches!(Vault::open_file(sealed, contents, path), Err(Error::OtherKey { .. }))
+}
+
+/// A file that would get readers for whom it was not meant: a line of .gitattributes is all that says so, and anybody who
+/// may push can write one.
+fn moved(
+    vault: &Vault,
+    identities: &Identities,
+    before: &[Vec<u8>],
+    contents: &Contents,
+    path: &Path,
+) -> Failure {
+    let (shown, environment) = (printable(&path.to_string_lossy(), 200), &contents.environment);
+    let others = vault.environments().unwrap_or_default();
+    let others = others.iter().filter_map(|name| vault.read(name, identities).ok());
+    let opens = |other: &Contents| before.iter().any(|sealed| Vault::open_file(sealed, other, path).is_ok());
+    let whose =
+        others.into_iter().find(opens).map_or_else(|| "others".to_owned(), |it| it.environment.to_string());
+    Failure::new(
+        exit::REFUSED,
+        format!(
+            "{shown} is encrypted for {whose}, and .gitattributes now says {environment}, which {} can read; nothing was encrypted",
+            context::readers(contents)
+        ),
+    )
+    .hint(format!(
+        "see who wrote that with `git log -p -- '*.gitattributes'`; if it is meant, type `arcane git reseal --env {environment} {shown}`"
+    ))
+}
+
+/// Adds a file to the index, encrypted for an environment other than the one it was encrypted for.
+fn reseal(path: &Path, environment: &EnvironmentName) -> Result<u8, Failure> {
+    let shown = printable(&path.to_string_lossy(), 200);
+    let repository = Repository::find(Path::new("."))?
+        .ok_or_else(|| Failure::new(exit::USAGE, "this is in no git repository"))?;
+    let full = context::whole(path);
+    let inside = full.strip_prefix(context::whole(repository.root()));
+    let inside =
+        inside.map_err(|_| Failure::new(exit::USAGE, format!("{shown} is not in this repository")))?;
+    let named = self::environment(&repository, inside)?;
+    if named != *environment {
+        let message = format!(".gitattributes says {named} for {shown}, not {environment}");
+        return Err(
+            Failure::new(exit::USAGE, message).hint(format!("write `arcane={environment}` there first"))
+        );
+    }
+    repository.look_again(inside)?;
+    let mut git = std::process::Command::new("git");
+    git.arg("add").arg("--").arg(path).env(RESEAL, environment.as_str());
+    let status = git.status();
+    let status = status.map_err(|error| Failure::new(exit::FAILED, format!("cannot start git: {error}")))?;
+    Ok(if status.success() { exit::DONE } else { exit::FAILED })
 }
 
 /// The environment whose readers may read a file, opened.

@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::text::printable;
 use crate::git::Repository;
-use crate::secrets::{Contents, Error, Found, Scanner, Vault, is_sealed};
+use crate::secrets::{Contents, Error, Found, Scanner, Vault, is_whole};
 
 /// Larger files are not looked into.
 const LIMIT: usize = 32 * 1024 * 1024;
@@ -110,7 +110,7 @@ fn in_the_open(
         || repository.attribute(path, ATTRIBUTE)?.is_some();
     let directory = path.parent().and_then(Path::file_name).is_some_and(|name| name == Vault::DIRECTORY);
     let vault = directory && path.extension().is_some_and(|extension| extension == "age");
-    if (filtered || vault) && !is_sealed(bytes) {
+    if (filtered || vault) && !is_whole(bytes) {
         let text =
             "should be encrypted and is not; type `arcane git install`, then `git add` it again".to_owned();
         findings.push(Finding { path: path.to_owned(), line: None, text });
@@ -119,7 +119,7 @@ fn in_the_open(
 }
 
 fn look(scanner: &Scanner, path: &Path, bytes: &[u8], findings: &mut Vec<Finding>) {
-    if is_sealed(bytes) {
+    if is_whole(bytes) {
         return;
     }
     for hit in scanner.scan(bytes) {

@@ -92,6 +92,54 @@ fn a_file_cut_off_anywhere_or_changed_anywhere_gives_an_error_and_no_data() {
 }
 
 #[test]
+fn each_way_in_which_a_header_is_broken_has_its_message() {
+    let (place, alice) = (Place::new("header"), person("alice"));
+    let (_, bytes) = sealed(&place, &alice, &[]);
+    let path = std::path::Path::new("production.age");
+    let end = bytes.windows(5).position(|found| found == b"\n--- ").unwrap();
+    let (header, mac_and_rest) = bytes.split_at(end);
+    let stanza = |text: &str| [b"age-encryption.org/v1\n", text.as_bytes(), mac_and_rest].concat();
+    let mut mac = bytes.clone();
+    mac[end + 8] = if mac[end + 8] == b'A' { b'B' } else { b'A' };
+    for (what, bytes, expected) in [
+        ("another mac", mac, "is damaged: its header was changed"),
+        ("a stanza more", [header, b"\n-> X25519 x\n", mac_and_rest].concat(), "is damaged: "),
+        ("nobody", stanza("-> x-grease y\n"), "is not sealed for any key of yours"),
+        ("no stanza", stanza(""), "is damaged: its header is broken, or of a newer age"),
+        ("words", stanza("password: sentinel"), "is damaged: its header is broken, or of a newer age"),
+        (
+            "a newer age",
+            [b"age-encryption.org/v9", &bytes[21..]].concat(),
+            "is not encrypted, and is not read as a vault",
+        ),
+    ] {
+        let error = Vault::open(&bytes, &environment("production"), &alice.identities, path).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("production.age {expected}")), "{what}: {error}");
+        let formed = ["another mac", "a stanza more"].contains(&what);
+        assert_eq!(is_whole(&bytes), formed, "{what}");
+    }
+}
+
+#[test]
+fn a_whole_file_is_told_from_what_only_begins_like_one() {
+    let alice = person("alice");
+    let production = contents("production", &[&alice], &[]);
+    let path = std::path::Path::new("config.yml");
+    for size in [0, 1, 65_535, 65_536, 65_537, 131_072] {
+        let bytes = Vault::seal_file(&vec![7; size], &production, path).unwrap();
+        assert!(is_whole(&bytes), "{size}");
+        // What is cut off in the middle of a piece is seen only with the key, unless hardly anything is left of it.
+        let payload = bytes.len() - (size + 16 * size.div_ceil(65_536).max(1));
+        assert!(!is_whole(&bytes[..payload]) && !is_whole(&bytes[..payload + 15]), "{size}");
+        assert!(!is_whole(&[&bytes[..], b"\n>>>>>>> theirs\n"].concat()), "{size}");
+        assert!(!is_whole(&bytes[1..]));
+    }
+    let armoured = age::encrypt_and_armor(&age::x25519::Identity::generate().to_public(), b"x").unwrap();
+    assert!(is_whole(armoured.as_bytes()));
+    assert!(!is_whole(&armoured.as_bytes()[..armoured.len() - 40]));
+}
+
+#[test]
 fn only_those_it_is_sealed_for_open_it_and_a_removed_member_does_not() {
     let (place, alice, bob) = (Place::new("readers"), person("alice"), person("bob"));
     let vault = place.vault();
