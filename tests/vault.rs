@@ -417,7 +417,7 @@ fn an_environment_is_edited_in_memory_and_nothing_stays_behind() {
         "df --output=fstype \"$1\" | tail -1 > seen; stat -c %a \"$1\" >> seen; echo \"$1\" >> seen\n\
          sed -i -e /^GONE/d -e 's/^CHANGED=.*/CHANGED=\"a b\"/' \"$1\"; echo NEW=x >> \"$1\"; cp \"$1\" \"$1~\"\n",
     );
-    alice.run(&edit).succeeds().complains("Changed 3 secrets in staging: GONE, CHANGED, NEW.");
+    alice.run(&edit).succeeds().complains("Changed 3 secrets in staging: CHANGED, GONE, NEW.");
     let seen = alice.read("seen");
     let seen: Vec<&str> = seen.lines().collect();
     assert_eq!(seen[..2], ["tmpfs", "600"]);

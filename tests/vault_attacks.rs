@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::process::Stdio;
 
 use support::{Ran, TestEnv};
 
@@ -309,6 +310,47 @@ fn what_only_begins_like_an_encrypted_file_is_not_added() {
     let alice =
         alice.write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
     assert!(!alice.run(&["git", "install"]).succeeds().stderr.contains("line by line"));
+}
+
+#[test]
+fn what_git_puts_there_while_an_editor_is_open_is_kept() {
+    let alice = alice().var("EDITOR", "sh ./editor.sh");
+    let vault = ".arcane/staging.age";
+    alice.feed(&["secrets", "import", "-", "--env", "staging"], b"A=1\nB=1\nGONE=1\n").succeeds();
+    fs::copy(alice.path(vault), alice.path("old.age")).unwrap();
+    set(&alice, "B", "staging", "of git").succeeds();
+    set(&alice, "NEW", "staging", "of git").succeeds();
+    fs::copy(alice.path(vault), alice.path("new.age")).unwrap();
+    let edit = ["secrets", "edit", "--env", "staging"];
+    let exported = || alice.run(&["secrets", "export", "--env", "staging"]).succeeds().stdout;
+    let begin = |script: &str| {
+        fs::copy(alice.path("old.age"), alice.path(vault)).unwrap();
+        fs::write(alice.path("editor.sh"), script).unwrap();
+    };
+    begin("cp new.age .arcane/staging.age; sed -i -e 's/^A=.*/A=edited/' -e /^GONE/d \"$1\"");
+    alice.run(&edit).succeeds().complains("Changed 2 secrets in staging: A, GONE.");
+    assert_eq!(exported(), "A=edited\nB=\"of git\"\nNEW=\"of git\"\n");
+
+    begin("cp new.age .arcane/staging.age; sed -i -e 's/^A=.*/A=edited/' -e 's/^B=.*/B=edited/' \"$1\"");
+    alice.run(&edit).exits(7).complains("B changed meanwhile in staging, too; nothing was changed");
+    assert_eq!(fs::read(alice.path(vault)).unwrap(), fs::read(alice.path("new.age")).unwrap());
+
+    // With somebody to ask, what was typed is still there, and saved again it counts.
+    begin(
+        "test -e again || cp new.age .arcane/staging.age; touch again; sed -i -e 's/^B=.*/B=edited/' \"$1\"",
+    );
+    let line = format!("'{}' secrets edit --env staging", env!("CARGO_BIN_EXE_arcane"));
+    let mut command = alice.command("script");
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Held open: its end would be Ctrl-D.
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("press Enter to edit it again"), "{shown}");
+    assert!(shown.contains("Changed 1 secret in staging: B."), "{shown}");
+    assert_eq!(exported(), "A=1\nB=edited\nGONE=1\nNEW=\"of git\"\n");
 }
 
 #[test]

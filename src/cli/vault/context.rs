@@ -128,6 +128,7 @@ pub(super) fn read(ui: &Ui, arguments: &Arguments, asked: Option<&EnvironmentNam
 /// An environment that nobody else changes meanwhile.
 pub(super) struct Opened {
     pub(super) guard: Guard,
+    pub(super) identities: Identities,
     pub(super) contents: Contents,
     /// Who we are in it.
     pub(super) by: String,
@@ -142,7 +143,7 @@ pub(super) fn open(arguments: &Arguments, asked: Option<&EnvironmentName>) -> Re
     let guard = vault.lock()?;
     let contents = guard.read(&environment, &identities)?;
     let by = author(&contents, &identities);
-    Ok(Opened { guard, contents, by })
+    Ok(Opened { guard, identities, contents, by })
 }
 
 /// What those who read our changes will call us: a name that the environment knows.
