@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
 use crate::cli::vault as opener;
 use crate::deploy::secrets::{Source, Unfit, Values, pin};
 use crate::fleet::{App, EnvironmentName, VariableName};
@@ -12,6 +13,7 @@ use crate::secrets::{Contents, Identities, Vault};
 
 /// The values of what an app declares, which is pinned to them. Without secrets no vault is looked for.
 pub(super) fn values(
+    ui: &Ui,
     arguments: &Arguments,
     app: &mut App,
     environment: Option<&EnvironmentName>,
@@ -22,6 +24,7 @@ pub(super) fn values(
     let vault = opener::vault(arguments)?;
     let environment = vault.environment(environment)?;
     let contents = vault.read(&environment, &opener::identities()?)?;
+    opener::warn_of_older(ui, &vault, &contents);
     let missing = missing(app, &contents);
     if !missing.is_empty() {
         return Err(contents.no_secret(missing).into());

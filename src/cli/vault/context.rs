@@ -83,7 +83,7 @@ pub(super) fn top(start: &Path) -> PathBuf {
 }
 
 /// Says that what is read is an older version than was seen, if it is.
-pub(super) fn warn_of_older(ui: &Ui, vault: &Vault, contents: &Contents) {
+pub(in crate::cli) fn warn_of_older(ui: &Ui, vault: &Vault, contents: &Contents) {
     if let Err(error) = vault.newest(contents) {
         warn(ui, &error);
     }
