@@ -29,7 +29,7 @@ fn commit(env: &TestEnv, what: &str) {
 
 #[track_caller]
 fn set(env: &TestEnv, name: &str, environment: &str, value: &str) -> Ran {
-    env.feed(&["secrets", "set", name, "--env", environment], value.as_bytes())
+    env.run_with(&["secrets", "set", name, "--env", environment], value.as_bytes())
 }
 
 fn key_of(env: &TestEnv) -> String {
@@ -110,7 +110,7 @@ fn a_removal_that_somebody_undoes_is_noticed_by_whoever_saw_it() {
     ];
     for writer in writers {
         alice
-            .feed(writer, b"a new value")
+            .run_with(writer, b"a new value")
             .exits(7)
             .complains(OLDER)
             .complains("arcane secrets rotate --env production --accept");
@@ -316,7 +316,7 @@ fn what_only_begins_like_an_encrypted_file_is_not_added() {
 fn what_git_puts_there_while_an_editor_is_open_is_kept() {
     let alice = alice().var("EDITOR", "sh ./editor.sh");
     let vault = ".arcane/staging.age";
-    alice.feed(&["secrets", "import", "-", "--env", "staging"], b"A=1\nB=1\nGONE=1\n").succeeds();
+    alice.run_with(&["secrets", "import", "-", "--env", "staging"], b"A=1\nB=1\nGONE=1\n").succeeds();
     fs::copy(alice.path(vault), alice.path("old.age")).unwrap();
     set(&alice, "B", "staging", "of git").succeeds();
     set(&alice, "NEW", "staging", "of git").succeeds();
@@ -360,7 +360,7 @@ fn a_service_of_several_has_a_vault_of_its_own() {
     let env = env.write("services/shop/arcane.toml", "[app.shop]\nimage = \"shop:1\"\n");
     env.run(&["-C", "services/shop", "init", "--as", "alice"]).succeeds();
     assert!(env.path("services/shop/.arcane/production.age").exists() && !env.path(".arcane").exists());
-    env.feed(&["-C", "services/shop", "secrets", "set", "A"], b"sentinel-of-shop").succeeds();
+    env.run_with(&["-C", "services/shop", "secrets", "set", "A"], b"sentinel-of-shop").succeeds();
     let env = env.write(".gitattributes", "*.yml filter=arcane diff=arcane -text -merge arcane=production\n");
     let env = env.write("services/shop/config/prod.yml", "password: sentinel\n");
     commit(&env, "A service");
@@ -384,10 +384,10 @@ fn a_service_of_several_has_a_vault_of_its_own() {
 
     // Its vault is merged by name, too.
     git(&env, &["checkout", "-qb", "side"]);
-    env.feed(&["-C", "services/shop", "secrets", "set", "SIDE"], b"1").succeeds();
+    env.run_with(&["-C", "services/shop", "secrets", "set", "SIDE"], b"1").succeeds();
     commit(&env, "Side");
     git(&env, &["checkout", "-q", "main"]);
-    env.feed(&["-C", "services/shop", "secrets", "set", "MAIN"], b"1").succeeds();
+    env.run_with(&["-C", "services/shop", "secrets", "set", "MAIN"], b"1").succeeds();
     commit(&env, "Main");
     git(&env, &["merge", "-q", "--no-edit", "side"]);
     let listed = env.run(&["-C", "services/shop/config", "secrets", "list", "--json"]).succeeds().json();

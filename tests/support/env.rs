@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio, id};
@@ -142,26 +142,6 @@ impl TestEnv {
         let file = fs::File::open(&path).expect("it was just written");
         fs::remove_file(&path).expect("the directory is ours");
         Ran::of(self.arcane(args).stdin(file))
-    }
-
-    /// Runs arcane with these bytes as its standard input.
-    #[track_caller]
-    pub(crate) fn feed(&self, args: &[&str], bytes: &[u8]) -> Ran {
-        let mut command = self.arcane(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("arcane starts");
-        let mut stdin = child.stdin.take().expect("it is piped");
-        let bytes = bytes.to_vec();
-        let feeding = std::thread::spawn(move || stdin.write_all(&bytes));
-        let output = child.wait_with_output().expect("it can be waited for");
-        // A command that refuses early reads nothing.
-        let _ = feeding.join();
-        Ran {
-            what: format!("{command:?}"),
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
     }
 }
 
