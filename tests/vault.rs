@@ -12,26 +12,6 @@ use std::time::Duration;
 
 use support::{Ran, TestEnv, eventually};
 
-/// Runs arcane with these bytes as its standard input.
-#[track_caller]
-fn fed(env: &TestEnv, args: &[&str], bytes: &[u8]) -> Ran {
-    let mut command = env.arcane(args);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let bytes = bytes.to_vec();
-    let feeding = std::thread::spawn(move || stdin.write_all(&bytes));
-    let output = child.wait_with_output().unwrap();
-    // A command that refuses early reads nothing.
-    let _ = feeding.join().unwrap();
-    Ran {
-        what: format!("{command:?}"),
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
 /// Runs arcane in a terminal of its own in which somebody answers each question with a line; what it shows is both
 /// streams.
 #[track_caller]
@@ -99,7 +79,8 @@ fn a_team_shares_one_environment_and_not_the_other() {
     let alice = alice();
     for environment in ["staging", "production"] {
         let value = format!("{environment}-sentinel-value\n");
-        fed(&alice, &["secrets", "set", "API_KEY", "--env", environment], value.as_bytes())
+        alice
+            .run_with(&["secrets", "set", "API_KEY", "--env", environment], value.as_bytes())
             .succeeds()
             .never_says("sentinel");
     }
@@ -124,7 +105,7 @@ fn a_team_shares_one_environment_and_not_the_other() {
         .exits(1)
         .complains("not sealed for any key of yours")
         .never_says("sentinel");
-    fed(&bob, &["secrets", "set", "FROM_BOB", "--env", "staging"], b"a-value-of-bob").succeeds();
+    bob.run_with(&["secrets", "set", "FROM_BOB", "--env", "staging"], b"a-value-of-bob").succeeds();
     carry(&bob, &alice);
     let listed = alice.run(&["secrets", "list", "--env", "staging", "--json"]).succeeds().json();
     assert_eq!(listed[1]["name"], "FROM_BOB");
@@ -138,7 +119,7 @@ fn a_team_shares_one_environment_and_not_the_other() {
     carry(&alice, &bob);
     bob.run(&["secrets", "list", "--env", "staging"]).exits(1).complains("not sealed for any key of yours");
     alice.run(&["secrets", "check"]).exits(5).says("bob knew this value and left; change it");
-    fed(&alice, &["secrets", "set", "API_KEY", "--env", "staging"], b"changed-since-bob").succeeds();
+    alice.run_with(&["secrets", "set", "API_KEY", "--env", "staging"], b"changed-since-bob").succeeds();
     let found = alice.run(&["secrets", "check", "--json"]).exits(5).json();
     let names: Vec<_> =
         found["findings"].as_array().unwrap().iter().map(|finding| &finding["name"]).collect();
@@ -160,20 +141,21 @@ fn a_member_let_in_by_hand_is_not_sealed_for_until_a_reader_says_so() {
     let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let text = format!("keys = [\"{key}\"]\nenvironments = [\"production\"]\n");
     let alice = alice.write(".arcane/team/mallory.toml", &text);
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"sentinel")
+    alice
+        .run_with(&["secrets", "set", "A", "--env", "production"], b"sentinel")
         .exits(7)
         .complains("no reader agreed to the key of mallory")
         .complains("arcane team add mallory --env production");
-    fed(&alice, &["secrets", "set", "A", "--env", "staging"], b"sentinel").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "staging"], b"sentinel").succeeds();
     alice.run(&["secrets", "check", "--env", "production"]).exits(5).says("no reader agreed");
     alice.run(&["team", "add", "mallory", "--env", "production"]).succeeds().complains(key);
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"sentinel").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "production"], b"sentinel").succeeds();
 }
 
 #[test]
 fn age_opens_our_files_and_we_open_ages() {
     let alice = alice();
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"of \"arcane\"\nand more\n").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "production"], b"of \"arcane\"\nand more\n").succeeds();
     let identity = alice.path("~/.config/arcane/identity");
     let age = |args: &[&str]| Ran::of(alice.command("age").args(args)).succeeds();
     let opened = age(&["-d", "-i", identity.to_str().unwrap(), ".arcane/production.age"]);
@@ -209,7 +191,7 @@ fn age_opens_our_files_and_we_open_ages() {
 #[test]
 fn an_ssh_key_is_an_identity_with_and_without_a_passphrase() {
     let alice = alice();
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"for ssh").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "production"], b"for ssh").succeeds();
     let bob = TestEnv::new();
     let path = bob.path("~/.ssh/id_ed25519");
     let generate = |passphrase| {
@@ -259,21 +241,23 @@ fn values_come_out_as_they_went_in() {
     ];
     for (given, expected, options) in cases {
         let args = [&["secrets", "set", "A", "--env", "production"][..], options].concat();
-        fed(&alice, &args, given).succeeds();
+        alice.run_with(&args, given).succeeds();
         let output = alice.arcane(&["secrets", "get", "A", "--env", "production"]).output().unwrap();
         assert!(output.status.success() && output.stdout == *expected, "{} bytes", given.len());
     }
     let too_large = vec![b'x'; 16 * 1024 * 1024 + 1];
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], &too_large)
+    alice
+        .run_with(&["secrets", "set", "A", "--env", "production"], &too_large)
         .exits(1)
         .complains("the value of A is larger than 16 MiB");
     for (name, expected) in
         [("A=B", "has `=` at character 2"), ("A\nB", r"has `\n` at character 2"), ("", "is empty")]
     {
-        fed(&alice, &["secrets", "set", name, "--env", "production"], b"x").exits(2).complains(expected);
+        alice.run_with(&["secrets", "set", name, "--env", "production"], b"x").exits(2).complains(expected);
     }
-    fed(&alice, &["secrets", "set", "A"], b"x").exits(2).complains("the vault has several environments");
-    fed(&alice, &["secrets", "set", "A", "--env", "prod"], b"x")
+    alice.run_with(&["secrets", "set", "A"], b"x").exits(2).complains("the vault has several environments");
+    alice
+        .run_with(&["secrets", "set", "A", "--env", "prod"], b"x")
         .exits(2)
         .complains("the vault has no environment `prod`")
         .complains("choose from production, staging");
@@ -305,8 +289,8 @@ fn a_command_gets_the_values_and_takes_our_place() {
     let alice = alice().var("ARCANE_IDENTITY", "");
     let run = |args: &[&str]| alice.run(&[&["run", "--env", "production"][..], args].concat());
     run(&["--", "true"]).exits(2).complains("production holds no secrets");
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"a value").succeeds();
-    fed(&alice, &["secrets", "set", "B", "--env", "production"], b"another").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "production"], b"a value").succeeds();
+    alice.run_with(&["secrets", "set", "B", "--env", "production"], b"another").succeeds();
     run(&["--", "sh", "-c", "echo \"$A/$B\"; exit 7"]).exits(7).says("a value/another");
     run(&["--only", "B", "--", "sh", "-c", "echo \"${A-unset}/$B\""]).succeeds().says("unset/another");
     run(&["--only", "B,MISSING", "--", "echo", "started"])
@@ -317,9 +301,9 @@ fn a_command_gets_the_values_and_takes_our_place() {
     assert_eq!(killed.status.code(), None, "it ends by the signal itself");
     run(&["--", "no-such-program"]).exits(1).complains("`no-such-program` cannot be started");
 
-    fed(&alice, &["secrets", "set", "NUL", "--env", "production"], b"\0x").succeeds();
+    alice.run_with(&["secrets", "set", "NUL", "--env", "production"], b"\0x").succeeds();
     run(&["--", "true"]).exits(1).complains("`NUL` holds a NUL byte");
-    fed(&alice, &["secrets", "set", "NUL", "--env", "production"], &vec![b'x'; 300_000]).succeeds();
+    alice.run_with(&["secrets", "set", "NUL", "--env", "production"], &vec![b'x'; 300_000]).succeeds();
     run(&["--", "true"]).exits(1).complains("the values are too large");
 
     let alice = alice.write("arcane.toml", "[app.shop]\nimage = \"shop:1\"\nsecrets = [\"A\", \"C\"]\n");
@@ -351,7 +335,7 @@ fn a_command_gets_the_values_and_takes_our_place() {
 #[test]
 fn the_key_of_a_machine_comes_from_a_variable_or_a_descriptor_and_goes_no_further() {
     let alice = alice();
-    fed(&alice, &["secrets", "set", "A", "--env", "production"], b"a value").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "production"], b"a value").succeeds();
     let text = alice.read("~/.config/arcane/identity");
     let key = text.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap();
     let directory = alice.cwd();
@@ -399,7 +383,7 @@ fn a_whole_file_goes_in_and_comes_out() {
         .complains("3 had their value already");
     let exported = alice.run(&["secrets", "export", "--env", "staging"]).succeeds();
     assert_eq!(exported.stdout, "A=\"one two\"\nB=\"x\\ny\"\nC=plain\n");
-    fed(&alice, &["secrets", "import", "-", "--env", "production"], b"A=\"one two\"\nD=4\n").succeeds();
+    alice.run_with(&["secrets", "import", "-", "--env", "production"], b"A=\"one two\"\nD=4\n").succeeds();
     let diff = alice.run(&["secrets", "diff", "staging", "production", "--json"]).succeeds().json();
     assert_eq!(diff["same"], serde_json::json!(["A"]));
     assert_eq!(diff["only_one"], serde_json::json!(["B", "C"]));
@@ -410,7 +394,7 @@ fn a_whole_file_goes_in_and_comes_out() {
         .exits(2)
         .complains("bad.env: line 2 has no `=`")
         .never_says("sentinel");
-    fed(&alice, &["secrets", "set", "D", "--env", "staging"], &[255]).succeeds();
+    alice.run_with(&["secrets", "set", "D", "--env", "staging"], &[255]).succeeds();
     alice.run(&["secrets", "export", "--env", "staging"]).exits(1).complains("can hold D: not text");
     let json = alice.run(&["secrets", "export", "--env", "staging", "--json"]).succeeds().json();
     assert_eq!((&json["C"]["value"], &json["D"]["base64"]), (&"plain".into(), &"/w==".into()));
@@ -425,15 +409,17 @@ fn a_whole_file_goes_in_and_comes_out() {
 #[test]
 fn an_environment_is_edited_in_memory_and_nothing_stays_behind() {
     let alice = alice().var("EDITOR", "sh ./editor.sh");
-    fed(&alice, &["secrets", "import", "-", "--env", "staging"], b"KEEP=1\nGONE=2\nCHANGED=3\n").succeeds();
-    fed(&alice, &["secrets", "set", "BINARY", "--env", "staging"], &[0, 255]).succeeds();
+    alice
+        .run_with(&["secrets", "import", "-", "--env", "staging"], b"KEEP=1\nGONE=2\nCHANGED=3\n")
+        .succeeds();
+    alice.run_with(&["secrets", "set", "BINARY", "--env", "staging"], &[0, 255]).succeeds();
     let edit = ["secrets", "edit", "--env", "staging"];
     let alice = alice.write(
         "editor.sh",
         "df --output=fstype \"$1\" | tail -1 > seen; stat -c %a \"$1\" >> seen; echo \"$1\" >> seen\n\
          sed -i -e /^GONE/d -e 's/^CHANGED=.*/CHANGED=\"a b\"/' \"$1\"; echo NEW=x >> \"$1\"; cp \"$1\" \"$1~\"\n",
     );
-    alice.run(&edit).succeeds().complains("Changed 3 secrets in staging: GONE, CHANGED, NEW.");
+    alice.run(&edit).succeeds().complains("Changed 3 secrets in staging: CHANGED, GONE, NEW.");
     let seen = alice.read("seen");
     let seen: Vec<&str> = seen.lines().collect();
     assert_eq!(seen[..2], ["tmpfs", "600"]);
@@ -461,7 +447,7 @@ fn an_environment_is_edited_in_memory_and_nothing_stays_behind() {
 #[test]
 fn an_editor_that_is_interrupted_leaves_nothing_and_a_killed_edit_is_wiped_by_the_next() {
     let alice = alice().var("EDITOR", "sh ./editor.sh");
-    fed(&alice, &["secrets", "set", "A", "--env", "staging"], b"sentinel").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "staging"], b"sentinel").succeeds();
     fs::write(alice.path("editor.sh"), "echo \"$1\" > seen.new; mv seen.new seen; exec sleep 60").unwrap();
     let begin = || {
         let _ = fs::remove_file(alice.path("seen"));
@@ -477,7 +463,8 @@ fn an_editor_that_is_interrupted_leaves_nothing_and_a_killed_edit_is_wiped_by_th
     };
     let (mut child, file) = begin();
     assert!(fs::read_to_string(&file).unwrap().contains("sentinel"));
-    fed(&alice, &["secrets", "set", "A", "--env", "staging"], b"other")
+    alice
+        .run_with(&["secrets", "set", "A", "--env", "staging"], b"other")
         .exits(7)
         .complains("another arcane is changing the vault in ");
     signal(&child, "-INT");
@@ -518,7 +505,7 @@ fn a_key_can_have_a_passphrase() {
 #[test]
 fn init_may_be_typed_again_and_takes_nothing_away() {
     let alice = alice();
-    fed(&alice, &["secrets", "set", "A", "--env", "staging"], b"value").succeeds();
+    alice.run_with(&["secrets", "set", "A", "--env", "staging"], b"value").succeeds();
     let identity = alice.read("~/.config/arcane/identity");
     alice.run(&["init", "--env", "staging"]).succeeds().complains("You are alice in the vault in ");
     alice.run(&["init", "--env", "review"]).succeeds().complains("Made the environment review");

@@ -126,7 +126,12 @@ impl From<crate::secrets::Error> for Failure {
             | Error::NoSecret { .. }
             | Error::NoMember { .. }
             | Error::Recipient(_) => exit::USAGE,
-            Error::Busy { .. } | Error::LastReader { .. } | Error::TeamDiffers { .. } => exit::REFUSED,
+            Error::Busy { .. }
+            | Error::LastReader { .. }
+            | Error::TeamDiffers { .. }
+            | Error::Older { .. }
+            | Error::Seen { .. }
+            | Error::Changed { .. } => exit::REFUSED,
             _ => exit::FAILED,
         };
         let hint = error.hint();

@@ -57,7 +57,7 @@ fn run(ui: &Ui, arguments: &Arguments) -> Result<u8, Failure> {
         Some(Command::Team(command)) => vault::team(ui, arguments, command),
         Some(Command::Git(command)) => vault::git(ui, arguments, command),
         Some(Command::Scan(options)) => vault::scan(ui, arguments, options),
-        Some(Command::Run(options)) => vault::run(arguments, options),
+        Some(Command::Run(options)) => vault::run(ui, arguments, options),
         #[cfg(feature = "ops")]
         Some(command @ Command::Init(options)) if options.site.caddy => ops::run(ui, arguments, command),
         Some(Command::Init(options)) => vault::init(ui, arguments, &options.vault),

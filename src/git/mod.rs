@@ -3,4 +3,4 @@
 
 mod repository;
 
-pub use repository::{Error, Repository, Result, Staged};
+pub use repository::{Error, Repository, Result};

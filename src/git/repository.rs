@@ -1,5 +1,6 @@
 //! A repository that has a working tree.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -29,15 +30,6 @@ pub enum Error {
         /// The repository.
         path: PathBuf,
     },
-}
-
-/// A file that the next commit adds or changes.
-#[derive(Debug)]
-pub struct Staged {
-    /// Its path from the root.
-    pub path: PathBuf,
-    /// What is staged; `None` when it is larger than was asked for.
-    pub bytes: Option<Vec<u8>>,
 }
 
 /// A repository.
@@ -88,6 +80,12 @@ impl Repository {
         self.0.workdir().unwrap_or_else(|| self.0.path())
     }
 
+    /// The directory of what belongs to this clone and not to its history, for all its working trees.
+    #[must_use]
+    pub fn common_directory(&self) -> &Path {
+        self.0.commondir()
+    }
+
     /// The value of an attribute of a file, `path` counted from the root; `None` when it has no value of its own.
     ///
     /// # Errors
@@ -99,6 +97,27 @@ impl Repository {
             git2::AttrValue::String(value) => Some(value.to_owned()),
             _ => None,
         })
+    }
+
+    /// Whether an attribute of a file is taken away, as `-merge` does.
+    ///
+    /// # Errors
+    /// When the attributes cannot be read.
+    pub fn is_unset(&self, path: &Path, name: &str) -> Result<bool> {
+        let found = self.0.get_attr(path, name, AttrCheckFlags::FILE_THEN_INDEX);
+        let found = found.map_err(failed("read the attributes", self.root()))?;
+        Ok(matches!(git2::AttrValue::from_string(found), git2::AttrValue::False))
+    }
+
+    /// The directories of this name, counted from the root, that hold a file which git knows.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn directories(&self, name: &str) -> Result<BTreeSet<PathBuf>> {
+        let index = self.0.index().map_err(failed("read the index", self.root()))?;
+        let paths = index.iter().map(|entry| PathBuf::from(std::ffi::OsStr::from_bytes(&entry.path)));
+        let parents = paths.filter_map(|path| path.parent().map(Path::to_owned));
+        Ok(parents.filter(|parent| parent.file_name().is_some_and(|found| found == name)).collect())
     }
 
     /// Whether git is told to overlook this path, counted from the root.
@@ -137,29 +156,45 @@ impl Repository {
         read().map_err(failed("read the last commit", self.root()))
     }
 
-    /// What the next commit adds or changes; of a file larger than `limit` bytes, only that.
+    /// Shows each file that the next commit adds or changes, one after the other; of one larger than `limit` bytes, only
+    /// that.
     ///
     /// # Errors
-    /// When the index, the last commit or an object cannot be read.
-    pub fn changes(&self, limit: usize) -> Result<Vec<Staged>> {
-        let read = || {
-            let tree = match optional(self.0.head())? {
-                Some(head) => Some(head.peel_to_tree()?),
-                None => None,
-            };
-            let diff = self.0.diff_tree_to_index(tree.as_ref(), None, None)?;
-            let mut changes = Vec::new();
-            for delta in diff.deltas() {
-                let file = delta.new_file();
-                let (Some(path), false) = (file.path(), file.id().is_zero()) else { continue };
+    /// When the index, the last commit or an object cannot be read, and when `look` fails.
+    pub fn each_change<E: From<Error>>(
+        &self,
+        limit: usize,
+        mut look: impl FnMut(&Path, Option<&[u8]>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let failed = |error| failed("read what is staged", self.root())(error);
+        for (path, id) in self.staged_files().map_err(failed)? {
+            // The size is asked for first: what is too large is not even brought into memory.
+            let header = || optional(self.0.odb()?.read_header(id));
+            match header().map_err(failed)? {
+                Some((size, git2::ObjectType::Blob)) if size > limit => look(&path, None)?,
+                Some((_, git2::ObjectType::Blob)) => {
+                    let blob = self.0.find_blob(id).map_err(failed)?;
+                    look(&path, Some(blob.content()))?;
+                }
                 // A submodule is a commit of another repository.
-                let Some(blob) = optional(self.0.find_blob(file.id()))? else { continue };
-                let bytes = (blob.size() <= limit).then(|| blob.content().to_vec());
-                changes.push(Staged { path: path.to_owned(), bytes });
+                _ => {}
             }
-            Ok(changes)
+        }
+        Ok(())
+    }
+
+    /// The path of each file that the next commit adds or changes, and its blob.
+    fn staged_files(&self) -> std::result::Result<Vec<(PathBuf, git2::Oid)>, git2::Error> {
+        let tree = match optional(self.0.head())? {
+            Some(head) => Some(head.peel_to_tree()?),
+            None => None,
         };
-        read().map_err(failed("read what is staged", self.root()))
+        let diff = self.0.diff_tree_to_index(tree.as_ref(), None, None)?;
+        let files = diff.deltas().map(|delta| {
+            let file = delta.new_file();
+            file.path().map(|path| (path.to_owned(), file.id())).filter(|(_, id)| !id.is_zero())
+        });
+        Ok(files.flatten().collect())
     }
 
     /// The files that git knows and passes through a filter of this name.

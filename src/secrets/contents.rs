@@ -118,6 +118,17 @@ impl Contents {
         Ok(true)
     }
 
+    /// Whether this is the public part of a key for files, in use or replaced.
+    pub(super) fn has_file_key(&self, key: &Recipient) -> bool {
+        self.file_keys.iter().any(|ours| ours.recipient().as_ref() == Some(key))
+    }
+
+    /// The public part of the key for files that is in use.
+    #[must_use]
+    pub fn file_key(&self) -> Option<Recipient> {
+        self.file_keys.first().and_then(FileKey::recipient)
+    }
+
     /// Uses a new key for files from now on; what the ones before sealed can still be opened.
     pub fn renew(&mut self, key: FileKey) {
         self.file_keys.insert(0, key);
@@ -134,6 +145,16 @@ impl Contents {
             }
         }
         was
+    }
+
+    /// Takes one of several keys from a reader and uses a new key for files; whether they had it. They can still read, so no
+    /// value counts as known by somebody who left.
+    pub fn drop_key(&mut self, name: &MemberName, key: &Recipient, fresh: FileKey) -> bool {
+        let had = self.readers.get_mut(name).is_some_and(|keys| keys.remove(key));
+        if had {
+            self.renew(fresh);
+        }
+        had
     }
 
     /// The reader that one of these keys belongs to.

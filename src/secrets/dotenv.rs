@@ -123,32 +123,49 @@ fn read_value(text: &str, line: usize, form: Form) -> Result<(Value, &str, usize
         return Ok((Value::from(value), after, 1));
     };
     let body = &text[1..];
-    let mut value = Zeroizing::new(String::with_capacity(body.len().min(Value::LIMIT)));
-    let mut chars = body.char_indices();
-    while let Some((at, c)) = chars.next() {
+    let end = closing(body, quote).ok_or(DotenvError::Open { line })?;
+    let (inside, after) = (&body[..end], &body[end + 1..]);
+    let lines = 1 + inside.matches('\n').count();
+    let (remains, after) = after.split_once('\n').unwrap_or((after, ""));
+    let remains = remains.trim();
+    if !(remains.is_empty() || remains.starts_with('#')) {
+        return Err(DotenvError::Trailing { line: line + lines - 1 });
+    }
+    if quote == '\'' {
+        return Ok((Value::from(inside), after, lines));
+    }
+    Ok((Value::new(unescaped(inside).into_bytes()), after, lines))
+}
+
+/// What stands between double quotes. It is never longer than what was written: with as much room it never grows, which
+/// would leave a copy behind, and with more there would be more to wipe.
+pub(super) fn unescaped(inside: &str) -> String {
+    let mut value = String::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
         match c {
-            c if c == quote => {
-                let lines = 1 + body[..at].matches('\n').count();
-                let after = &body[at + 1..];
-                let (remains, after) = after.split_once('\n').unwrap_or((after, ""));
-                let remains = remains.trim();
-                if !(remains.is_empty() || remains.starts_with('#')) {
-                    return Err(DotenvError::Trailing { line: line + lines - 1 });
-                }
-                return Ok((Value::new(value.as_bytes().to_vec()), after, lines));
-            }
-            '\\' if quote == '"' => match chars.next().map(|(_, c)| c) {
+            '\\' => match chars.next() {
                 Some('n') => value.push('\n'),
                 Some('r') => value.push('\r'),
                 Some('t') => value.push('\t'),
                 Some(c @ ('"' | '\\' | '$')) => value.push(c),
                 Some(c) => value.extend(['\\', c]),
-                None => break,
+                None => value.push('\\'),
             },
             c => value.push(c),
         }
     }
-    Err(DotenvError::Open { line })
+    value
+}
+
+/// Where the quote that was opened is closed.
+fn closing(body: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    body.char_indices().find_map(|(at, c)| {
+        let closes = c == quote && !escaped;
+        escaped = quote == '"' && c == '\\' && !escaped;
+        closes.then_some(at)
+    })
 }
 
 /// Writes a file, a line per secret.

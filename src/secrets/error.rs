@@ -14,10 +14,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no vault here.
-    #[error("no vault was found in {} or a directory above it", shown(.start))]
+    #[error("no vault was found in {}{}", shown(.start), above(.start, .top))]
     NoVault {
         /// Where the search began.
         start: PathBuf,
+        /// Where it ended.
+        top: PathBuf,
     },
     /// The vault has no such environment.
     #[error("the vault has no environment {}", quoted(name.as_str()))]
@@ -177,6 +179,26 @@ pub enum Error {
         /// Members of whom a key is sealed for, but is not in the team files.
         untold: Vec<MemberName>,
     },
+    /// An older version than this clone has seen.
+    #[error("{environment} is older here than what this clone has seen{}", again(back))]
+    Older {
+        /// The environment.
+        environment: EnvironmentName,
+        /// Who can read this version, and could not read the one that was seen.
+        back: Vec<MemberName>,
+    },
+    /// What this clone has seen is not understood.
+    #[error("{} should hold a public key and names, and does not", shown(.path))]
+    Seen {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something else wrote a vault file while it was being changed.
+    #[error("{} was changed by something else meanwhile, git perhaps; nothing was written", shown(.path))]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no such member.
     #[error("the team has no member {}", quoted(name.as_str()))]
     NoMember {
@@ -263,6 +285,14 @@ impl Error {
                 ),
                 (None, None) => return None,
             },
+            Self::Older { environment, .. } => format!(
+                "an older commit is checked out, or somebody put its version back; `git log -p -- '*{environment}.age'` tells. To go \
+                 on from this version and its readers, say `arcane secrets rotate --env {environment} --accept`"
+            ),
+            Self::Seen { path } => {
+                format!("remove {}: what is there now counts as the newest then", shown(path))
+            }
+            Self::Changed { .. } => "look with `git status`, then type it again".to_owned(),
             Self::NoMember { known: names, .. } => known(&strings(names)),
             Self::LastReader { environment, .. } => {
                 format!("add somebody else first, or remove the file of {environment} with git")
@@ -290,6 +320,15 @@ fn strings<T: ToString>(names: &[T]) -> Vec<String> {
 /// A path in a message.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy(), 200)
+}
+
+/// How far was looked.
+fn above(start: &Path, top: &Path) -> String {
+    if start == top { String::new() } else { format!(" or above it, up to {}", shown(top)) }
+}
+
+fn again(back: &[MemberName]) -> String {
+    if back.is_empty() { String::new() } else { format!("; {} can read it again", strings(back).join(", ")) }
 }
 
 fn difference(unsealed: &[MemberName], untold: &[MemberName]) -> String {

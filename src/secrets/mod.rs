@@ -12,11 +12,13 @@ mod contents;
 mod dotenv;
 mod error;
 mod file_key;
+mod guard;
 mod identity;
 mod merge;
 mod recipient;
 mod scan;
 mod seal;
+mod seen;
 mod store;
 mod survey;
 mod team;
@@ -30,15 +32,16 @@ pub use contents::{Contents, Secret};
 pub use dotenv::{DotenvError, Form};
 pub use error::{Error, Result};
 pub use file_key::FileKey;
+pub use guard::Guard;
 pub use identity::{Ask, Identities, IdentityFile, Origin};
 pub use merge::{Conflict, Merged, merge};
 pub use recipient::{Recipient, RecipientError};
 pub use scan::{Found, Hit, Scanner};
-pub use seal::is_sealed;
+pub use seal::{is_sealed, is_whole};
 pub use survey::{Weakness, weakness};
 pub use team::Member;
 pub use value::Value;
-pub use vault::{Guard, Vault};
+pub use vault::Vault;
 
 /// Files of `NAME=value`: reading and writing them.
 pub mod env_file {

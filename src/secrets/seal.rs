@@ -12,11 +12,46 @@ use super::recipient::Recipient;
 /// How every age file begins.
 const MAGIC: &[u8] = b"age-encryption.org/v1\n";
 const ARMOR: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
+/// What follows the header comes in pieces of this many bytes, the last one shorter, each with its tag.
+const CHUNK: usize = 64 * 1024 + TAG;
+const TAG: usize = 16;
+/// What git leaves in a file that it could not merge.
+const MARKS: &[&[u8]] = &[b"<<<<<<< ", b">>>>>>> "];
 
 /// Whether these bytes begin as an age file does, armoured or not. Says nothing about their rest.
 #[must_use]
 pub fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC) || bytes.starts_with(ARMOR)
+}
+
+/// Whether these bytes are an age file from end to end: a header with somebody to read it, and behind it as many bytes as
+/// age can have written. Only a key tells whether they are those that it wrote.
+#[must_use]
+pub fn is_whole(bytes: &[u8]) -> bool {
+    let marked = |line: &[u8]| MARKS.iter().any(|mark| line.starts_with(mark));
+    if !is_sealed(bytes) || bytes.split(|byte| *byte == b'\n').any(marked) {
+        return false;
+    }
+    let mut binary = Vec::new();
+    let raw = if bytes.starts_with(ARMOR) {
+        match age::armor::ArmoredReader::new(bytes).read_to_end(&mut binary) {
+            Ok(_) => &binary[..],
+            Err(_) => return false,
+        }
+    } else {
+        bytes
+    };
+    let mut rest = raw;
+    if age::Decryptor::new_buffered(&mut rest).is_err() {
+        return false;
+    }
+    let header = raw.get(..raw.len() - rest.len()).unwrap_or_default();
+    let mut readers = header.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"-> "));
+    // age adds one that is nobody's, so that programs stay used to kinds that they do not know.
+    let somebody = readers
+        .any(|line| !line.split(|byte| *byte == b' ').next().unwrap_or_default().ends_with(b"-grease"));
+    let last = rest.len() % CHUNK;
+    somebody && (rest.len() == TAG || last > TAG || (last == 0 && !rest.is_empty()))
 }
 
 /// Seals for these keys.
@@ -85,7 +120,7 @@ fn header(error: &DecryptError) -> &'static str {
     match error {
         DecryptError::InvalidMac | DecryptError::DecryptionFailed => "its header was changed",
         DecryptError::Io(_) => "it is cut off",
-        DecryptError::UnknownFormat => "it is in a format of age that is not known",
-        _ => "its header is broken",
+        // Not read as far as to where age would tell the one from the other.
+        _ => "its header is broken, or of a newer age",
     }
 }

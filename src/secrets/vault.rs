@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::contents::Contents;
 use super::error::{Error, Result};
 use super::file_key::FileKey;
+use super::guard::Guard;
 use super::identity::Identities;
 use super::recipient::Recipient;
 use super::seal;
+use super::seen::Seen;
 use super::store::{self, Lock};
 use super::team::Member;
 use super::value::Value;
@@ -19,7 +21,7 @@ const EXTENSION: &str = ".age";
 const TEAM: &str = "team";
 const TEAM_EXTENSION: &str = ".toml";
 /// The most bytes of a vault file.
-const LIMIT: usize = 128 * 1024 * 1024;
+pub(super) const LIMIT: usize = 128 * 1024 * 1024;
 /// The most bytes of a member's file.
 const TEAM_LIMIT: usize = 64 * 1024;
 /// How long a second arcane waits for the first one.
@@ -29,21 +31,32 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct Vault {
     directory: PathBuf,
+    seen: Option<Seen>,
 }
 
 impl Vault {
     /// The name of its directory.
     pub const DIRECTORY: &str = ".arcane";
 
-    /// The nearest vault in `start` or a directory above it.
+    /// The nearest vault in `start` or a directory above it, up to `top` and no further: who may write above may put a
+    /// vault there that is none of ours.
     ///
     /// # Errors
     /// When there is none.
-    pub fn find(start: &Path) -> Result<Self> {
-        let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
-        let places = start.ancestors().map(|directory| directory.join(Self::DIRECTORY));
-        let found = places.into_iter().find(|directory| directory.is_dir());
-        found.map(|directory| Self { directory }).ok_or(Error::NoVault { start })
+    pub fn find(start: &Path, top: &Path) -> Result<Self> {
+        let places = start.ancestors().take_while(|directory| directory.starts_with(top));
+        let mut vaults = places.map(|directory| directory.join(Self::DIRECTORY));
+        let found = vaults.find(|directory| directory.is_dir());
+        found
+            .map(|directory| Self { directory, seen: None })
+            .ok_or_else(|| Error::NoVault { start: start.to_owned(), top: top.to_owned() })
+    }
+
+    /// The same vault, which keeps in a directory of this clone what it has seen of each environment, so that an older
+    /// version that is put back is noticed.
+    #[must_use]
+    pub fn remembering(self, directory: PathBuf) -> Self {
+        Self { seen: Some(Seen::new(directory)), ..self }
     }
 
     /// The vault in `root`, made when there is none.
@@ -53,7 +66,7 @@ impl Vault {
     pub fn create(root: &Path) -> Result<Self> {
         let directory = root.join(Self::DIRECTORY);
         store::directory(&directory.join(TEAM))?;
-        Ok(Self { directory })
+        Ok(Self { directory, seen: None })
     }
 
     /// Its directory.
@@ -92,7 +105,7 @@ impl Vault {
         self.directory.join(format!("{environment}{EXTENSION}"))
     }
 
-    fn member_file(&self, name: &MemberName) -> PathBuf {
+    pub(super) fn member_file(&self, name: &MemberName) -> PathBuf {
         self.directory.join(TEAM).join(format!("{name}{TEAM_EXTENSION}"))
     }
 
@@ -101,11 +114,38 @@ impl Vault {
     /// # Errors
     /// When it does not exist, is not sealed for us, is damaged, or is another environment's.
     pub fn read(&self, environment: &EnvironmentName, identities: &Identities) -> Result<Contents> {
+        Ok(self.read_sealed(environment, identities)?.1)
+    }
+
+    /// The same, with the bytes of its file.
+    pub(super) fn read_sealed(
+        &self,
+        environment: &EnvironmentName,
+        identities: &Identities,
+    ) -> Result<(Vec<u8>, Contents)> {
         let path = self.file(environment);
         let Some(sealed) = store::read(&path, LIMIT)? else {
             return Err(Error::NoEnvironment { name: environment.clone(), known: self.environments()? });
         };
-        Self::open(&sealed, environment, identities, &path)
+        let contents = Self::open(&sealed, environment, identities, &path)?;
+        if let Some(seen) = &self.seen {
+            seen.follow(&contents);
+        }
+        Ok((sealed, contents))
+    }
+
+    /// Whether an environment is no older than what this clone has seen of it.
+    ///
+    /// # Errors
+    /// When it is: somebody put an older version back, perhaps one that others could read.
+    pub fn newest(&self, contents: &Contents) -> Result<()> {
+        self.seen.as_ref().map_or(Ok(()), |seen| seen.newest(contents))
+    }
+
+    pub(super) fn remember(&self, contents: &Contents) {
+        if let Some(seen) = &self.seen {
+            seen.remember(contents);
+        }
     }
 
     /// Opens the bytes of an environment's file, of which `path` is what messages call it.
@@ -220,52 +260,6 @@ impl Vault {
     /// When another one has it and keeps it.
     pub fn lock(&self) -> Result<Guard> {
         let lock = Lock::take(&self.directory, PATIENCE)?;
-        Ok(Guard { vault: self.clone(), _lock: lock })
-    }
-}
-
-/// The right to change the vault. Given back when it is dropped, or when the process ends in any way.
-#[derive(Debug)]
-pub struct Guard {
-    vault: Vault,
-    _lock: Lock,
-}
-
-impl Guard {
-    /// Opens an environment that is about to be changed: as [`Vault::read`], and refused when the team's files and what
-    /// it is sealed for differ.
-    ///
-    /// # Errors
-    /// As [`Vault::read`] and [`Vault::agree`].
-    pub fn read(&self, environment: &EnvironmentName, identities: &Identities) -> Result<Contents> {
-        let contents = self.vault.read(environment, identities)?;
-        self.vault.agree(&contents)?;
-        Ok(contents)
-    }
-
-    /// Puts an environment's file in the place of the one that is there.
-    ///
-    /// # Errors
-    /// When nobody could read it, it is too large or cannot be written; the old file is still there then.
-    pub fn write(&self, contents: &Contents) -> Result<()> {
-        let path = self.vault.file(&contents.environment);
-        store::replace(&path, &Vault::seal(contents, &path)?, 0o644)
-    }
-
-    /// Writes a member's file.
-    ///
-    /// # Errors
-    /// When it cannot be written; the old one is still there then.
-    pub fn write_member(&self, member: &Member) -> Result<()> {
-        store::directory(&self.vault.directory.join(TEAM))?;
-        store::replace(&self.vault.member_file(&member.name), member.render().as_bytes(), 0o644)
-    }
-
-    /// Removes a member's file.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn remove_member(&self, name: &MemberName) -> Result<()> {
-        store::remove(&self.vault.member_file(name))
+        Ok(Guard::new(self.clone(), lock))
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn run(
     let project = context::project(ui, arguments)?;
     let mut app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
     slots(&mut app, options)?;
-    let values = vault::values(arguments, &mut app, options.env.as_ref())?;
+    let values = vault::values(ui, arguments, &mut app, options.env.as_ref())?;
     let app = app;
     let source = VaultSource::new(arguments);
     let fleet = context::fleet(arguments)?;

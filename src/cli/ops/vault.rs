@@ -7,6 +7,7 @@ use super::context;
 use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
 use crate::cli::vault as opener;
 use crate::config::{self, Fleet, Project, config_home};
 use crate::deploy::secrets::{Source, Unfit, Values, pin};
@@ -15,6 +16,7 @@ use crate::secrets::{Contents, Identities, Vault};
 
 /// The values of what an app declares, which is pinned to them. Without secrets no vault is looked for.
 pub(super) fn values(
+    ui: &Ui,
     arguments: &Arguments,
     app: &mut App,
     environment: Option<&EnvironmentName>,
@@ -25,6 +27,7 @@ pub(super) fn values(
     let vault = opener::vault(arguments)?;
     let environment = vault.environment(environment)?;
     let contents = vault.read(&environment, &opener::identities()?)?;
+    opener::warn_of_older(ui, &vault, &contents);
     let missing = missing(app, &contents);
     if !missing.is_empty() {
         return Err(contents.no_secret(missing).into());

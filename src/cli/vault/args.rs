@@ -109,6 +109,9 @@ pub(in crate::cli) enum Secrets {
     Rotate {
         #[command(flatten)]
         at: Environment,
+        /// Go on from the version that is here, and its readers, though this clone has seen a newer one.
+        #[arg(long, requires = "env")]
+        accept: bool,
     },
     /// Find what is missing, unused, weak, or known by somebody who left; every environment when none is named.
     Check {
@@ -140,9 +143,12 @@ pub(in crate::cli) enum Team {
     Add {
         /// What they are called.
         name: MemberName,
-        /// Their public key, age1… or ssh-ed25519 …; theirs in the team's files when left out. May be repeated.
-        #[arg(long, value_name = "KEY")]
+        /// Their public key, age1… or ssh-ed25519 …; the one in the team's files when left out. May be repeated.
+        #[arg(long, value_name = "KEY", conflicts_with = "all_keys")]
         key: Vec<Recipient>,
+        /// Take every key that the team's files have of them.
+        #[arg(long)]
+        all_keys: bool,
         /// An environment; may be left out when there is just one, and repeated.
         #[arg(long, value_name = "NAME")]
         env: Vec<EnvironmentName>,
@@ -151,6 +157,9 @@ pub(in crate::cli) enum Team {
     Remove {
         /// What they are called.
         name: MemberName,
+        /// Only this one of their keys, everywhere.
+        #[arg(long, value_name = "KEY", conflicts_with = "env")]
+        key: Option<Recipient>,
         /// An environment; all when left out. May be repeated.
         #[arg(long, value_name = "NAME")]
         env: Vec<EnvironmentName>,
@@ -181,6 +190,14 @@ pub(in crate::cli) struct Run {
 pub(in crate::cli) enum Git {
     /// Teach this clone's git about the vault: filter, diff, merge, and a look at every commit.
     Install,
+    /// Add a file for other readers than before, after .gitattributes has named them.
+    Reseal {
+        /// The file.
+        path: PathBuf,
+        /// The environment that .gitattributes names for it.
+        #[arg(long, value_name = "NAME")]
+        env: EnvironmentName,
+    },
     /// Encrypt a file on its way into git; git calls this.
     #[command(hide = true)]
     Clean {

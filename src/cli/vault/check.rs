@@ -42,9 +42,11 @@ pub(super) fn run(
     for name in environments {
         match vault.read(&name, &identities) {
             Ok(contents) => {
-                if let Err(error) = vault.agree(&contents) {
-                    let text = error.to_string();
-                    findings.push(Finding { environment: name, name: None, kind: "team", text });
+                for (kind, found) in [("older", vault.newest(&contents)), ("team", vault.agree(&contents))] {
+                    if let Err(error) = found {
+                        let (environment, text) = (name.clone(), error.to_string());
+                        findings.push(Finding { environment, name: None, kind, text });
+                    }
                 }
                 judge(&contents, &declared, &seen, &mut findings);
                 seen.push(contents);

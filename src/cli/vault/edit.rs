@@ -1,6 +1,7 @@
 //! `arcane secrets edit`: an environment in the operator's editor, in memory only.
 //!
-//! The lock is held as long as the editor is open. Ctrl-C belongs to the editor; a signal that is meant to end us ends the
+//! The lock is held as long as the editor is open. git knows no lock: what it puts there meanwhile, by a pull for instance,
+//! is read again, and of what was edited only the changes are put in, name by name. Ctrl-C belongs to the editor; a signal that is meant to end us ends the
 //! editor first, and what it was shown is wiped either way.
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::context;
+use super::context::{self, Opened};
 use super::scratch::Scratch;
 use super::transfer::read_all;
 use crate::cli::args::Arguments;
@@ -33,9 +34,10 @@ pub(super) fn run(
     arguments: &Arguments,
     environment: Option<&EnvironmentName>,
 ) -> Result<u8, Failure> {
-    let mut opened = context::open(arguments, environment)?;
+    let opened = context::open(arguments, environment)?;
     let environment = opened.contents.environment.clone();
-    let values = opened.contents.secrets.iter().map(|(name, secret)| (name, &secret.value));
+    let mut before = opened.contents.clone();
+    let values = before.secrets.iter().map(|(name, secret)| (name, &secret.value));
     let mut text = env_file::render(values, Form::Own).unwrap_or_default();
     text.insert_str(
         0,
@@ -68,27 +70,28 @@ pub(super) fn run(
             std::fs::File::open(scratch.path()).and_then(|file| read_all(file, LIMIT)).map_err(failed)?;
         let edited = Value::new(edited.unwrap_or_default());
         let error = match env_file::parse(edited.expose(), Form::Own) {
-            Ok(values) => {
-                let changed = apply(&mut opened.contents, values, &opened.by)?;
-                if changed.is_empty() {
+            Ok(values) => match save(&opened, &mut before, &values) {
+                Ok(changed) if changed.is_empty() => {
                     ui.note(&format!("Nothing was changed in {environment}."));
                     return Ok(exit::DONE);
                 }
-                opened.guard.write(&opened.contents)?;
-                ui.note(&format!(
-                    "Changed {} in {environment}: {}.",
-                    plural(changed.len(), "secret"),
-                    changed.join(", ")
-                ));
-                return Ok(exit::DONE);
-            }
+                Ok(changed) => {
+                    ui.note(&format!(
+                        "Changed {} in {environment}: {}.",
+                        plural(changed.len(), "secret"),
+                        changed.join(", ")
+                    ));
+                    return Ok(exit::DONE);
+                }
+                Err(failure) => failure,
+            },
             Err(error) => Failure::new(exit::USAGE, format!("what was edited is not understood: {error}")),
         };
         if !io::stdin().is_terminal() {
             return Err(error.hint("nothing was changed"));
         }
         error.render(ui, false);
-        ui.tagged(Tag::Hint, "press Enter to edit it again, or Ctrl-D to give up");
+        ui.tagged(Tag::Hint, "what you typed is kept: press Enter to edit it again, or Ctrl-D to give up");
         let mut answer = String::new();
         if io::stdin().lock().read_line(&mut answer).map_err(failed)? == 0
             || terminated.load(Ordering::Relaxed)
@@ -126,20 +129,62 @@ fn wait(child: &mut Child, terminated: &AtomicBool) -> io::Result<std::process::
     }
 }
 
-/// Makes an environment hold these values; the names of those that differ from before.
-fn apply(
-    contents: &mut Contents,
-    values: BTreeMap<VariableName, Value>,
-    by: &str,
+/// What was edited: each name of which the value is another than before, with its new one or none.
+fn changes<'v>(
+    before: &Contents,
+    values: &'v BTreeMap<VariableName, Value>,
+) -> BTreeMap<VariableName, Option<&'v Value>> {
+    let was = |name: &VariableName| before.secrets.get(name).map(|secret| &secret.value);
+    let gone =
+        before.secrets.keys().filter(|name| !values.contains_key(*name)).map(|name| (name.clone(), None));
+    let set = values.iter().filter(|(name, value)| was(name) != Some(*value));
+    gone.chain(set.map(|(name, value)| (name.clone(), Some(value)))).collect()
+}
+
+/// Puts what was edited into the environment as it is now; the names that changed. A name that changed in both ways is
+/// refused once: `before` has the newer value of it then, and whoever saves again means theirs.
+fn save(
+    opened: &Opened,
+    before: &mut Contents,
+    values: &BTreeMap<VariableName, Value>,
 ) -> Result<Vec<String>, Failure> {
-    let mut changed: Vec<String> =
-        contents.secrets.keys().filter(|name| !values.contains_key(name)).map(ToString::to_string).collect();
-    contents.secrets.retain(|name, _| values.contains_key(name));
-    for (name, value) in values {
-        let shown = name.to_string();
-        if contents.set(name, value, by, clock::now())? {
-            changed.push(shown);
+    let changes = changes(before, values);
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut contents = opened.guard.read(&before.environment, &opened.identities)?;
+    let mut both = Vec::new();
+    for (name, wanted) in &changes {
+        let now = contents.secrets.get(name);
+        let was = before.secrets.get(name).map(|secret| &secret.value);
+        if now.map(|secret| &secret.value) != was && now.map(|secret| &secret.value) != *wanted {
+            both.push(name.to_string());
+            match now {
+                Some(secret) => before.secrets.insert(name.clone(), secret.clone()),
+                None => before.secrets.remove(name),
+            };
         }
     }
-    Ok(changed)
+    if !both.is_empty() {
+        let message = format!(
+            "{} changed meanwhile in {}, too; nothing was changed",
+            both.join(", "),
+            before.environment
+        );
+        return Err(Failure::new(exit::REFUSED, message).hint(
+            "something else, git perhaps, wrote the vault while you edited; saved again, yours replaces it",
+        ));
+    }
+    for (name, wanted) in &changes {
+        match wanted {
+            Some(value) => {
+                contents.set(name.clone(), (*value).clone(), &opened.by, clock::now())?;
+            }
+            None => {
+                contents.secrets.remove(name);
+            }
+        }
+    }
+    opened.guard.write(&contents)?;
+    Ok(changes.into_keys().map(|name| name.to_string()).collect())
 }

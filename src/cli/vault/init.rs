@@ -25,10 +25,12 @@ const FIRST: &str = "production";
 
 pub(in crate::cli) fn init(ui: &Ui, arguments: &Arguments, options: &InitVault) -> Result<u8, Failure> {
     let identities = identities(ui, options)?;
-    let vault = match Vault::find(&arguments.directory) {
-        Ok(vault) => vault,
-        Err(Error::NoVault { .. }) => Vault::create(&root(&arguments.directory))?,
-        Err(error) => return Err(error.into()),
+    let vault = match context::vault(arguments) {
+        Err(Error::NoVault { .. }) => {
+            Vault::create(&root(&arguments.directory))?;
+            context::vault(arguments)?
+        }
+        found => found?,
     };
     let guard = vault.lock()?;
     let known = vault.environments()?;
@@ -47,6 +49,8 @@ pub(in crate::cli) fn init(ui: &Ui, arguments: &Arguments, options: &InitVault) 
         // Of the team's file only what is at hand: anybody may have put another key there.
         let ours = identities.recipients().filter(|key| member.keys.contains(*key)).cloned();
         contents.readers.insert(member.name.clone(), ours.collect());
+        // One of this name that was here before is gone, and this is another.
+        guard.accept(&contents);
         guard.write(&contents)?;
         member.environments.insert(environment.clone());
     }
@@ -121,9 +125,11 @@ fn new_passphrase() -> Result<SecretString, Failure> {
 
 /// Where a vault belongs: beside arcane.toml, else at the top of the repository, else here.
 fn root(start: &Path) -> PathBuf {
-    let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
-    let holds = |name: &str| start.ancestors().find(|directory| directory.join(name).exists());
-    holds(Project::FILE).or_else(|| holds(".git")).unwrap_or(&start).to_owned()
+    let start = context::whole(start);
+    let top = context::top(&start);
+    let mut inside = start.ancestors().take_while(|directory| directory.starts_with(&top));
+    let project = inside.find(|directory| directory.join(Project::FILE).exists()).map(Path::to_owned);
+    project.unwrap_or_else(|| if top.join(".git").exists() { top } else { start })
 }
 
 /// Our place in the team: the one that our key has, or a new one.

@@ -46,15 +46,18 @@ pub(super) fn install(ui: &Ui, vault: &Vault, repository: &Repository) -> Result
 /// Opens the files that git encrypts and that a clone brought encrypted, because its git had not been taught then. Only
 /// what is as it was committed is touched.
 pub(super) fn open_files(ui: &Ui, repository: &Repository, identities: &Identities) -> Result<(), Failure> {
-    let mut left = 0;
+    let (mut left, mut mergeable) = (0, Vec::new());
     for path in repository.filtered("arcane")? {
+        if !repository.is_unset(&path, "merge")? && repository.attribute(&path, "merge")?.is_none() {
+            mergeable.push(printable(&path.to_string_lossy(), 200));
+        }
         let full = repository.root().join(&path);
         let Ok(bytes) = fs::read(&full) else { continue };
         if !is_sealed(&bytes) || repository.staged(&path)?.as_ref() != Some(&bytes) {
             continue;
         }
         let opened = git::contents(repository, &path, identities)
-            .and_then(|contents| Ok(Vault::open_file(&bytes, &contents, &path)?));
+            .and_then(|(_, contents)| Ok(Vault::open_file(&bytes, &contents, &path)?));
         match opened {
             Ok(plain) => {
                 fs::write(&full, plain.expose()).map_err(|error| cannot_write(&full, &error))?;
@@ -63,6 +66,14 @@ pub(super) fn open_files(ui: &Ui, repository: &Repository, identities: &Identiti
             }
             Err(_) => left += 1,
         }
+    }
+    if let Some(first) = mergeable.first() {
+        let more = if mergeable.len() > 1 { " and others" } else { "" };
+        ui.tagged(
+            Tag::Warning,
+            &format!("git may merge {first}{more} line by line while encrypted, which leaves a file that nobody opens"),
+        );
+        ui.tagged(Tag::Hint, "add `-merge` to what .gitattributes says of encrypted files");
     }
     if left > 0 {
         ui.note(&format!("{} left encrypted, because you may not read them.", plural(left, "file")));

@@ -10,12 +10,13 @@ use super::context;
 use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
 use crate::config::declared_secrets;
 use crate::fleet::VariableName;
 use crate::fleet::text::quoted;
 
-pub(in crate::cli) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Failure> {
-    let contents = context::read(arguments, options.at.env.as_ref())?;
+pub(in crate::cli) fn run(ui: &Ui, arguments: &Arguments, options: &Run) -> Result<u8, Failure> {
+    let contents = context::read(ui, arguments, options.at.env.as_ref())?;
     let wanted: Vec<VariableName> = if options.only.is_empty() {
         // What an app says it needs must be there, though everything is passed on.
         let declared = declared_secrets(&arguments.directory)?.into_values().flatten();

@@ -14,8 +14,8 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
 use crate::fleet::text::printable;
-use crate::git::{Repository, Staged};
-use crate::secrets::{Contents, Error, Found, Scanner, Vault, is_sealed};
+use crate::git::Repository;
+use crate::secrets::{Contents, Error, Found, Scanner, Vault, is_whole};
 
 /// Larger files are not looked into.
 const LIMIT: usize = 32 * 1024 * 1024;
@@ -30,27 +30,28 @@ struct Finding {
 pub(in crate::cli) fn scan(ui: &Ui, arguments: &Arguments, options: &Scan) -> Result<u8, Failure> {
     let start =
         if options.staged { arguments.directory.clone() } else { arguments.directory.join(&options.path) };
-    let opened = known(ui, &start)?;
+    let directory = if start.is_dir() { &start } else { start.parent().unwrap_or(&start) };
+    let repository =
+        if options.staged { Some(Repository::of_caller()?) } else { Repository::find(directory)? };
+    let opened = known(ui, &start, repository.as_ref())?;
     let values = opened.iter().flat_map(|contents| {
         contents.secrets.iter().map(|(name, secret)| (&contents.environment, name, &secret.value))
     });
     let scanner = Scanner::new(values)
         .ok_or_else(|| Failure::new(exit::FAILED, "the vault holds more than can be looked for at once"))?;
     let (mut findings, mut skipped) = (Vec::new(), Vec::new());
-    if options.staged {
-        let repository = Repository::of_caller()?;
-        for Staged { path, bytes } in repository.changes(LIMIT)? {
+    if let Some(repository) = repository.as_ref().filter(|_| options.staged) {
+        repository.each_change(LIMIT, |path, bytes| {
             match bytes {
                 Some(bytes) => {
-                    in_the_open(&repository, &path, &bytes, &mut findings)?;
-                    look(&scanner, &path, &bytes, &mut findings);
+                    in_the_open(repository, path, bytes, &mut findings)?;
+                    look(&scanner, path, bytes, &mut findings);
                 }
-                None => skipped.push(path),
+                None => skipped.push(path.to_owned()),
             }
-        }
+            Ok::<(), Failure>(())
+        })?;
     } else {
-        let repository =
-            Repository::find(if start.is_dir() { &start } else { start.parent().unwrap_or(&start) })?;
         let walk = Walk { repository: repository.as_ref(), scanner: &scanner };
         walk.visit(&start, &mut findings, &mut skipped)?;
     }
@@ -65,13 +66,17 @@ fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy(), 200)
 }
 
-/// The environments that we can read; without any, there are still tokens to look for.
-fn known(ui: &Ui, start: &Path) -> Result<Vec<Contents>, Failure> {
-    let vault = match Vault::find(start) {
-        Ok(vault) => vault,
-        Err(Error::NoVault { .. }) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
+/// The environments that we can read, of every vault of the repository; without any, there are still tokens to look for.
+fn known(ui: &Ui, start: &Path, repository: Option<&Repository>) -> Result<Vec<Contents>, Failure> {
+    let vaults = match (repository, context::vault_above(start)) {
+        (Some(repository), _) => context::vaults(repository)?,
+        (None, Ok(vault)) => vec![vault],
+        (None, Err(Error::NoVault { .. })) => Vec::new(),
+        (None, Err(error)) => return Err(error.into()),
     };
+    if vaults.is_empty() {
+        return Ok(Vec::new());
+    }
     let identities = match context::identities() {
         Ok(identities) => identities,
         Err(error) => {
@@ -80,12 +85,14 @@ fn known(ui: &Ui, start: &Path) -> Result<Vec<Contents>, Failure> {
         }
     };
     let mut opened = Vec::new();
-    for environment in vault.environments()? {
-        match vault.read(&environment, &identities) {
-            Ok(contents) => opened.push(contents),
-            Err(Error::NotForUs { .. }) => {}
-            Err(error) => {
-                ui.tagged(Tag::Warning, &format!("values of {environment} are not looked for: {error}"))
+    for vault in &vaults {
+        for environment in vault.environments()? {
+            match vault.read(&environment, &identities) {
+                Ok(contents) => opened.push(contents),
+                Err(Error::NotForUs { .. }) => {}
+                Err(error) => {
+                    ui.tagged(Tag::Warning, &format!("values of {environment} are not looked for: {error}"));
+                }
             }
         }
     }
@@ -103,7 +110,7 @@ fn in_the_open(
         || repository.attribute(path, ATTRIBUTE)?.is_some();
     let directory = path.parent().and_then(Path::file_name).is_some_and(|name| name == Vault::DIRECTORY);
     let vault = directory && path.extension().is_some_and(|extension| extension == "age");
-    if (filtered || vault) && !is_sealed(bytes) {
+    if (filtered || vault) && !is_whole(bytes) {
         let text =
             "should be encrypted and is not; type `arcane git install`, then `git add` it again".to_owned();
         findings.push(Finding { path: path.to_owned(), line: None, text });
@@ -112,7 +119,7 @@ fn in_the_open(
 }
 
 fn look(scanner: &Scanner, path: &Path, bytes: &[u8], findings: &mut Vec<Finding>) {
-    if is_sealed(bytes) {
+    if is_whole(bytes) {
         return;
     }
     for hit in scanner.scan(bytes) {

@@ -27,7 +27,7 @@ pub(in crate::cli) fn secrets(ui: &Ui, arguments: &Arguments, command: &Secrets)
             transfer::export(ui, arguments, at.env.as_ref(), *reveal, *json)
         }
         Secrets::Diff { one, other, json } => diff(ui, arguments, one, other, *json),
-        Secrets::Rotate { at } => rotate(ui, arguments, at.env.as_ref()),
+        Secrets::Rotate { at, accept } => rotate(ui, arguments, at.env.as_ref(), *accept),
         Secrets::Check { at, json } => check::run(ui, arguments, at.env.as_ref(), *json),
     }
 }
@@ -82,7 +82,7 @@ fn get(
     reveal: bool,
 ) -> Result<u8, Failure> {
     let terminal = guard_terminal(reveal)?;
-    let contents = context::read(arguments, environment)?;
+    let contents = context::read(ui, arguments, environment)?;
     let value = &contents.get(name)?.value;
     if terminal {
         ui.out(value.text().ok_or_else(|| {
@@ -113,7 +113,7 @@ fn list(
     environment: Option<&EnvironmentName>,
     json: bool,
 ) -> Result<u8, Failure> {
-    let contents = context::read(arguments, environment)?;
+    let contents = context::read(ui, arguments, environment)?;
     let now = clock::now();
     if json {
         let rows = contents.secrets.iter().map(|(name, secret)| {
@@ -184,7 +184,9 @@ fn diff(
     let identities = context::identities()?;
     let open = |name: &EnvironmentName| {
         let name = vault.environment(Some(name))?;
-        vault.read(&name, &identities)
+        let contents = vault.read(&name, &identities)?;
+        context::warn_of_older(ui, &vault, &contents);
+        Ok::<_, Error>(contents)
     };
     let (left, right): (Contents, Contents) = (open(one)?, open(other)?);
     let only = |these: &Contents, those: &Contents| -> Vec<VariableName> {
@@ -222,7 +224,12 @@ fn diff(
     Ok(exit::DONE)
 }
 
-fn rotate(ui: &Ui, arguments: &Arguments, environment: Option<&EnvironmentName>) -> Result<u8, Failure> {
+fn rotate(
+    ui: &Ui,
+    arguments: &Arguments,
+    environment: Option<&EnvironmentName>,
+    accept: bool,
+) -> Result<u8, Failure> {
     let vault = context::vault(arguments)?;
     let environments = match environment {
         Some(name) => vec![vault.environment(Some(name))?],
@@ -231,9 +238,14 @@ fn rotate(ui: &Ui, arguments: &Arguments, environment: Option<&EnvironmentName>)
     let identities = context::identities()?;
     let guard = vault.lock()?;
     // All are opened before the first is written.
-    let opened: Result<Vec<Contents>, Error> =
-        environments.iter().map(|name| guard.read(name, &identities)).collect();
+    let opened: Result<Vec<Contents>, Error> = environments
+        .iter()
+        .map(|name| if accept { guard.open(name, &identities) } else { guard.read(name, &identities) })
+        .collect();
     for mut contents in opened? {
+        if accept {
+            guard.accept(&contents);
+        }
         contents.renew(FileKey::generate());
         guard.write(&contents)?;
         ui.note(&format!(
@@ -241,6 +253,10 @@ fn rotate(ui: &Ui, arguments: &Arguments, environment: Option<&EnvironmentName>)
             contents.environment,
             context::readers(&contents)
         ));
+        // An older version may have the readers of its time.
+        if let Err(error) = vault.agree(&contents) {
+            context::warn(ui, &error);
+        }
     }
     ui.tagged(Tag::Hint, "the values are the same, and older commits open with the keys of their time; `git add -A` and `git add --renormalize .` encrypt \
          files with the new key");

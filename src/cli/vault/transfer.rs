@@ -106,7 +106,7 @@ pub(super) fn export(
     json: bool,
 ) -> Result<u8, Failure> {
     let terminal = guard_terminal(reveal)?;
-    let contents = context::read(arguments, environment)?;
+    let contents = context::read(ui, arguments, environment)?;
     if json {
         let values = contents.secrets.iter().map(|(name, secret)| {
             let value = match secret.value.text() {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::env_file::{parse, render};
 use super::*;
+use crate::secrets::dotenv::unescaped;
 
 #[test]
 fn what_people_write_is_understood() {
@@ -48,6 +49,14 @@ fn what_is_not_understood_is_named_by_its_line_and_not_quoted() {
     }
     assert_eq!(parse(b"A=\xff", Form::Common).unwrap_err(), DotenvError::NotText);
     assert_eq!(parse(b"A=base64:?", Form::Own).unwrap_err(), DotenvError::Base64 { line: 1 });
+}
+
+#[test]
+fn a_quoted_value_has_as_much_room_as_it_was_written_with() {
+    for (inside, expected) in [("", ""), ("plain", "plain"), (r#"a\n\"b\" \x \\"#, "a\n\"b\" \\x \\")] {
+        let value = unescaped(inside);
+        assert_eq!((value.as_str(), value.capacity()), (expected, inside.len()));
+    }
 }
 
 #[test]

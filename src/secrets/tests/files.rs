@@ -72,14 +72,71 @@ fn a_file_cut_off_anywhere_or_changed_anywhere_gives_an_error_and_no_data() {
         assert!(text.starts_with("production.age is damaged: "), "{length}: {text}");
         assert!(!format!("{error:?}{text}").contains("sentinel"), "{length}");
     }
-    for index in 0..bytes.len() {
+    // Of a header that was changed it depends on where what is left of it looks like.
+    let expected = [
+        "production.age is damaged: ",
+        "production.age is not encrypted, and is not read as a vault",
+        "production.age is not sealed for any key of yours",
+    ];
+    for (index, bit) in (0..bytes.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
         let mut changed = bytes.clone();
-        changed[index] ^= 0x20;
-        let error = open(&changed).map(|_| index).unwrap_err();
-        assert!(!format!("{error:?}{error}").contains("sentinel"), "{index}");
+        changed[index] ^= 1 << bit;
+        let error = open(&changed).map(|_| (index, bit)).unwrap_err();
+        let text = error.to_string();
+        assert!(expected.iter().any(|expected| text.starts_with(expected)), "{index}.{bit}: {text}");
+        assert!(error.hint().is_some(), "{index}.{bit}: {text}");
+        assert!(!format!("{error:?}{error}").contains("sentinel"), "{index}.{bit}");
     }
     let longer = [&bytes[..], b"more"].concat();
     assert!(open(&longer).is_err(), "what was appended is not overlooked");
+}
+
+#[test]
+fn each_way_in_which_a_header_is_broken_has_its_message() {
+    let (place, alice) = (Place::new("header"), person("alice"));
+    let (_, bytes) = sealed(&place, &alice, &[]);
+    let path = std::path::Path::new("production.age");
+    let end = bytes.windows(5).position(|found| found == b"\n--- ").unwrap();
+    let (header, mac_and_rest) = bytes.split_at(end);
+    let stanza = |text: &str| [b"age-encryption.org/v1\n", text.as_bytes(), mac_and_rest].concat();
+    let mut mac = bytes.clone();
+    mac[end + 8] = if mac[end + 8] == b'A' { b'B' } else { b'A' };
+    for (what, bytes, expected) in [
+        ("another mac", mac, "is damaged: its header was changed"),
+        ("a stanza more", [header, b"\n-> X25519 x\n", mac_and_rest].concat(), "is damaged: "),
+        ("nobody", stanza("-> x-grease y\n"), "is not sealed for any key of yours"),
+        ("no stanza", stanza(""), "is damaged: its header is broken, or of a newer age"),
+        ("words", stanza("password: sentinel"), "is damaged: its header is broken, or of a newer age"),
+        (
+            "a newer age",
+            [b"age-encryption.org/v9", &bytes[21..]].concat(),
+            "is not encrypted, and is not read as a vault",
+        ),
+    ] {
+        let error = Vault::open(&bytes, &environment("production"), &alice.identities, path).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("production.age {expected}")), "{what}: {error}");
+        let formed = ["another mac", "a stanza more"].contains(&what);
+        assert_eq!(is_whole(&bytes), formed, "{what}");
+    }
+}
+
+#[test]
+fn a_whole_file_is_told_from_what_only_begins_like_one() {
+    let alice = person("alice");
+    let production = contents("production", &[&alice], &[]);
+    let path = std::path::Path::new("config.yml");
+    for size in [0, 1, 65_535, 65_536, 65_537, 131_072] {
+        let bytes = Vault::seal_file(&vec![7; size], &production, path).unwrap();
+        assert!(is_whole(&bytes), "{size}");
+        // What is cut off in the middle of a piece is seen only with the key, unless hardly anything is left of it.
+        let payload = bytes.len() - (size + 16 * size.div_ceil(65_536).max(1));
+        assert!(!is_whole(&bytes[..payload]) && !is_whole(&bytes[..payload + 15]), "{size}");
+        assert!(!is_whole(&[&bytes[..], b"\n>>>>>>> theirs\n"].concat()), "{size}");
+        assert!(!is_whole(&bytes[1..]));
+    }
+    let armoured = age::encrypt_and_armor(&age::x25519::Identity::generate().to_public(), b"x").unwrap();
+    assert!(is_whole(armoured.as_bytes()));
+    assert!(!is_whole(&armoured.as_bytes()[..armoured.len() - 40]));
 }
 
 #[test]
@@ -200,6 +257,66 @@ fn a_key_slipped_into_the_team_is_not_sealed_for_until_a_reader_agrees() {
     guard.remove_member(&alice.name).unwrap();
     let error = guard.read(&production, &alice.identities).unwrap_err();
     assert!(error.to_string().contains("a key of alice opens it and is not named"), "{error}");
+}
+
+#[test]
+fn an_older_version_is_read_and_not_changed_until_somebody_accepts_it() {
+    let (place, alice, bob) = (Place::new("older"), person("alice"), person("bob"));
+    let vault = place.vault().remembering(place.0.join("seen"));
+    let both = contents("production", &[&alice, &bob], &[("A", "one")]);
+    let guard = vault.lock().unwrap();
+    guard.write(&both).unwrap();
+    let mut kept = both.clone();
+    kept.dismiss(&bob.name, FileKey::generate());
+    guard.write(&kept).unwrap();
+    let text = "production is older here than what this clone has seen; bob can read it again";
+    assert_eq!(guard.write(&both).unwrap_err().to_string(), text, "nothing older is written");
+    let path = vault.file(&both.environment);
+    fs::write(&path, Vault::seal(&both, &path).unwrap()).unwrap();
+    let read = vault.read(&both.environment, &alice.identities).unwrap();
+    assert_eq!(vault.newest(&read).unwrap_err().to_string(), text);
+    assert_eq!(guard.read(&both.environment, &alice.identities).unwrap_err().to_string(), text);
+    // Another clone, which has seen nothing, cannot tell.
+    assert!(Vault::create(&place.0).unwrap().newest(&read).is_ok());
+
+    // Another's version with a key of its own is none that follows; one that merges both is.
+    let foreign = contents("production", &[&alice], &[]);
+    assert!(vault.newest(&foreign).is_err());
+    let mut merged = kept.clone();
+    merged.renew(FileKey::generate());
+    fs::write(&path, Vault::seal(&merged, &path).unwrap()).unwrap();
+    vault.read(&both.environment, &alice.identities).unwrap();
+    assert!(vault.newest(&kept).is_err(), "what was read is what was seen");
+
+    guard.accept(&both);
+    assert!(vault.newest(&both).is_ok() && vault.newest(&merged).is_ok());
+    fs::write(place.0.join("seen/production"), "nonsense").unwrap();
+    let error = vault.newest(&both).unwrap_err();
+    assert!(error.to_string().ends_with("should hold a public key and names, and does not"), "{error}");
+}
+
+#[test]
+fn what_something_else_wrote_meanwhile_is_not_written_over() {
+    let (place, alice) = (Place::new("meanwhile"), person("alice"));
+    let (vault, before) = sealed(&place, &alice, &[("A", "one")]);
+    let path = vault.file(&environment("production"));
+    let guard = vault.lock().unwrap();
+    let mut ours = guard.open(&environment("production"), &alice.identities).unwrap();
+    ours.set(variable("A"), Value::from("two"), "alice", at(2)).unwrap();
+    let theirs = Vault::seal(&contents("production", &[&alice], &[("B", "theirs")]), &path).unwrap();
+    fs::write(&path, &theirs).unwrap();
+    let error = guard.write(&ours).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("was changed by something else meanwhile, git perhaps; nothing was written")
+    );
+    assert_eq!(fs::read(&path).unwrap(), theirs);
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(guard.write(&ours), Err(Error::Changed { .. })), "nor is what was removed put back");
+    fs::write(&path, &before).unwrap();
+    guard.write(&ours).unwrap();
+    guard.write(&ours).unwrap();
 }
 
 #[test]
