@@ -110,7 +110,7 @@ impl Change<'_> {
 
     /// Through a new connection, and with the lock taken anew before anything is touched.
     async fn undo_anew(&self, before: &Situation, candidate: &ContainerId) -> Result<Undone, Error> {
-        let remote = Remote::connect(&self.remote.host).await?;
+        let remote = self.remote.again().await?;
         let lock = Lock::acquire(&remote.session, self.owner, LOCK_WAIT, &|_| ()).await?;
         let undone = undo(&remote, &lock, self, before, candidate).await;
         lock.release().await;
@@ -226,10 +226,10 @@ async fn read_last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
     let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
     let Ok(mut log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
     let text = |frame: &LogFrame| {
-        let line = String::from_utf8_lossy(&frame.bytes).into_owned();
-        // Each message begins with its time stamp.
-        let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
-        printable(line.trim_end(), 400)
+        // Each message begins with its time stamp. One of 16 KiB is a part of a line.
+        let bytes = frame.bytes.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or(&frame.bytes);
+        let line = remote.redactor.redact_cut(bytes);
+        printable(String::from_utf8_lossy(&line).trim_end(), 400)
     };
     let mut lines = Vec::new();
     while let Some(Ok(frame)) = log.next().await
