@@ -6,7 +6,7 @@ use super::prompt;
 use crate::cli::args::Arguments;
 use crate::config::config_home;
 use crate::fleet::EnvironmentName;
-use crate::secrets::{Contents, Guard, Identities, Origin, Result, Vault};
+use crate::secrets::{Ask, Contents, Guard, Identities, Origin, Result, Vault};
 
 /// The variable that names the only key to be used.
 pub(super) const IDENTITY: &str = "ARCANE_IDENTITY";
@@ -26,12 +26,17 @@ pub(super) fn ssh_file() -> Option<PathBuf> {
 }
 
 pub(in crate::cli) fn identities() -> Result<Identities> {
+    identities_asking(&prompt::ask())
+}
+
+/// The keys at hand. Whoever `ask` reaches is asked for a passphrase.
+pub(in crate::cli) fn identities_asking(ask: &Ask) -> Result<Identities> {
     let named = std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty());
     let origin = match named {
         Some(text) => Origin::Named(text),
         None => Origin::Usual { identity: identity_file(), ssh: ssh_file() },
     };
-    Identities::load(&origin, &prompt::ask())
+    Identities::load(&origin, ask)
 }
 
 /// An environment to look into.

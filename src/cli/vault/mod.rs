@@ -15,7 +15,8 @@ mod secrets;
 mod team;
 mod transfer;
 
-pub(super) use context::{identities, vault};
+#[cfg(feature = "ops")]
+pub(super) use context::{identities, identities_asking, vault};
 pub(super) use git::git;
 pub(super) use init::init;
 pub(super) use run::run;
