@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
+use super::output::Parts;
 use super::remote::Remote;
 use crate::docker::{LogOptions, Source};
 use crate::fleet::text::printable;
@@ -27,7 +28,7 @@ pub(super) async fn listen(remote: &Remote, id: &ContainerId, tell: impl Fn(Stri
     let options = LogOptions { follow: true, ..LogOptions::default() };
     match remote.engine.logs(&id.0, &options).await {
         Ok(mut log) => {
-            let (mut read, mut is_within) = (0, false);
+            let (mut read, mut parts) = (0, Parts::default());
             while let Some(Ok(frame)) = log.next().await {
                 read += frame.bytes.len();
                 if read > READ {
@@ -41,8 +42,7 @@ pub(super) async fn listen(remote: &Remote, id: &ContainerId, tell: impl Fn(Stri
                     continue;
                 }
                 // A line of more than 16 KiB comes in parts; only where it begins can be judged, and masked.
-                let continues = std::mem::replace(&mut is_within, !frame.bytes.ends_with(b"\n"));
-                if continues {
+                if parts.continue_with(&frame) {
                     continue;
                 }
                 // Each entry begins with its stamp.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::event::{Event, Report, Speaker};
 use super::switch::Change;
+use crate::docker::{LogFrame, Source};
 use crate::fleet::text::printable;
 use crate::fleet::{AppName, HostName, ReleaseId};
 use crate::secrets::Redactor;
@@ -30,6 +31,23 @@ pub(super) struct Output<'a> {
     begun: Vec<u8>,
     told: usize,
     last: VecDeque<String>,
+}
+
+/// Tells the parts of a line of more than 16 KiB from lines of their own. Only the first one can be judged, or masked.
+#[derive(Default)]
+pub(super) struct Parts(Vec<Source>);
+
+impl Parts {
+    /// Whether this goes on with a line that a frame before it began.
+    pub(super) fn continue_with(&mut self, frame: &LogFrame) -> bool {
+        let continues = self.0.contains(&frame.source);
+        match frame.bytes.ends_with(b"\n") {
+            true => self.0.retain(|source| *source != frame.source),
+            false if continues => {}
+            false => self.0.push(frame.source),
+        }
+        continues
+    }
 }
 
 impl<'a> Change<'a> {

@@ -135,6 +135,15 @@ impl Redactor {
         self.0.as_ref().map_or(Cow::Borrowed(text), |known| known.mask(text, true))
     }
 
+    /// A text whose beginning is missing, without the end of a value that it begins with. Whole values are left.
+    #[must_use]
+    pub fn redact_rest<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let Some(known) = &self.0 else { return Cow::Borrowed(text) };
+        known.rest(text).map_or(Cow::Borrowed(text), |(end, name)| {
+            Cow::Owned([known.mark(name), text.get(end..).unwrap_or_default()].concat())
+        })
+    }
+
     /// Where to cut a text that goes on, so that no value is cut: at `limit`, or before it. What stands behind the cut has
     /// to be put before what comes. It is 0 when the whole text may be the beginning of a value.
     #[must_use]
@@ -301,12 +310,29 @@ impl Known {
             masked.extend_from_slice(text.get(from..span.start).unwrap_or_default());
             // The pieces of a long value are one value.
             if last.is_none_or(|last| (last.end.0, last.name) != (span.start, span.name)) {
-                masked.extend_from_slice(self.marks.get(span.name).map_or(NAMELESS, |mark| mark).as_bytes());
+                masked.extend_from_slice(self.mark(span.name));
             }
             last = Some(span);
         }
         masked.extend_from_slice(text.get(last.map_or(0, |last| last.end.0)..).unwrap_or_default());
         Cow::Owned(masked)
+    }
+
+    fn mark(&self, name: usize) -> &[u8] {
+        self.marks.get(name).map_or(NAMELESS, |mark| mark).as_bytes()
+    }
+
+    /// The longest beginning of a text that is the end of a needle, and not all of it. Slow: for texts that are few.
+    fn rest(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let head = text.get(..HEAD)?;
+        let ends = self.needles.iter().flat_map(|needle| {
+            let begins = (1..needle.text.len().saturating_sub(HEAD - 1)).filter(|at| {
+                let end = needle.text.get(*at..).unwrap_or_default();
+                end.starts_with(head) && text.starts_with(end)
+            });
+            begins.map(|at| (needle.text.len() - at, needle.name))
+        });
+        ends.max()
     }
 
     fn cut(&self, text: &[u8], limit: usize) -> usize {

@@ -3,6 +3,8 @@
 //! each marked with `…` where it was cut. Values of the vault are masked here, where lines are whole: before they are cut,
 //! and before bytes that are no text are replaced. A line is never cut within a value.
 
+use bytes::Bytes;
+
 use super::entry::Entry;
 use crate::fleet::{Stream, Timestamp};
 use crate::secrets::Redactor;
@@ -71,11 +73,23 @@ impl Joiner {
         open.give(stream, &redactor.redact_bytes(&bytes), End::Newline, lines);
     }
 
+    /// The same of an entry before which others are missing: it may be the end of a line, and begin with the end of a value.
+    pub(super) fn push_after_gap<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
+        let payload = Bytes::copy_from_slice(&self.redactor.redact_rest(&entry.payload));
+        self.push(&Entry { payload, ..entry.clone() }, lines);
+    }
+
     /// Adds entries and returns the last lines that they complete, at most `count`.
     pub(super) fn last_lines(&mut self, entries: &[Entry], count: usize) -> Vec<Line> {
         let mut lines = Vec::new();
+        let mut known = Vec::new();
         for entry in entries {
-            self.push(entry, &mut lines);
+            if known.contains(&entry.stream) {
+                self.push(entry, &mut lines);
+            } else {
+                known.push(entry.stream);
+                self.push_after_gap(entry, &mut lines);
+            }
         }
         lines.drain(..lines.len().saturating_sub(count));
         lines
@@ -179,7 +193,6 @@ fn boundary(bytes: &[u8], limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -258,6 +271,16 @@ mod tests {
                 assert_eq!(joined, "key [secret API_KEY] ok", "{at} {flushes} {ends}");
             }
         }
+    }
+
+    #[test]
+    fn a_line_whose_beginning_was_not_read_hides_the_end_of_a_value() {
+        let mut joiner = masking();
+        let entries =
+            [entry(1, Stream::Stdout, b"7d6c5b4a3928 and\n"), entry(2, Stream::Stdout, b"7d6c5b4a3928 so\n")];
+        let lines = joiner.last_lines(&entries, 9);
+        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["[secret API_KEY] and", "7d6c5b4a3928 so"]);
     }
 
     #[test]

@@ -195,7 +195,8 @@ impl Tail {
                 self.end_lines();
                 let reason = "what was logged meanwhile may have been rotated away".to_owned();
                 self.items.push(Item::Gap(reason));
-                self.join(&entry);
+                self.has_complained = false;
+                self.joiner.push_after_gap(&entry, &mut self.items);
             }
             Ok(Some(News::Complaint(words))) => {
                 let words = String::from_utf8_lossy(&words);

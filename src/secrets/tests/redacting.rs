@@ -138,6 +138,20 @@ fn what_is_left_of_a_value_that_was_cut_is_masked() {
 }
 
 #[test]
+fn the_end_of_a_value_is_masked_where_a_beginning_is_missing() {
+    let redactor = redactor(&[("API_KEY", b"tok_9f8e7d6c5b4a39281706"), ("B", b"xy4a39281706")]);
+    for (text, masked) in [
+        ("7d6c5b4a39281706 next", "[secret API_KEY] next"),
+        ("4a39281706 next", "[secret B] next"),
+        ("281706 next", "281706 next"),
+        ("tok_9f8e7d6c5b4a39281706 next", "tok_9f8e7d6c5b4a39281706 next"),
+        ("", ""),
+    ] {
+        assert_eq!(&*redactor.redact_rest(text.as_bytes()), masked.as_bytes());
+    }
+}
+
+#[test]
 fn each_line_of_a_key_is_masked() {
     let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7VJTU\n\
                -----END PRIVATE KEY-----\n";
