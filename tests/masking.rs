@@ -8,6 +8,8 @@ mod support;
 
 use std::fs;
 
+use arcane::fleet::Timestamp;
+use arcane::secrets::IdentityFile;
 use data_encoding::BASE64;
 use simulated::{Fault, SimulatedFleet};
 use support::{Ran, TestEnv, image};
@@ -122,6 +124,14 @@ fn errors_and_the_log_are_masked_and_an_environment_that_cannot_be_read_is_named
     env.run(&["logs", "shop"])
         .exits(6)
         .complains("warning: values of production are not masked: none of the keys at hand opens it");
+    // Nor is a passphrase asked for.
+    let sealed = env.path("~/sealed");
+    IdentityFile::create(&sealed, Some("a passphrase".to_owned().into()), Timestamp::from_seconds(1))
+        .unwrap();
+    let mut logs = env.arcane(&["logs", "shop"]);
+    Ran::of(logs.env("ARCANE_IDENTITY", sealed))
+        .exits(6)
+        .complains("warning: values are not masked: the key has a passphrase, which is not asked for here");
     // Who asks for no log is not told each time.
     env.run(&["unlock", "h01"]).exits(6).never_says("not masked");
 }

@@ -4,6 +4,7 @@
 //! Only arcane's own events are ever told in detail: a library below may print the bytes it moves, and among them are
 //! secrets.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -26,11 +27,12 @@ pub(super) fn install(ui: &Ui) {
     });
     let (mask, panicking) = (ui.mask().clone(), ui.mask().clone());
     std::panic::set_hook(Box::new(move |panic| {
-        let _ = writeln!(
-            io::stderr().lock(),
-            "{}",
-            panicking.shown(&format!("error: arcane has a bug: {panic}"))
-        );
+        let mut words = format!("error: arcane has a bug: {panic}");
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            words = format!("{words}\n{backtrace}");
+        }
+        let _ = writeln!(io::stderr().lock(), "{}", panicking.shown(&words));
     }));
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives(level)))

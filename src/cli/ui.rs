@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::fleet::text::{printable, printable_lines};
 use crate::secrets::Redactor;
@@ -12,15 +12,16 @@ const CELL: usize = 200;
 
 /// What masks the values of the vault in all that is shown, once it is known. One for the terminal, the log and a panic.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Mask(Arc<OnceLock<Redactor>>);
+pub(crate) struct Mask(Arc<RwLock<Redactor>>);
 
 impl Mask {
     /// A text as it may be shown: no values, no control characters.
     pub(crate) fn shown(&self, text: &str) -> String {
-        match self.0.get() {
-            Some(redactor) => printable_lines(&redactor.redact(text)),
-            None => printable_lines(text),
-        }
+        printable_lines(&self.redactor().redact(text))
+    }
+
+    fn redactor(&self) -> Redactor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -53,13 +54,12 @@ impl Ui {
     /// Masks with this from now on.
     #[cfg(feature = "ops")]
     pub(crate) fn set_redactor(&self, redactor: Redactor) {
-        // The first one stays: there is one vault.
-        let _ = self.mask.0.set(redactor);
+        *self.mask.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
     }
 
     /// What masks the values of the vault; nothing while it is not known.
     pub(crate) fn redactor(&self) -> Redactor {
-        self.mask.0.get().cloned().unwrap_or_default()
+        self.mask.redactor()
     }
 
     /// A result. A reader that has gone away is no failure, and no reason to leave a change half-way: from then on

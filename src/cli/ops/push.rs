@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::rollout::{self, End, Tally};
 use super::steps::{self, Steps};
 use super::vault::{self, VaultSource};
-use super::{context, plan, unless};
+use super::{context, masking, plan, unless};
 use crate::cli::args::{Arguments, Push};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -41,6 +41,7 @@ pub(super) async fn run(
     let mut app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
     slots(&mut app, options)?;
     let values = vault::values(arguments, &mut app, options.env.as_ref())?;
+    masking::renew(ui, arguments);
     let app = app;
     let source = VaultSource::new(arguments);
     let fleet = context::fleet(arguments)?;

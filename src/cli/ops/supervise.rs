@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::vault::VaultSource;
-use super::{context, rules};
+use super::{context, masking, rules};
 use crate::cli::args::{Arguments, Heal, Watch};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -73,6 +73,9 @@ async fn supervise(
     // Who only watches brings nothing, and need not type a passphrase.
     let acts = matches!(ceiling, Mode::Auto | Mode::Approve);
     let source = Arc::new(if acts { VaultSource::ready(arguments) } else { VaultSource::new(arguments) });
+    if acts {
+        masking::renew(ui, arguments);
+    }
     let engine = Engine::new(Arc::new(rules));
     let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source };
     let supervisor = supervision.run(&show, cancel).await?;
@@ -269,6 +272,7 @@ pub(super) async fn run_for(
     let engine = Engine::new(Arc::new(rules::load(&[])?));
     let settings = settings(arguments, Mode::Approve)?;
     let source = Arc::new(VaultSource::ready(arguments));
+    masking::renew(ui, arguments);
     let hosts = std::slice::from_ref(host);
     Supervision { ui, hosts, engine, settings, until, source }.run(&show, cancel).await
 }

@@ -21,7 +21,7 @@ pub(super) fn values(
     }
     let vault = opener::vault(arguments)?;
     let environment = vault.environment(environment)?;
-    let contents = vault.read(&environment, &opener::identities()?)?;
+    let contents = vault.read(&environment, opener::keys()?)?;
     let missing = missing(app, &contents);
     if !missing.is_empty() {
         return Err(contents.no_secret(missing).into());
@@ -48,7 +48,7 @@ fn unfit(why: Unfit) -> Failure {
 /// The vault, for when secrets have to be brought again. Opened when that is so; a passphrase is asked for once.
 pub(super) struct VaultSource {
     vault: Result<Vault, String>,
-    identities: OnceLock<Result<Identities, String>>,
+    identities: OnceLock<Result<&'static Identities, String>>,
 }
 
 impl VaultSource {
@@ -66,8 +66,8 @@ impl VaultSource {
         source
     }
 
-    fn keys(&self) -> &Result<Identities, String> {
-        self.identities.get_or_init(|| opener::identities().map_err(|error| error.to_string()))
+    fn keys(&self) -> &Result<&'static Identities, String> {
+        self.identities.get_or_init(|| opener::keys().map_err(|error| error.to_string()))
     }
 }
 

@@ -25,14 +25,18 @@ pub(super) fn ssh_file() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh").join("id_ed25519"))
 }
 
-pub(in crate::cli) fn identities() -> Result<Identities> {
-    identities_asking(&prompt::ask())
+/// The keys at hand. Who has a passphrase is asked for it.
+pub(super) fn identities() -> Result<Identities> {
+    load(&prompt::ask())
 }
 
-/// The keys at hand. Whoever `ask` reaches is asked for a passphrase.
-pub(in crate::cli) fn identities_asking(ask: &Ask) -> Result<Identities> {
-    let named = std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty());
-    let origin = match named {
+/// The only key to be used, if there is one.
+pub(super) fn named() -> Option<String> {
+    std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty())
+}
+
+pub(super) fn load(ask: &Ask) -> Result<Identities> {
+    let origin = match named() {
         Some(text) => Origin::Named(text),
         None => Origin::Usual { identity: identity_file(), ssh: ssh_file() },
     };
