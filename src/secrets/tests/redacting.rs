@@ -227,6 +227,9 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    // Each case makes automata of its own.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn no_value_survives_in_any_form(
         values in vec(value(), 1..5),
