@@ -115,7 +115,7 @@ fn errors_and_the_log_are_masked_and_an_environment_that_cannot_be_read_is_named
     }
 
     // Somebody who may not read it sees what is there, and is told.
-    fs::remove_file(env.path("~/.config/arcane/identity")).unwrap();
+    fs::rename(env.path("~/.config/arcane/identity"), env.path("~/alice")).unwrap();
     env.run(&["logs", "shop"]).exits(6).complains("warning: values are not masked: ").complains("9f8e7d6c");
     let key = env.path("~/other");
     env.run(&["init", "--as", "bob"]).succeeds();
@@ -124,6 +124,12 @@ fn errors_and_the_log_are_masked_and_an_environment_that_cannot_be_read_is_named
     env.run(&["logs", "shop"])
         .exits(6)
         .complains("warning: values of production are not masked: none of the keys at hand opens it");
+    // A key behind a descriptor is read once, and masks.
+    let key = env.path("~/alice");
+    let line = "exec 3< <(cat \"$0\"); ARCANE_IDENTITY=fd:3 exec \"$1\" status";
+    let mut status = env.command("bash");
+    status.args(["-c", line, key.to_str().unwrap(), env!("CARGO_BIN_EXE_arcane")]);
+    Ran::of(&mut status).exits(6).never_says("9f8e7d6c").never_says("not masked");
     // Nor is a passphrase asked for.
     let sealed = env.path("~/sealed");
     IdentityFile::create(&sealed, Some("a passphrase".to_owned().into()), Timestamp::from_seconds(1))

@@ -1,4 +1,4 @@
-//! The forms in which a value ends up in a text: as it is, escaped as JSON, percent-encoded, in base64. One list for
+//! The forms in which a value ends up in a text: as it is, escaped as JSON, percent-encoded, in base64, in hexadecimal. One list for
 //! whatever looks for values, so that what `scan` finds is what logs do not show.
 //!
 //! A value that is short, or is made of very few different bytes, has no forms: `true`, `5432` and `00000000` are in too
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use data_encoding::{BASE64, BASE64URL};
+use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use zeroize::Zeroizing;
 
 /// A value shorter than this is in too many texts by chance.
@@ -46,6 +46,8 @@ pub(super) fn of(value: &[u8]) -> Vec<Form> {
             forms.add(percent(trimmed, style, b"0123456789ABCDEF"));
             forms.add(percent(trimmed, style, b"0123456789abcdef"));
         }
+        forms.add(Zeroizing::new(HEXLOWER.encode(trimmed).into_bytes()));
+        forms.add(Zeroizing::new(HEXUPPER.encode(trimmed).into_bytes()));
     }
     for encoding in [&BASE64, &BASE64URL] {
         let mut whole = Zeroizing::new(encoding.encode(value).into_bytes());
@@ -181,12 +183,13 @@ struct Percent {
 }
 
 const PERCENT: &[Percent] = &[
-    // RFC 3986, and JavaScript's encodeURIComponent and encodeURI; HTML's forms.
+    // RFC 3986, and JavaScript's encodeURIComponent and encodeURI; HTML's forms; all that is no letter or digit.
     Percent { plain: b"-._~", plus: false },
     Percent { plain: b"-._~!*'()", plus: false },
     Percent { plain: b"-._~!*'();/?:@&=+$,#", plus: false },
     Percent { plain: b"-._*", plus: true },
     Percent { plain: b"-._~", plus: true },
+    Percent { plain: b"", plus: false },
 ];
 
 fn percent(bytes: &[u8], style: &Percent, digits: &[u8; 16]) -> Form {
@@ -234,7 +237,9 @@ mod tests {
             ("p&ss/<é> \"1\"\n", "p&ss/%3C%C3%A9%3E%20%221%22"),
             ("\u{1f511} is a key", r"\ud83d\udd11 is a key"),
             ("p?ss~w>rd", "cD9zc353PnJk"),
-            ("p?ss~w>rd", "cD9zc353PnJk"),
+            ("p?ss~w>rd", "703f73737e773e7264"),
+            ("p?ss~w>rd", "703F73737E773E7264"),
+            ("p-ss_w.rd", "p%2Dss%5Fw%2Erd"),
         ] {
             assert!(has(value.as_bytes(), form), "{form}");
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -35,6 +35,8 @@ fn encodings(value: &[u8]) -> Vec<Vec<u8>> {
         BASE64.encode(value).into_bytes(),
         BASE64URL.encode(value).into_bytes(),
         BASE64URL_NOPAD.encode(value).into_bytes(),
+        HEXLOWER.encode(value).into_bytes(),
+        HEXUPPER.encode(value).into_bytes(),
     ];
     // Upper-case digits, and only those.
     let mut upper = lower.into_bytes();
