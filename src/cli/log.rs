@@ -1,15 +1,17 @@
-//! What arcane tells of its own work, on standard error, as much as `ARCANE_LOG` asks for.
+//! What arcane tells of its own work, on standard error, as much as `ARCANE_LOG` asks for, without values of the vault; and
+//! the last words of a bug.
 //!
 //! Only arcane's own events are ever told in detail: a library below may print the bytes it moves, and among them are
 //! secrets.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::ui::{Tag, Ui};
-use crate::fleet::text::{printable_lines, quoted};
+use super::ui::{Mask, Tag, Ui};
+use crate::fleet::text::quoted;
 
 const VARIABLE: &str = "ARCANE_LOG";
 
@@ -23,9 +25,18 @@ pub(super) fn install(ui: &Ui) {
         );
         LevelFilter::WARN
     });
+    let (mask, panicking) = (ui.mask().clone(), ui.mask().clone());
+    std::panic::set_hook(Box::new(move |panic| {
+        let mut words = format!("error: arcane has a bug: {panic}");
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            words = format!("{words}\n{backtrace}");
+        }
+        let _ = writeln!(io::stderr().lock(), "{}", panicking.shown(&words));
+    }));
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives(level)))
-        .with_writer(|| Visible)
+        .with_writer(move || Visible(mask.clone()))
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -46,13 +57,13 @@ fn directives(level: LevelFilter) -> String {
     format!("{},arcane={level}", level.min(LevelFilter::WARN))
 }
 
-/// Standard error, with control characters made visible: an event may quote a server.
-struct Visible;
+/// Standard error, without values of the vault and with control characters made visible: an event may quote a server.
+struct Visible(Mask);
 
 impl Write for Visible {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Each event comes in one piece. A terminal that is gone is no failure.
-        let _ = io::stderr().lock().write_all(printable_lines(&String::from_utf8_lossy(bytes)).as_bytes());
+        let _ = io::stderr().lock().write_all(self.0.shown(&String::from_utf8_lossy(bytes)).as_bytes());
         Ok(bytes.len())
     }
 

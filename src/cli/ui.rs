@@ -2,32 +2,70 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::fleet::text::{printable, printable_lines};
+use crate::secrets::Redactor;
 
 /// How much of one cell of a listing is shown, in characters.
 const CELL: usize = 200;
 
-/// Where a command prints. Whatever it prints may hold words of a server or an app, so control characters are made
-/// visible here, once, on their way to the terminal.
+/// What masks the values of the vault in all that is shown, once it is known. One for the terminal, the log and a panic.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mask(Arc<RwLock<Redactor>>);
+
+impl Mask {
+    /// A text as it may be shown: no values, no control characters.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        printable_lines(&self.redactor().redact(text))
+    }
+
+    fn redactor(&self) -> Redactor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Where a command prints. Whatever it prints may hold words of a server or an app, so values of the vault are masked and
+/// control characters are made visible here, once, on their way to the terminal.
 #[derive(Debug)]
 pub(crate) struct Ui {
     colour: bool,
     /// Whether the reader of standard output has gone away, as `head` does.
     gone: AtomicBool,
+    mask: Mask,
 }
 
 impl Ui {
     pub(crate) fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: !plain && std::io::stderr().is_terminal(), gone: AtomicBool::new(false) }
+        Self {
+            colour: !plain && std::io::stderr().is_terminal(),
+            gone: AtomicBool::new(false),
+            mask: Mask::default(),
+        }
+    }
+
+    /// What masks all that is shown here.
+    pub(crate) const fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Masks with this from now on.
+    #[cfg(feature = "ops")]
+    pub(crate) fn set_redactor(&self, redactor: Redactor) {
+        *self.mask.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    /// What masks the values of the vault; nothing while it is not known.
+    pub(crate) fn redactor(&self) -> Redactor {
+        self.mask.redactor()
     }
 
     /// A result. A reader that has gone away is no failure, and no reason to leave a change half-way: from then on
     /// nothing is printed, and a command that only prints ends when it sees [`Self::is_gone`].
     pub(crate) fn out(&self, text: &str) {
-        self.write(&printable_lines(text));
+        self.write(&self.mask.shown(text));
     }
 
     fn write(&self, text: &str) {
@@ -48,14 +86,13 @@ impl Ui {
 
     /// A result as one line of JSON, which has escapes of its own.
     pub(crate) fn json(&self, value: &impl serde::Serialize) {
-        self.write(
-            &serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")),
-        );
+        let json = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+        self.write(&self.redactor().redact_json(&json));
     }
 
     /// Something worth knowing that is not the result.
     pub(crate) fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(text));
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.mask.shown(text));
     }
 
     /// A line that begins with a coloured word.
@@ -67,7 +104,7 @@ impl Ui {
             Tag::Hint => ("hint:", "36"),
         };
         if self.colour {
-            let text = printable_lines(text);
+            let text = self.mask.shown(text);
             let _ = writeln!(std::io::stderr().lock(), "\x1b[{code}m{word}\x1b[0m {text}");
         } else {
             self.note(&format!("{word} {text}"));

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-use crate::docker::{Engine, LogOptions, Source};
+use super::output::Parts;
+use super::remote::Remote;
+use crate::docker::{LogOptions, Source};
 use crate::fleet::text::printable;
 use crate::fleet::{Class, ContainerId};
 use crate::rules::{RuleSet, Scanner};
@@ -19,14 +21,14 @@ const READ: usize = 1 << 20;
 const SHOWN: usize = 300;
 
 /// Follows the log of a new container from its beginning on, until it is dropped.
-pub(super) async fn listen(engine: &Engine, id: &ContainerId, tell: impl Fn(String)) -> Infallible {
+pub(super) async fn listen(remote: &Remote, id: &ContainerId, tell: impl Fn(String)) -> Infallible {
     let rules = Arc::new(RuleSet::builtin());
     let mut scanner = Scanner::new(Arc::clone(&rules));
     let mut told = BTreeSet::new();
     let options = LogOptions { follow: true, ..LogOptions::default() };
-    match engine.logs(&id.0, &options).await {
+    match remote.engine.logs(&id.0, &options).await {
         Ok(mut log) => {
-            let mut read = 0;
+            let (mut read, mut parts) = (0, Parts::default());
             while let Some(Ok(frame)) = log.next().await {
                 read += frame.bytes.len();
                 if read > READ {
@@ -39,9 +41,15 @@ pub(super) async fn listen(engine: &Engine, id: &ContainerId, tell: impl Fn(Stri
                 if frame.source == Source::Engine {
                     continue;
                 }
-                let text = String::from_utf8_lossy(&frame.bytes);
+                // A line of more than 16 KiB comes in parts; only where it begins can be judged, and masked.
+                if parts.continue_with(&frame) {
+                    continue;
+                }
                 // Each entry begins with its stamp.
-                let line = text.split_once(' ').map_or("", |(_, line)| line).trim_end();
+                let bytes = frame.bytes.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+                let masked = remote.redactor.redact_cut(bytes);
+                let text = String::from_utf8_lossy(&masked);
+                let line = text.trim_end();
                 for found in scanner.matches(line) {
                     let Some(rule) = rules.rules().get(found.rule) else { continue };
                     if rule.class() != Class::Benign && told.insert(found.rule) {

@@ -14,11 +14,12 @@ use super::error::{Error, RolledBack};
 use super::event::Step;
 use super::lock::Lock;
 use super::oneoff;
+use super::output::Parts;
 use super::remote::Remote;
 use super::situation::{Found, Repair, Situation};
 use super::switch::{Change, Failure, chain, repair};
 use super::transfer::Transferred;
-use crate::docker::{LogFrame, LogOptions};
+use crate::docker::LogOptions;
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, ReleaseId};
 
@@ -110,7 +111,7 @@ impl Change<'_> {
 
     /// Through a new connection, and with the lock taken anew before anything is touched.
     async fn undo_anew(&self, before: &Situation, candidate: &ContainerId) -> Result<Undone, Error> {
-        let remote = Remote::connect(&self.remote.host).await?;
+        let remote = self.remote.again().await?;
         let lock = Lock::acquire(&remote.session, self.owner, LOCK_WAIT, &|_| ()).await?;
         let undone = undo(&remote, &lock, self, before, candidate).await;
         lock.release().await;
@@ -225,17 +226,20 @@ async fn last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
 async fn read_last_lines(remote: &Remote, id: &ContainerId) -> Vec<String> {
     let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
     let Ok(mut log) = remote.engine.logs(&id.0, &options).await else { return Vec::new() };
-    let text = |frame: &LogFrame| {
-        let line = String::from_utf8_lossy(&frame.bytes).into_owned();
-        // Each message begins with its time stamp.
-        let line = line.split_once(' ').map_or(line.as_str(), |(_, text)| text);
-        printable(line.trim_end(), 400)
-    };
-    let mut lines = Vec::new();
+    let redactor = &remote.redactor;
+    let (mut lines, mut parts) = (Vec::new(), Parts::default());
     while let Some(Ok(frame)) = log.next().await
         && lines.len() < LAST_LINES
     {
-        lines.push(text(&frame));
+        // A line of more than 16 KiB comes in parts, of which the first is enough; but the log may begin with another.
+        if parts.continue_with(&frame) {
+            continue;
+        }
+        // Each message begins with its time stamp.
+        let bytes = frame.bytes.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or(&frame.bytes);
+        let bytes = if lines.is_empty() { redactor.redact_rest(bytes) } else { bytes.into() };
+        let line = redactor.redact_cut(&bytes);
+        lines.push(printable(String::from_utf8_lossy(&line).trim_end(), 400));
     }
     lines
 }

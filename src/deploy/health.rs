@@ -96,7 +96,7 @@ pub(super) async fn probe(remote: &Remote, container: &Container, app: &App) -> 
     match &app.health.probe {
         Probe::Http(path) => http(remote, container, app, path).await,
         Probe::Tcp => open(remote, container, app).await.map(drop),
-        Probe::Docker => docker(container),
+        Probe::Docker => docker(remote, container),
         Probe::Command(command) => run(remote, container, &secrets::command(app, command)).await,
         Probe::StaysUp(_) => Ok(()),
     }
@@ -139,14 +139,16 @@ async fn http(remote: &Remote, container: &Container, app: &App, path: &str) -> 
     Err(format!("GET {path} answered {status}{why}"))
 }
 
-fn docker(container: &Container) -> Result<(), String> {
+fn docker(remote: &Remote, container: &Container) -> Result<(), String> {
     match container.health {
         HealthState::Healthy => Ok(()),
         HealthState::None => Err("the image has no HEALTHCHECK".to_owned()),
         HealthState::Starting => Err("HEALTHCHECK says starting".to_owned()),
         HealthState::Unhealthy => {
             let log = container.health_output.as_deref().unwrap_or("nothing");
-            Err(format!("HEALTHCHECK says unhealthy: {}", printable(log.trim(), 300)))
+            // The engine itself keeps no more than 4 KiB of it.
+            let log = remote.redactor.redact_cut(log.trim().as_bytes());
+            Err(format!("HEALTHCHECK says unhealthy: {}", printable(&String::from_utf8_lossy(&log), 300)))
         }
     }
 }
@@ -164,6 +166,7 @@ async fn run(remote: &Remote, container: &Container, command: &[String]) -> Resu
     if code == 0 {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output);
+    let masked = remote.redactor.redact_cut(output.trim_ascii());
+    let said = String::from_utf8_lossy(&masked);
     Err(format!("the command exited with code {code}: {}", printable(said.trim(), 300)))
 }

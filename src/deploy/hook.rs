@@ -55,8 +55,7 @@ impl Change<'_> {
         let step = format!("`{}` {place}: {}", which.as_str(), hook.run);
         self.guarded(Step::Hook, step).await.map_err(|error| failed(chain(&error)))?;
         let variables = self.variables(hook, order);
-        let (host, app) = (self.remote.name(), &self.app.name);
-        let mut output = Output::new(self.report, host, app, self.release, which);
+        let mut output = self.output(which);
         let ended = match &hook.on {
             Place::Here(directory) => self.here(hook, directory, &variables, &mut output).await,
             Place::Host => self.there(hook, &variables, &mut output).await,

@@ -106,8 +106,7 @@ impl Change<'_> {
         let options = LogOptions { follow: true, ..LogOptions::default() };
         // A log driver that cannot be read hides the output, but not how the command ends.
         let mut log = engine.logs(&container.0, &options).await.ok();
-        let (host, app) = (self.remote.name(), &self.app.name);
-        let mut output = Output::new(self.report, host, app, self.release, Speaker::Release);
+        let mut output = self.output(Speaker::Release);
         let ended = tokio::select! {
             ended = self.end(container, log.as_mut(), &mut output) => ended?,
             () = tokio::time::sleep(command.within) => {
@@ -187,7 +186,7 @@ impl Change<'_> {
     }
 
     async fn remove_anew(&self, container: &ContainerId) -> Result<(), Error> {
-        let remote = Remote::connect(&self.remote.host).await?;
+        let remote = self.remote.again().await?;
         let lock = Lock::acquire(&remote.session, self.owner, LOCK_WAIT, &|_| ()).await?;
         let removed = end(&remote, container, self.app).await;
         lock.release().await;

@@ -10,6 +10,7 @@ use super::labels::{self, Record};
 use super::situation::{Found, Situation, is_ours};
 use crate::docker::{Container, Engine, Status};
 use crate::fleet::{AppName, Host, HostName};
+use crate::secrets::Redactor;
 use crate::ssh::{Session, Target};
 
 /// A connected host.
@@ -21,30 +22,47 @@ pub struct Remote {
     pub session: Session,
     /// Its engine, reached through the connection.
     pub engine: Engine,
+    /// What masks the values of the vault in whatever comes from there.
+    pub redactor: Redactor,
 }
 
 /// Connections kept open, one per host, shared by everything in this process that talks to it.
 #[derive(Debug, Clone, Default)]
-pub struct Pool(Arc<Mutex<HashMap<HostName, Arc<Slot>>>>);
+pub struct Pool {
+    slots: Arc<Mutex<HashMap<HostName, Arc<Slot>>>>,
+    redactor: Redactor,
+}
 
 /// A host's connection, once there is one. Held while it is being made, so that two askers share it.
 type Slot = tokio::sync::Mutex<Option<Remote>>;
 
 impl Pool {
+    /// None yet. What comes over them is masked by this.
+    #[must_use]
+    pub fn new(redactor: Redactor) -> Self {
+        Self { slots: Arc::default(), redactor }
+    }
+
+    /// What masks the values of the vault.
+    #[must_use]
+    pub const fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     /// The connection to a host: the one there is, or a new one if it is gone.
     ///
     /// # Errors
     /// As [`Remote::connect`].
     pub async fn get(&self, host: &Host) -> Result<Remote, Error> {
         let slot = {
-            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(host.name.clone()).or_default())
         };
         let mut slot = slot.lock().await;
         if let Some(remote) = slot.as_ref().filter(|remote| !remote.session.is_closed()) {
             return Ok(remote.clone());
         }
-        let remote = Remote::connect(host).await?;
+        let remote = Remote { redactor: self.redactor.clone(), ..Remote::connect(host).await? };
         *slot = Some(remote.clone());
         Ok(remote)
     }
@@ -62,7 +80,7 @@ pub struct Deployed {
 }
 
 impl Remote {
-    /// Connects to a host and its engine.
+    /// Connects to a host and its engine. Nothing is masked of what comes from there, as it is over a [`Pool`].
     ///
     /// # Errors
     /// When the host cannot be reached, does not let us in, or has no engine that we may use.
@@ -70,7 +88,15 @@ impl Remote {
         let target = Target::resolve(host).await?;
         let session = Session::connect(&target).await?;
         let engine = Engine::over_ssh(&session).await?;
-        Ok(Self { host: host.clone(), session, engine })
+        Ok(Self { host: host.clone(), session, engine, redactor: Redactor::default() })
+    }
+
+    /// Connects anew to the same host.
+    ///
+    /// # Errors
+    /// As [`Remote::connect`].
+    pub async fn again(&self) -> Result<Self, Error> {
+        Ok(Self { redactor: self.redactor.clone(), ..Self::connect(&self.host).await? })
     }
 
     /// The host's name.

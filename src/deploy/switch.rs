@@ -222,7 +222,7 @@ impl Change<'_> {
         };
         let verdict = tokio::select! {
             verdict = bake::watch(self.remote, candidate, self.app) => verdict?,
-            never = bake_log::listen(&self.remote.engine, candidate, tell) => match never {},
+            never = bake_log::listen(self.remote, candidate, tell) => match never {},
             () = self.cancel.cancelled() => {
                 return Err(Failure::Broken(Error::Interrupted { state: "the new release was being watched".to_owned() }));
             }

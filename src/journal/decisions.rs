@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row};
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{self, clip};
+use super::bounds;
 use super::error::{Error, Result};
 use super::row::{count, json, number, time, to_json};
 use super::store::Journal;
@@ -56,7 +56,7 @@ impl Journal {
         by: &str,
         at: Timestamp,
     ) -> Result<DecisionRecord> {
-        let by = clip(by).to_owned();
+        let by = self.kept(by);
         let taken = self.write(|transaction| {
             let id = number(incident.0);
             let known = transaction

@@ -3,7 +3,6 @@
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
-use super::bounds::clip;
 use super::error::Result;
 use super::row::{parsed, time};
 use super::store::Journal;
@@ -43,10 +42,11 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn freeze(&mut self, app: Option<&AppName>, by: &str, at: Timestamp, why: &str) -> Result<()> {
+        let (by, why) = (self.kept(by), self.kept(why));
         self.write(|transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO freezes (app, by, at, why) VALUES (?1, ?2, ?3, ?4)",
-                (key(app), clip(by), at.as_nanos(), clip(why)),
+                (key(app), &by, at.as_nanos(), &why),
             )?;
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
 
-use super::bounds::{self, clip};
+use super::bounds;
 use super::error::{Error, Result};
 use super::row::{count, json, number, to_json};
 use super::store::Journal;
@@ -40,7 +40,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn save_incident(&mut self, incident: &Incident) -> Result<()> {
-        let incident = bounded(incident);
+        let incident = self.bounded(incident);
         let body = written(&incident)?;
         self.write(|transaction| put(transaction, &incident, &body))
     }
@@ -52,7 +52,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn save_incident_if(&mut self, incident: &Incident, seen: Option<Timestamp>) -> Result<Saved> {
-        let mut incident = bounded(incident);
+        let mut incident = self.bounded(incident);
         let body = written(&incident)?;
         self.write(|transaction| {
             match stored(transaction, incident.id)? {
@@ -120,6 +120,25 @@ impl Journal {
             statement.query_map(parameters, action)?.collect()
         })
     }
+
+    /// The incident as it is kept: masked, and cut to a size.
+    fn bounded(&self, incident: &Incident) -> Incident {
+        let mut incident = incident.clone();
+        let cut = |text: &mut String| *text = self.kept(text);
+        keep_newest(&mut incident.evidence, bounds::EVIDENCE);
+        keep_newest(&mut incident.actions, bounds::ACTIONS);
+        incident.proposals.truncate(bounds::PROPOSALS);
+        cut(&mut incident.rule);
+        cut(&mut incident.say);
+        incident.note.as_mut().map(cut);
+        incident.evidence.iter_mut().for_each(|evidence| cut(&mut evidence.text));
+        incident.proposals.iter_mut().for_each(|proposal| cut(&mut proposal.reason));
+        for action in &mut incident.actions {
+            cut(&mut action.by);
+            cut(&mut action.detail);
+        }
+        incident
+    }
 }
 
 fn body(row: &Row<'_>) -> rusqlite::Result<Incident> {
@@ -185,25 +204,6 @@ fn save_actions(transaction: &Transaction<'_>, incident: &Incident) -> rusqlite:
         ))?;
     }
     Ok(())
-}
-
-/// The incident cut to a size that can be kept.
-fn bounded(incident: &Incident) -> Incident {
-    let mut incident = incident.clone();
-    let cut = |text: &mut String| text.truncate(clip(text).len());
-    keep_newest(&mut incident.evidence, bounds::EVIDENCE);
-    keep_newest(&mut incident.actions, bounds::ACTIONS);
-    incident.proposals.truncate(bounds::PROPOSALS);
-    cut(&mut incident.rule);
-    cut(&mut incident.say);
-    incident.note.as_mut().map(cut);
-    incident.evidence.iter_mut().for_each(|evidence| cut(&mut evidence.text));
-    incident.proposals.iter_mut().for_each(|proposal| cut(&mut proposal.reason));
-    for action in &mut incident.actions {
-        cut(&mut action.by);
-        cut(&mut action.detail);
-    }
-    incident
 }
 
 fn keep_newest<T>(items: &mut Vec<T>, limit: usize) {

@@ -92,6 +92,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn record_release(&mut self, record: &ReleaseRecord) -> Result<()> {
+        let (by, detail) = (self.kept(&record.by), self.kept(&record.detail));
         self.write(|transaction| {
             transaction.execute(
                 &format!(
@@ -105,14 +106,14 @@ impl Journal {
                     ":image": clip(&record.image),
                     ":image_id": clip(&record.image_id),
                     ":spec": clip(&record.spec.0),
-                    ":by": clip(&record.by),
+                    ":by": by,
                     ":at": record.at.as_nanos(),
                     ":strategy": record.strategy.as_str(),
                     ":outcome": record.outcome.as_str(),
                     // SQLite has no NaN; one would become NULL.
                     ":seconds": if record.seconds.is_finite() { record.seconds } else { 0.0 },
                     ":bytes_sent": number(record.bytes_sent),
-                    ":detail": clip(&record.detail),
+                    ":detail": detail,
                 },
             )?;
             let oldest = transaction.last_insert_rowid() - bounds::RELEASES;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use super::bounds::clip;
 use super::error::{Error, Result};
 use super::schema::{self, Found};
+use crate::secrets::Redactor;
 
 /// How long a process waits for another's write before it gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
+    redactor: Redactor,
 }
 
 impl Journal {
@@ -45,10 +48,21 @@ impl Journal {
         patiently(|| configure(&connection)).map_err(failed)?;
         let path = path.to_owned();
         match schema::migrate(&mut connection).map_err(|source| Error::of(&path, source))? {
-            Found::Ready => Ok(Self { path, connection }),
+            Found::Ready => Ok(Self { path, connection, redactor: Redactor::default() }),
             Found::Foreign => Err(Error::Foreign { path }),
             Found::Newer(found) => Err(Error::Newer { path, found, known: schema::known() }),
         }
+    }
+
+    /// The same, but for values that this masks: they are not written down.
+    #[must_use]
+    pub fn masking(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// A text as it is kept: masked, then cut to a size.
+    pub(super) fn kept(&self, text: &str) -> String {
+        clip(&self.redactor.redact(text)).to_owned()
     }
 
     /// The file.
@@ -62,7 +76,7 @@ impl Journal {
     /// # Errors
     /// When what is left in memory cannot be written.
     pub fn close(self) -> Result<()> {
-        let Self { path, connection } = self;
+        let Self { path, connection, .. } = self;
         connection.close().map_err(|(_, source)| Error::of(&path, source))
     }
 
@@ -77,7 +91,7 @@ impl Journal {
         &mut self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        let Self { path, connection } = self;
+        let Self { path, connection, .. } = self;
         let run = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = write(&transaction)?;

@@ -201,7 +201,8 @@ impl Identities {
 
     /// Why none of them opened the file at `path`.
     pub(super) fn refused(&self, path: &Path) -> Error {
-        if self.declined.load(Ordering::Relaxed) {
+        // Of this file; for the next one they may be asked again.
+        if self.declined.swap(false, Ordering::Relaxed) {
             return Error::NoPassphrase;
         }
         let held = self.held.iter().map(|held| format!("{} ({})", held.recipient, held.place));

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use data_encoding::{BASE64, BASE64URL};
 
+use super::forms::{self, varied};
 use super::value::Value;
 use crate::fleet::{EnvironmentName, VariableName};
 
-/// A value shorter than this is in too many texts by chance.
-const SHORTEST: usize = 8;
+/// By how much of a form the automaton knows it; the rest is compared.
+const HEAD: usize = 64;
 const ALLOWED: &str = "arcane:allow";
 
 /// A kind of token: how it begins, and what follows.
@@ -89,10 +89,23 @@ pub struct Hit {
 }
 
 /// Looks for secrets.
-#[derive(Debug)]
 pub struct Scanner {
     automaton: AhoCorasick,
-    known: Vec<(EnvironmentName, VariableName)>,
+    known: Vec<Known>,
+}
+
+/// A form of a value.
+struct Known {
+    environment: EnvironmentName,
+    name: VariableName,
+    /// What comes behind its head.
+    rest: forms::Form,
+}
+
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scanner({} forms)", self.known.len())
+    }
 }
 
 impl Scanner {
@@ -105,9 +118,11 @@ impl Scanner {
         patterns.push(PEM_BEGIN.as_bytes().to_vec());
         let mut known = Vec::new();
         for (environment, name, value) in values {
-            for form in forms(value) {
-                patterns.push(form);
-                known.push((environment.clone(), name.clone()));
+            for form in forms::of(value.expose()) {
+                let (head, rest) = form.split_at(form.len().min(HEAD));
+                patterns.push(head.to_vec());
+                let rest = rest.to_vec().into();
+                known.push(Known { environment: environment.clone(), name: name.clone(), rest });
             }
         }
         let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).ok()?;
@@ -141,54 +156,9 @@ impl Scanner {
         if pattern == KINDS.len() {
             return private_key(rest).then_some(Found::Token("a private key"));
         }
-        let (environment, name) = self.known.get(pattern - KINDS.len() - 1)?;
-        Some(Found::Known(environment.clone(), name.clone()))
+        let known = self.known.get(pattern - KINDS.len() - 1)?;
+        rest.starts_with(&known.rest).then(|| Found::Known(known.environment.clone(), known.name.clone()))
     }
-}
-
-/// The forms in which a value ends up in a file: as it is, escaped as JSON, percent-encoded, and in base64.
-fn forms(value: &Value) -> Vec<Vec<u8>> {
-    let bytes = value.expose();
-    let trimmed = bytes.trim_ascii();
-    if trimmed.len() < SHORTEST || !varied(trimmed) {
-        return Vec::new();
-    }
-    let mut forms = vec![trimmed.to_vec()];
-    let mut add = |form: Vec<u8>| {
-        if !forms.contains(&form) {
-            forms.push(form);
-        }
-    };
-    if let Ok(text) = std::str::from_utf8(trimmed) {
-        let quoted = serde_json::to_string(text).unwrap_or_default();
-        add(quoted.trim_matches('"').as_bytes().to_vec());
-        let encoded: String = text
-            .bytes()
-            .map(|byte| {
-                let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-                if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-            })
-            .collect();
-        add(encoded.into_bytes());
-    }
-    for encoding in [BASE64, BASE64URL] {
-        add(encoding.encode(bytes).trim_end_matches('=').as_bytes().to_vec());
-    }
-    forms
-}
-
-/// Whether more than a few different bytes are in it.
-fn varied(bytes: &[u8]) -> bool {
-    let mut seen: Vec<u8> = Vec::new();
-    for byte in bytes {
-        if !seen.contains(byte) {
-            seen.push(*byte);
-        }
-        if seen.len() > 4 {
-            return true;
-        }
-    }
-    false
 }
 
 /// Whether the heading of a private key goes on here, with a key's body below it.

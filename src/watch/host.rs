@@ -100,7 +100,7 @@ impl HostTask {
     /// For a host.
     pub(super) fn new(host: Host, pool: Pool, options: &Options, sender: mpsc::Sender<Observation>) -> Self {
         let clock = Arc::new(HostClock::showing(clock::now()));
-        let outlet = Outlet::new(host.name.clone(), clock, sender.clone());
+        let outlet = Outlet::new(host.name.clone(), clock, sender.clone(), pool.redactor().clone());
         Self {
             host,
             pool,

@@ -1,9 +1,13 @@
 //! Entries → lines: fragments of a long line are put together, per stream, since the two streams of a container
 //! interleave. Nothing is lost: a line that is longer than fits in one, or that does not end, comes in several pieces,
-//! each marked with `…` where it was cut.
+//! each marked with `…` where it was cut. Values of the vault are masked here, where lines are whole: before they are cut,
+//! and before bytes that are no text are replaced. A line is never cut within a value.
+
+use bytes::Bytes;
 
 use super::entry::Entry;
 use crate::fleet::{Stream, Timestamp};
+use crate::secrets::Redactor;
 
 /// The longest text of one line, in bytes, marks included.
 pub(super) const LINE_LIMIT: usize = 64 << 10;
@@ -26,6 +30,7 @@ pub(super) struct Line {
 /// Puts fragments together. Holds at most one unfinished line per stream, up to [`LINE_LIMIT`] bytes and a fragment.
 #[derive(Debug, Default)]
 pub(super) struct Joiner {
+    redactor: Redactor,
     stdout: Open,
     stderr: Open,
 }
@@ -37,67 +42,96 @@ struct Open {
     bytes: Vec<u8>,
     /// Whether a piece of this line has been given out already.
     continued: bool,
+    /// Whether what there is was kept because it may be the beginning of a value.
+    held: bool,
 }
 
 impl Joiner {
+    /// For the log of a container, in which these values are masked.
+    pub(super) fn new(redactor: Redactor) -> Self {
+        Self { redactor, ..Self::default() }
+    }
+
     /// Adds an entry and appends the lines that it completes to `lines`.
     pub(super) fn push<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
         let stream = entry.stream;
-        let open = self.open(stream);
+        let (open, redactor) = self.open(stream);
+        open.held = false;
         if open.bytes.is_empty() {
             open.at = entry.at;
         }
         let Some(end) = entry.payload.strip_suffix(b"\n") else {
             open.bytes.extend_from_slice(&entry.payload);
-            return open.overflow(stream, lines);
+            return open.overflow(stream, redactor, lines);
         };
         if open.bytes.is_empty() {
-            return open.give(stream, end, End::Newline, lines);
+            return open.give(stream, &redactor.redact_bytes(end), End::Newline, lines);
         }
         open.bytes.extend_from_slice(end);
-        open.overflow(stream, lines);
+        open.overflow(stream, redactor, lines);
         let bytes = std::mem::take(&mut open.bytes);
-        open.give(stream, &bytes, End::Newline, lines);
+        open.give(stream, &redactor.redact_bytes(&bytes), End::Newline, lines);
+    }
+
+    /// The same of an entry before which others are missing: it may be the end of a line, and begin with the end of a value.
+    pub(super) fn push_after_gap<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
+        let payload = Bytes::copy_from_slice(&self.redactor.redact_rest(&entry.payload));
+        self.push(&Entry { payload, ..entry.clone() }, lines);
     }
 
     /// Adds entries and returns the last lines that they complete, at most `count`.
     pub(super) fn last_lines(&mut self, entries: &[Entry], count: usize) -> Vec<Line> {
         let mut lines = Vec::new();
+        let mut known = Vec::new();
         for entry in entries {
-            self.push(entry, &mut lines);
+            if known.contains(&entry.stream) {
+                self.push(entry, &mut lines);
+            } else {
+                known.push(entry.stream);
+                self.push_after_gap(entry, &mut lines);
+            }
         }
         lines.drain(..lines.len().saturating_sub(count));
         lines
     }
 
-    /// Whether a line is unfinished.
+    /// Whether a line is unfinished, and can be given out by [`Self::flush`].
     pub(super) fn is_open(&self) -> bool {
-        !self.stdout.bytes.is_empty() || !self.stderr.bytes.is_empty()
+        [&self.stdout, &self.stderr].iter().any(|open| !open.bytes.is_empty() && !open.held)
     }
 
-    /// Gives out what is unfinished: it does not go on for now.
+    /// Gives out what is unfinished: it does not go on for now. What may be the beginning of a value is kept.
     pub(super) fn flush<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let open = self.open(stream);
-            if !open.bytes.is_empty() {
-                let bytes = std::mem::take(&mut open.bytes);
-                open.give(stream, &bytes, End::Cut, lines);
+            let (open, redactor) = self.open(stream);
+            let cut = redactor.cut(&open.bytes, open.bytes.len());
+            open.held = cut < open.bytes.len();
+            if cut > 0 {
+                let rest = open.bytes.split_off(cut);
+                let bytes = std::mem::replace(&mut open.bytes, rest);
+                open.give(stream, &redactor.redact_bytes(&bytes), End::Cut, lines);
             }
         }
     }
 
     /// Gives out what is unfinished, and will remain so: the process that wrote it has ended.
     pub(super) fn end<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
-        self.flush(lines);
-        self.stdout.continued = false;
-        self.stderr.continued = false;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let (open, redactor) = self.open(stream);
+            if !open.bytes.is_empty() {
+                let bytes = std::mem::take(&mut open.bytes);
+                open.give(stream, &redactor.redact_cut(&bytes), End::Cut, lines);
+            }
+            (open.continued, open.held) = (false, false);
+        }
     }
 
-    fn open(&mut self, stream: Stream) -> &mut Open {
-        match stream {
+    fn open(&mut self, stream: Stream) -> (&mut Open, &Redactor) {
+        let open = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
-        }
+        };
+        (open, &self.redactor)
     }
 }
 
@@ -112,11 +146,17 @@ enum End {
 
 impl Open {
     /// Gives out what is too much to be kept.
-    fn overflow<T: From<Line>>(&mut self, stream: Stream, lines: &mut Vec<T>) {
+    fn overflow<T: From<Line>>(&mut self, stream: Stream, redactor: &Redactor, lines: &mut Vec<T>) {
         while self.bytes.len() > PIECE {
-            let rest = self.bytes.split_off(boundary(&self.bytes, PIECE));
+            let limit = boundary(&self.bytes, PIECE);
+            // What may be the beginning of a value is a few kilobytes; at worst a line is cut early.
+            let cut = match redactor.cut(&self.bytes, limit) {
+                0 => limit,
+                cut => cut,
+            };
+            let rest = self.bytes.split_off(cut);
             let piece = std::mem::replace(&mut self.bytes, rest);
-            self.give(stream, &piece, End::Cut, lines);
+            self.give(stream, &redactor.redact_cut(&piece), End::Cut, lines);
         }
     }
 
@@ -153,10 +193,11 @@ fn boundary(bytes: &[u8], limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fleet::VariableName;
+    use crate::secrets::Value;
 
     fn entry(at: i64, stream: Stream, payload: &[u8]) -> Entry {
         Entry { at: Timestamp::from_nanos(at), stream, payload: Bytes::copy_from_slice(payload) }
@@ -204,6 +245,57 @@ mod tests {
         assert_eq!(texts, ["slow…", "… line", "next"]);
     }
 
+    const VALUE: &str = "tok_9f8e7d6c5b4a3928";
+
+    fn masking() -> Joiner {
+        let (name, value) = (VariableName::parse("API_KEY").unwrap(), Value::from(VALUE));
+        Joiner::new(Redactor::new([(&name, &value)].into_iter()).unwrap())
+    }
+
+    #[test]
+    fn a_value_is_masked_however_it_comes() {
+        for at in 0..=VALUE.len() {
+            let (before, after) = VALUE.split_at(at);
+            for (flushes, ends) in [(false, true), (true, true), (true, false)] {
+                let mut joiner = masking();
+                let mut lines: Vec<Line> = Vec::new();
+                joiner.push(&entry(1, Stream::Stdout, format!("key {before}").as_bytes()), &mut lines);
+                if flushes {
+                    joiner.flush(&mut lines);
+                    assert!(!joiner.is_open());
+                }
+                let end = if ends { "\n" } else { "" };
+                joiner.push(&entry(2, Stream::Stdout, format!("{after} ok{end}").as_bytes()), &mut lines);
+                joiner.end(&mut lines);
+                let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
+                assert_eq!(joined, "key [secret API_KEY] ok", "{at} {flushes} {ends}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_whose_beginning_was_not_read_hides_the_end_of_a_value() {
+        let mut joiner = masking();
+        let entries =
+            [entry(1, Stream::Stdout, b"7d6c5b4a3928 and\n"), entry(2, Stream::Stdout, b"7d6c5b4a3928 so\n")];
+        let lines = joiner.last_lines(&entries, 9);
+        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["[secret API_KEY] and", "7d6c5b4a3928 so"]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_value_that_never_goes_on_is_masked() {
+        let mut joiner = masking();
+        let mut lines: Vec<Line> = Vec::new();
+        joiner.push(&entry(1, Stream::Stdout, b"tok_9f8e7d"), &mut lines);
+        joiner.flush(&mut lines);
+        assert_eq!(lines, []);
+        joiner.end(&mut lines);
+        assert_eq!(lines.pop().unwrap().text, "[secret API_KEY]…");
+        joiner.push(&entry(2, Stream::Stdout, b"next\n"), &mut lines);
+        assert_eq!(lines.pop().unwrap().text, "next");
+    }
+
     #[test]
     fn invalid_utf8_is_replaced_and_stays_within_the_limit() {
         let mut joiner = Joiner::default();
@@ -232,6 +324,24 @@ mod tests {
             prop_assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
             let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
             prop_assert_eq!(joined, line);
+        }
+
+        #[test]
+        fn a_value_across_pieces_of_a_long_line_is_masked(
+            before in (PIECE - 60)..(PIECE + 20), fragment in 1_000_usize..20_000, ends in any::<bool>(),
+        ) {
+            let bytes = format!("{}{VALUE}{}", "x".repeat(before), "y".repeat(70_000)).into_bytes();
+            let mut joiner = masking();
+            let mut lines: Vec<Line> = Vec::new();
+            for chunk in bytes.chunks(fragment) {
+                joiner.push(&entry(7, Stream::Stdout, chunk), &mut lines);
+            }
+            if ends {
+                joiner.push(&entry(7, Stream::Stdout, b"\n"), &mut lines);
+            }
+            joiner.end(&mut lines);
+            let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
+            prop_assert_eq!(joined, format!("{}[secret API_KEY]{}", "x".repeat(before), "y".repeat(70_000)));
         }
     }
 }

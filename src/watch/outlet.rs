@@ -1,5 +1,8 @@
 //! The way out: every observation leaves the room through here, with the host's name and its freshness on it.
 //!
+//! What the engine says, in the reason of a gap, goes out without values of the vault. Log lines have none any more when they
+//! come here: they are masked while they are whole.
+//!
 //! **Freshness.** A fact is live when it comes out within [`LIVE`] of its stamp by the host's own clock, and backlog
 //! otherwise. That one rule covers all cases: what an app logged during an outage, what a slow consumer takes late,
 //! what the engine had in store. Only what is asked for as history is backlog whatever its age. The host's clock is
@@ -13,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::fleet::{Fact, Freshness, HostName, Observation, Subject, Timestamp};
+use crate::secrets::Redactor;
 
 /// How old a fact may be to count as having just happened.
 pub(super) const LIVE: Duration = Duration::from_secs(10);
@@ -58,12 +62,23 @@ pub(super) struct Outlet {
     host: HostName,
     clock: Arc<HostClock>,
     sender: mpsc::Sender<Observation>,
+    redactor: Redactor,
 }
 
 impl Outlet {
     /// For a host.
-    pub(super) fn new(host: HostName, clock: Arc<HostClock>, sender: mpsc::Sender<Observation>) -> Self {
-        Self { host, clock, sender }
+    pub(super) fn new(
+        host: HostName,
+        clock: Arc<HostClock>,
+        sender: mpsc::Sender<Observation>,
+        redactor: Redactor,
+    ) -> Self {
+        Self { host, clock, sender, redactor }
+    }
+
+    /// What masks the values of the vault.
+    pub(super) const fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// The host's clock.
@@ -99,9 +114,19 @@ impl Outlet {
         freshness: Freshness,
         fact: Fact,
     ) -> Result<(), Closed> {
+        let fact = self.masked(fact);
         let host = self.host.clone();
         let observation = Observation { at, host, subject: subject.cloned(), freshness, fact };
         self.sender.send(observation).await.map_err(|_| Closed)
+    }
+
+    fn masked(&self, fact: Fact) -> Fact {
+        let mask = |reason: String| self.redactor.redact(&reason).into_owned();
+        match fact {
+            Fact::Gap { reason } => Fact::Gap { reason: mask(reason) },
+            Fact::HostUnreachable { reason } => Fact::HostUnreachable { reason: mask(reason) },
+            other => other,
+        }
     }
 }
 

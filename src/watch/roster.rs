@@ -243,7 +243,7 @@ impl Roster {
             inbox: receiver,
             engine: self.engine.subscribe(),
             logs: self.options.logs,
-            log: Follow::new(Tail::new(id.clone(), begin)),
+            log: Follow::new(Tail::new(id.clone(), begin, self.outlet.redactor().clone())),
         };
         self.tasks.spawn(follower.run());
         self.containers.insert(id, Watched { subject, known, seen_at, gone: false, inbox });

@@ -12,6 +12,7 @@ use super::join::{Joiner, Line};
 use crate::docker::{self, Engine};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, Timestamp};
+use crate::secrets::Redactor;
 
 /// An unfinished line is given out after this …
 const UNFINISHED: Duration = Duration::from_secs(1);
@@ -84,12 +85,12 @@ pub(super) enum Step {
 
 impl Tail {
     /// The log of a container.
-    pub(super) fn new(id: ContainerId, begin: Begin) -> Self {
+    pub(super) fn new(id: ContainerId, begin: Begin, redactor: Redactor) -> Self {
         Self {
             id,
             begin,
             cursor: Cursor::default(),
-            joiner: Joiner::default(),
+            joiner: Joiner::new(redactor),
             open: None,
             items: Vec::new(),
             behind: None,
@@ -194,7 +195,8 @@ impl Tail {
                 self.end_lines();
                 let reason = "what was logged meanwhile may have been rotated away".to_owned();
                 self.items.push(Item::Gap(reason));
-                self.join(&entry);
+                self.has_complained = false;
+                self.joiner.push_after_gap(&entry, &mut self.items);
             }
             Ok(Some(News::Complaint(words))) => {
                 let words = String::from_utf8_lossy(&words);
@@ -283,7 +285,7 @@ mod tests {
             }
         });
         let engine_of = Engine::at(&engine.socket).await.unwrap();
-        let mut tail = Tail::new(ContainerId("shop".to_owned()), Begin::First);
+        let mut tail = Tail::new(ContainerId("shop".to_owned()), Begin::First, Redactor::default());
         tail.open(&engine_of, Timestamp::from_seconds(2_000_000_000)).await.unwrap();
         let mut read = Vec::new();
         while let Step::Items = tail.next().await {

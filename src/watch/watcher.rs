@@ -72,7 +72,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch, over the connections of `pool`. A host that cannot be reached is tried again for ever; one that is lost is caught up with.
+    /// Begins to watch, over the connections of `pool`, whose redactor masks what is observed. A host that cannot be reached is tried again for ever; one that is lost is caught up with.
     ///
     /// Of one container, observations come in the order in which things happened, with the last words of a container
     /// before its death. Every log line comes once, over any number of lost connections; if one cannot be read, a

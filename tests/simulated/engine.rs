@@ -30,15 +30,22 @@ struct Container {
 pub(crate) struct Engine {
     containers: Mutex<Vec<Container>>,
     fault: Mutex<Fault>,
+    /// What every container has written.
+    written: Mutex<Vec<String>>,
 }
 
 impl Engine {
     pub(crate) fn new() -> Self {
-        Self { containers: Mutex::default(), fault: Mutex::new(Fault::None) }
+        Self { containers: Mutex::default(), fault: Mutex::new(Fault::None), written: Mutex::default() }
     }
 
     pub(crate) fn breaks(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Lets every container have written these lines.
+    pub(crate) fn writes(&self, lines: &[String]) {
+        *self.written.lock().unwrap() = lines.to_vec();
     }
 
     /// The names of its containers, with a star at those that run.
@@ -59,17 +66,37 @@ impl Engine {
                 // As long as a real one takes, so that hosts of a batch meet.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            let body = if answer.is_null() { String::new() } else { answer.to_string() };
+            let is_log = question.contains("/logs?");
+            let body = match &answer {
+                _ if is_log => self.log(),
+                Value::Null => Vec::new(),
+                answer => answer.to_string().into_bytes(),
+            };
+            let kind = if is_log { "vnd.docker.multiplexed-stream" } else { "json" };
             let head = format!(
-                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                "HTTP/1.1 {status} X\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\r\n",
                 body.len()
             );
-            if stream.write_all(format!("{head}{body}").as_bytes()).await.is_err()
+            if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err()
                 || stream.flush().await.is_err()
             {
                 return;
             }
         }
+    }
+
+    /// What was written, as an engine frames it: a line of more than 16 KiB in parts.
+    fn log(&self) -> Vec<u8> {
+        let mut log = Vec::new();
+        for line in self.written.lock().unwrap().iter() {
+            for part in format!("{line}\n").as_bytes().chunks(16 << 10) {
+                let frame = [b"2026-11-25T18:00:01.000000000Z ", part].concat();
+                log.extend([1, 0, 0, 0]);
+                log.extend(u32::try_from(frame.len()).unwrap().to_be_bytes());
+                log.extend(frame);
+            }
+        }
+        log
     }
 
     /// The status and the body for a question such as `POST /containers/4/rename?name=shop`.

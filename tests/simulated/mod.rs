@@ -151,6 +151,11 @@ impl SimulatedFleet {
         self.hosts[number - 1].engine.breaks(fault);
     }
 
+    /// Lets every container of the host have written these lines.
+    pub(crate) fn writes(&self, number: usize, lines: &[String]) {
+        self.hosts[number - 1].engine.writes(lines);
+    }
+
     /// The names of a host's containers, with a star at those that run.
     pub(crate) fn containers(&self, number: usize) -> Vec<String> {
         self.hosts[number - 1].engine.names()

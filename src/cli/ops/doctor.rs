@@ -16,6 +16,7 @@ use crate::deploy::{Error as DeployError, Remote};
 use crate::docker::{Engine, Transport};
 use crate::fleet::text::printable;
 use crate::fleet::{Host, duration};
+use crate::secrets::Redactor;
 use crate::ssh::{ChannelFailure, Error, Session, Target};
 
 /// Clocks further apart than this make ages and backoffs wrong.
@@ -210,7 +211,8 @@ async fn tools(session: &Session, engine: &Engine, checks: &mut Vec<Check>) {
 
 /// Caddy, and where it leads the apps of this host that are swapped blue/green. A host without either needs none.
 async fn caddy(host: &Host, session: &Session, engine: &Engine) -> Vec<Check> {
-    let remote = Remote { host: host.clone(), session: session.clone(), engine: engine.clone() };
+    let redactor = Redactor::default();
+    let remote = Remote { host: host.clone(), session: session.clone(), engine: engine.clone(), redactor };
     let problem = |error: DeployError| {
         let hint = error.hint();
         broken("caddy", &error, hint)

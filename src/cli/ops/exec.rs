@@ -19,7 +19,7 @@ use crate::docker::{ExecControl, ExecOptions, Source};
 pub(super) async fn run(ui: &Ui, arguments: &Arguments, options: &Exec) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
     let on = options.on.as_ref().map(|host| host.as_str());
-    let pool = Pool::default();
+    let pool = Pool::new(ui.redactor());
     let hosts = context::places(&fleet, &pool, on, &options.app).await?.warn(ui)?;
     let [host] = &hosts[..] else {
         return Err(Failure::new(exit::USAGE, format!("{} runs on several hosts", options.app))

@@ -29,7 +29,7 @@ fn failed(error: Error) -> Failure {
 }
 
 pub(super) fn list(ui: &Ui, options: &Incidents) -> Result<u8, Failure> {
-    let journal = open_journal()?;
+    let journal = open_journal(ui)?;
     if let Some(id) = options.id {
         let incident = find(&journal, id)?;
         if options.json {
@@ -118,7 +118,7 @@ pub(super) async fn approve(
     options: &Approve,
     cancel: &CancellationToken,
 ) -> Result<u8, Failure> {
-    let mut journal = open_journal()?;
+    let mut journal = open_journal(ui)?;
     let incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
@@ -192,7 +192,7 @@ async fn taken_up(
 }
 
 pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
-    let mut journal = open_journal()?;
+    let mut journal = open_journal(ui)?;
     let mut incident = find(&journal, options.id)?;
     if incident.state.is_over() {
         return Err(Failure::new(exit::REFUSED, format!("incident {} is {}", incident.id, incident.state)));
@@ -212,7 +212,7 @@ pub(super) fn dismiss(ui: &Ui, options: &Dismiss) -> Result<u8, Failure> {
 }
 
 pub(super) fn freeze(ui: &Ui, options: &Freeze) -> Result<u8, Failure> {
-    let mut journal = open_journal()?;
+    let mut journal = open_journal(ui)?;
     journal
         .freeze(options.app.as_ref(), &context::who(), crate::clock::now(), &options.why)
         .map_err(failed)?;
@@ -224,7 +224,7 @@ pub(super) fn freeze(ui: &Ui, options: &Freeze) -> Result<u8, Failure> {
 }
 
 pub(super) fn thaw(ui: &Ui, options: &Thaw) -> Result<u8, Failure> {
-    let mut journal = open_journal()?;
+    let mut journal = open_journal(ui)?;
     journal.thaw(options.app.as_ref()).map_err(failed)?;
     let what = options.app.as_ref().map_or_else(|| "everything".to_owned(), ToString::to_string);
     let rest = journal.freezes().map_err(failed)?;

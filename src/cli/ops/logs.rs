@@ -26,7 +26,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let app = context::app_name(ui, arguments, options.app.as_ref())?;
     let fleet = context::fleet(arguments)?;
-    let pool = Pool::default();
+    let pool = Pool::new(ui.redactor());
     let places = unless(cancel, context::places(&fleet, &pool, options.to.as_deref(), &app)).await?;
     let left_out = !places.unknown.is_empty();
     let mut hosts = places.warn(ui)?;

@@ -8,6 +8,7 @@ mod exec;
 mod incidents;
 mod init;
 mod logs;
+mod masking;
 mod meter;
 mod plan;
 mod prune;
@@ -37,6 +38,7 @@ pub(super) fn run(ui: &Ui, arguments: &Arguments, command: &Command) -> Result<u
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::BUG, format!("cannot start the async runtime: {error}")))?;
+    masking::begin(ui, arguments, command);
     let cancel = CancellationToken::new();
     let result = runtime.block_on(async {
         tokio::spawn(watch_signals(cancel.clone()));

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::rollout::{self, End, Tally};
 use super::steps::{self, Steps};
 use super::vault::{self, VaultSource};
-use super::{context, plan, unless};
+use super::{context, masking, plan, unless};
 use crate::cli::args::{Arguments, Push};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -26,6 +26,7 @@ use crate::docker::{Engine, Image};
 use crate::fleet::text::plural;
 use crate::fleet::{App, Host, ReleaseId};
 use crate::journal::{self, Journal, ReleaseRecord};
+use crate::secrets::Redactor;
 
 /// How long giving a host back what it ran waits for a lock, at least: nobody is there to type it again.
 const GIVE_BACK_WAIT: Duration = Duration::from_secs(30);
@@ -40,6 +41,7 @@ pub(super) async fn run(
     let mut app = context::app(&project, options.app.as_ref(), options.env.as_ref())?;
     slots(&mut app, options)?;
     let values = vault::values(ui, arguments, &mut app, options.env.as_ref())?;
+    masking::renew(ui, arguments);
     let app = app;
     let source = VaultSource::new(arguments);
     let fleet = context::fleet(arguments)?;
@@ -49,9 +51,12 @@ pub(super) async fn run(
     if options.plan {
         return unless(cancel, plan::run(ui, options, &local, &app, &stages, on_failure)).await;
     }
-    let (image, image_name) = build::image(&local, &app, cancel).await?;
+    // A builder that writes to the terminal itself can draw there, and cannot be masked.
+    let tell = |line: &str| ui.note(line);
+    let tell = (!ui.redactor().is_empty()).then_some(&tell as build::Tell<'_>);
+    let (image, image_name) = build::image(&local, &app, tell, cancel).await?;
     let order = order(options, &app, &image, image_name, (&values, &source));
-    let (steps, pool) = (Steps::new(ui, options.json), Pool::default());
+    let (steps, pool) = (Steps::new(ui, options.json), Pool::new(ui.redactor()));
     let tally = Tally::new(ui, options.json, &app.name, &steps, rollout::Outcome::Released);
     let several = stages.iter().map(|stage| stage.hosts.len()).sum::<usize>() > 1;
     let pushing =
@@ -177,7 +182,7 @@ impl Pushing<'_> {
         };
         tally.steps.clear(&host.name);
         let took = begun.elapsed();
-        record(host, order, &pushed, took).await;
+        record(host, order, &pushed, took, self.pool.redactor().clone()).await;
         match pushed {
             Ok(done) => {
                 self.show(&done);
@@ -313,7 +318,13 @@ fn summary(done: &Done) -> String {
 
 /// Writes the release into this machine's journal. The journal is a memory, not a condition: a push that worked is
 /// not failed because it could not be written down.
-async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, took: Duration) {
+async fn record(
+    host: &Host,
+    order: &Order<'_>,
+    pushed: &Result<Done, Error>,
+    took: Duration,
+    redactor: Redactor,
+) {
     let (outcome, detail) = match pushed {
         Ok(done) if done.outcome == Outcome::Unchanged => return,
         Ok(_) => (journal::Outcome::Released, String::new()),
@@ -341,7 +352,7 @@ async fn record(host: &Host, order: &Order<'_>, pushed: &Result<Done, Error>, to
         detail,
     };
     let written = tokio::task::spawn_blocking(move || {
-        Journal::open(&Journal::default_path()?)?.record_release(&record)
+        Journal::open(&Journal::default_path()?)?.masking(redactor).record_release(&record)
     });
     if let Ok(Err(error)) = written.await {
         tracing::warn!(%error, "the release was not written into the journal");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::vault::VaultSource;
-use super::{context, rules};
+use super::{context, masking, rules};
 use crate::cli::args::{Arguments, Heal, Watch};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -73,8 +73,11 @@ async fn supervise(
     // Who only watches brings nothing, and need not type a passphrase.
     let acts = matches!(ceiling, Mode::Auto | Mode::Approve);
     let source = Arc::new(if acts { VaultSource::ready(arguments) } else { VaultSource::new(arguments) });
+    if acts {
+        masking::renew(ui, arguments);
+    }
     let engine = Engine::new(Arc::new(rules));
-    let supervision = Supervision { hosts: &hosts, engine, settings, until, source };
+    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source };
     let supervisor = supervision.run(&show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
@@ -85,6 +88,7 @@ async fn supervise(
 
 /// A supervisor that is about to run.
 struct Supervision<'a> {
+    ui: &'a Ui,
     hosts: &'a [Host],
     engine: Engine,
     settings: Settings,
@@ -99,8 +103,8 @@ impl Supervision<'_> {
         tell: &(dyn Fn(Told) + Send + Sync),
         cancel: &CancellationToken,
     ) -> Result<Supervisor, Failure> {
-        let journal = open_journal()?;
-        let pool = Pool::default();
+        let journal = open_journal(self.ui)?;
+        let pool = Pool::new(self.ui.redactor());
         // The watcher outlives the shell by a moment: an action in flight is waited for.
         let watching = CancellationToken::new();
         let (watcher, observations) =
@@ -156,8 +160,8 @@ pub(super) fn settings(arguments: &Arguments, ceiling: Mode) -> Result<Settings,
     Ok(Settings { ceiling, policies, seed, ..Settings::default() })
 }
 
-/// The journal of this machine.
-pub(super) fn open_journal() -> Result<Journal, Failure> {
+/// The journal of this machine, into which no value goes that is masked here.
+pub(super) fn open_journal(ui: &Ui) -> Result<Journal, Failure> {
     let failed = |error: crate::journal::Error| {
         let hint = error.hint();
         let failure = Failure::from_error(exit::FAILED, &error);
@@ -166,7 +170,8 @@ pub(super) fn open_journal() -> Result<Journal, Failure> {
             None => failure,
         }
     };
-    Journal::open(&Journal::default_path().map_err(failed)?).map_err(failed)
+    let journal = Journal::open(&Journal::default_path().map_err(failed)?).map_err(failed)?;
+    Ok(journal.masking(ui.redactor()))
 }
 
 /// How much of a log line is shown with an incident.
@@ -267,6 +272,7 @@ pub(super) async fn run_for(
     let engine = Engine::new(Arc::new(rules::load(&[])?));
     let settings = settings(arguments, Mode::Approve)?;
     let source = Arc::new(VaultSource::ready(arguments));
+    masking::renew(ui, arguments);
     let hosts = std::slice::from_ref(host);
-    Supervision { hosts, engine, settings, until, source }.run(&show, cancel).await
+    Supervision { ui, hosts, engine, settings, until, source }.run(&show, cancel).await
 }

@@ -26,7 +26,7 @@ pub(super) fn values(
     }
     let vault = opener::vault(arguments)?;
     let environment = vault.environment(environment)?;
-    let contents = vault.read(&environment, &opener::identities()?)?;
+    let contents = vault.read(&environment, opener::keys()?)?;
     opener::warn_of_older(ui, &vault, &contents);
     let missing = missing(app, &contents);
     if !missing.is_empty() {
@@ -60,7 +60,7 @@ pub(super) struct VaultSource {
     directory: PathBuf,
     fleet: Option<PathBuf>,
     vault: Result<Vault, String>,
-    identities: OnceLock<Result<Identities, String>>,
+    identities: OnceLock<Result<&'static Identities, String>>,
 }
 
 impl VaultSource {
@@ -79,8 +79,8 @@ impl VaultSource {
         source
     }
 
-    fn keys(&self) -> &Result<Identities, String> {
-        self.identities.get_or_init(|| opener::identities().map_err(|error| error.to_string()))
+    fn keys(&self) -> &Result<&'static Identities, String> {
+        self.identities.get_or_init(|| opener::keys().map_err(|error| error.to_string()))
     }
 
     /// Whether a push from here would bring these secrets there.

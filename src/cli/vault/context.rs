@@ -10,7 +10,7 @@ use crate::cli::ui::{Tag, Ui};
 use crate::config::config_home;
 use crate::fleet::EnvironmentName;
 use crate::git::Repository;
-use crate::secrets::{Contents, Error, Guard, Identities, Origin, Result, Vault};
+use crate::secrets::{Ask, Contents, Error, Guard, Identities, Origin, Result, Vault};
 
 /// The variable that names the only key to be used.
 pub(super) const IDENTITY: &str = "ARCANE_IDENTITY";
@@ -107,13 +107,22 @@ pub(super) fn ssh_file() -> Option<PathBuf> {
     std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh").join("id_ed25519"))
 }
 
-pub(in crate::cli) fn identities() -> Result<Identities> {
-    let named = std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty());
-    let origin = match named {
+/// The keys at hand. Who has a passphrase is asked for it.
+pub(super) fn identities() -> Result<Identities> {
+    load(&prompt::ask())
+}
+
+/// The only key to be used, if there is one.
+pub(super) fn named() -> Option<String> {
+    std::env::var(IDENTITY).ok().filter(|text| !text.trim().is_empty())
+}
+
+pub(super) fn load(ask: &Ask) -> Result<Identities> {
+    let origin = match named() {
         Some(text) => Origin::Named(text),
         None => Origin::Usual { identity: identity_file(), ssh: ssh_file() },
     };
-    Identities::load(&origin, &prompt::ask())
+    Identities::load(&origin, ask)
 }
 
 /// An environment to look into.

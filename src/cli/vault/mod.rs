@@ -7,6 +7,8 @@ mod edit;
 mod git;
 mod init;
 mod install;
+#[cfg(feature = "ops")]
+mod keys;
 mod prompt;
 mod run;
 mod scan;
@@ -16,9 +18,11 @@ mod team;
 mod transfer;
 
 #[cfg(feature = "ops")]
-pub(super) use context::{identities, vault, warn_of_older};
+pub(super) use context::{vault, warn_of_older};
 pub(super) use git::git;
 pub(super) use init::init;
+#[cfg(feature = "ops")]
+pub(super) use keys::{keys, keys_unasked};
 pub(super) use run::run;
 pub(super) use scan::scan;
 pub(super) use secrets::secrets;

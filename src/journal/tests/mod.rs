@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::fleet::*;
+use crate::secrets::{Redactor, Value};
 
 /// A directory of one test, removed with everything in it.
 struct Directory(PathBuf);

@@ -185,3 +185,30 @@ fn whatever_comes_in_is_cut_to_a_size() {
     assert_eq!((kept.actions.len(), kept.actions[199].at), (200, at(999)));
     assert_eq!(kept.actions[0].detail.len(), 4096);
 }
+
+#[test]
+fn no_value_that_is_masked_is_written_down() {
+    let (name, value) = (VariableName::parse("API_KEY").unwrap(), Value::from("tok_9f8e7d6c5b4a"));
+    let redactor = Redactor::new([(&name, &value)].into_iter()).unwrap();
+    let directory = Directory::new("masked");
+    let mut journal = directory.open().masking(redactor);
+    let said = |what: &str| format!("{what} tok_9f8e7d6c5b4a");
+    let mut incident = incident(1, IncidentState::Escalated);
+    incident.say = said("say");
+    incident.note = Some(said("note"));
+    incident.evidence[0].text = format!("{}tok_9f8e7d6c5b4a", "x".repeat(4090));
+    incident.proposals[0].reason = said("reason");
+    incident.actions = vec![action(1500, &said("detail"))];
+    assert!(matches!(journal.save_incident_if(&incident, None), Ok(Saved::Written)));
+    // The same again is the same, though it was masked in between.
+    assert!(matches!(journal.save_incident_if(&incident, Some(incident.updated_at)), Ok(Saved::Same)));
+    journal.freeze(None, &said("by"), at(1), &said("why")).unwrap();
+    journal.decide(incident.id, Decision::Dismiss, &said("by"), at(2)).unwrap();
+    journal.record_release(&ReleaseRecord { detail: said("detail"), ..release(1, "shop", "web1") }).unwrap();
+    let kept = journal.incident(incident.id).unwrap().unwrap();
+    assert_eq!(kept.note.as_deref(), Some("note [secret API_KEY]"));
+    assert_eq!(journal.freezes().unwrap()[0].why, "why [secret API_KEY]");
+    journal.close().unwrap();
+    let file = std::fs::read(directory.file()).unwrap();
+    assert!(!file.windows(8).any(|window| window == b"tok_9f8e"));
+}

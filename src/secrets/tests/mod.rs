@@ -3,6 +3,7 @@
 mod dotenv;
 mod files;
 mod merging;
+mod redacting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
