@@ -23,7 +23,7 @@ lint: ## format and clippy, nothing left to fix
 	@cargo fmt --version >/dev/null 2>&1 || { echo "make lint needs rustfmt; type: rustup component add rustfmt"; exit 1; }
 	@cargo clippy --version >/dev/null 2>&1 || { echo "make lint needs clippy; type: rustup component add clippy"; exit 1; }
 	cargo fmt --check
-	rustfmt --check --edition 2024 --config-path . tests/lab/apps/*.rs
+	rustfmt --check --edition 2024 --config-path . tests/lab/apps/*.rs launcher/main.rs
 	cargo clippy --all-targets -- -D warnings
 
 bench: ## the figures of BENCHMARKS.md

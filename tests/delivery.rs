@@ -95,6 +95,25 @@ fn each_release_has_the_values_that_it_was_pushed_with_for_as_long_as_it_can_be_
 }
 
 #[test]
+fn the_first_secrets_of_an_app_are_gone_with_the_release_that_failed_with_them() {
+    let host = Lab::host();
+    image("delivery-story:1", &[]);
+    let env = TestEnv::new().fleet(&[&host]).vault("production", &[("API_KEY", b"one")]);
+    let plain = shop("").replace("secrets = [\"API_KEY\"]\n", "");
+    let env = env.write("arcane.toml", &plain);
+    env.run(&["push"]).succeeds();
+    let env = env.write("arcane.toml", &shop("env.REFUSE_HEALTH = \"1\""));
+    env.run(&["push"]).exits(4);
+    assert_eq!(host.console("find /run/arcane -mindepth 1").text(), "");
+    // And with the app, though nothing there tells any more that it had some.
+    let env = env.write("arcane.toml", &shop(""));
+    env.run(&["push"]).succeeds();
+    host.console("docker rm -f $(docker ps -aq)").succeeds();
+    env.run(&["prune", "shop"]).succeeds();
+    assert_eq!(host.console("find /run/arcane -mindepth 1").text(), "");
+}
+
+#[test]
 fn both_slots_have_their_own_values() {
     let host = Lab::host();
     image("delivery-story:1", &[]);

@@ -267,7 +267,7 @@ async fn end(remote: &Remote, container: &ContainerId, app: &App) -> Result<(), 
 /// The containers of a release command, and of what brings secrets, that a change left behind.
 pub(super) async fn left_behind(remote: &Remote, app: &AppName) -> Result<Vec<Container>, Error> {
     let mut left = Vec::new();
-    for name in [name(app), secrets::helper_name(app)] {
+    for name in [name(app), secrets::container_name(app)] {
         let found = remote.engine.inspect(&name).await?;
         left.extend(found.filter(|found| found.labels.get(LABEL).map(String::as_str) == Some(app.as_str())));
     }

@@ -49,14 +49,15 @@ pub(in super::super) fn name(app: &AppName) -> String {
     format!("{app}_secrets")
 }
 
-/// The helper of an app on a host. Its image may be any that the host has, and is another one when it has not this one.
-pub(super) struct Helper<'a> {
+/// The memory of a host, as far as an app's secrets are in it. The image of the helper may be any that the host has, and is
+/// another one when it has not this one.
+pub(super) struct Memory<'a> {
     pub(super) remote: &'a Remote,
     pub(super) app: &'a AppName,
     pub(super) image: &'a str,
 }
 
-impl Helper<'_> {
+impl Memory<'_> {
     /// Puts a release's secrets there, unless they are, and wipes those of all other releases of the app but these, if it is
     /// known which are needed.
     pub(super) async fn put(

@@ -26,8 +26,8 @@ use crate::fleet::text::plural;
 use crate::fleet::{App, AppName, ContainerId, Host, ReleaseId, SecretForm, SecretVersion, VariableName};
 use crate::secrets::{Contents, Value};
 
-use keep::Helper;
-pub(super) use keep::name as helper_name;
+use keep::Memory;
+pub(super) use keep::name as container_name;
 pub use launcher::command;
 pub(super) use launcher::{dress, is_ours, launcher};
 
@@ -122,8 +122,8 @@ impl Source for NoSource {
 }
 
 impl Change<'_> {
-    fn helper<'h>(&'h self, image: &'h str) -> Helper<'h> {
-        Helper { remote: self.remote, app: &self.app.name, image }
+    fn memory<'m>(&'m self, image: &'m str) -> Memory<'m> {
+        Memory { remote: self.remote, app: &self.app.name, image }
     }
 
     /// Puts the secrets of a new release into the host's memory.
@@ -138,9 +138,10 @@ impl Change<'_> {
         }
         self.guarded(Step::Secrets, values.names()).await?;
         let parcel = parcel::pack(self.app, values, launcher(self.remote)?);
-        // What a push that was killed had put there goes now.
-        let needed = records(situation).into_iter().map(|record| &record.release).collect();
-        self.helper(image).put(self.release, &parcel, Some(&needed)).await
+        // What a push that was killed had put there goes now; but a container that cannot be understood may need its own.
+        let is_clear = self.remote.app(&self.app.name).await?.strange.is_empty();
+        let needed = releases(situation);
+        self.memory(image).put(self.release, &parcel, is_clear.then_some(&needed)).await
     }
 
     /// The same for whatever an interrupted change may have to start again: a reboot may have been what interrupted it.
@@ -160,7 +161,7 @@ impl Change<'_> {
     pub(super) async fn ensure_secrets(&self, record: &Record) -> Result<(), Error> {
         let (app, release) = (&record.app, &record.release);
         let image = image_tag(&app.name, release);
-        if app.secrets.is_empty() || self.helper(&image).has(release).await? {
+        if app.secrets.is_empty() || self.memory(&image).has(release).await? {
             return Ok(());
         }
         let (host, name) = (self.remote.name().clone(), app.name.clone());
@@ -174,7 +175,7 @@ impl Change<'_> {
         };
         self.guarded(Step::Secrets, detail).await?;
         let parcel = parcel::pack(app, &values, launcher(self.remote)?);
-        self.helper(&image).put(release, &parcel, None).await
+        self.memory(&image).put(release, &parcel, None).await
     }
 }
 
@@ -186,13 +187,24 @@ pub(super) async fn forget(remote: &Remote, app: &App) {
     let Ok(deployed) = remote.app(&app.name).await else { return };
     // A release whose container cannot be understood may need its own.
     if deployed.strange.is_empty() {
-        let _ = wipe(remote, &app.name, &deployed.situation, &Going::default()).await;
+        let _ = sweep(remote, &app.name, &releases(&deployed.situation)).await;
     }
 }
 
 /// The releases that are there or could be made anew.
+fn releases(situation: &Situation) -> BTreeSet<&ReleaseId> {
+    records(situation).into_iter().map(|record| &record.release).collect()
+}
+
 fn records(situation: &Situation) -> Vec<&Record> {
     situation.all().map(|found| &found.record).chain(situation.forgotten()).collect()
+}
+
+async fn sweep(remote: &Remote, app: &AppName, needed: &BTreeSet<&ReleaseId>) -> Result<(), Error> {
+    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
+    // Of an app without any, any other will do.
+    let image = images.iter().find_map(|image| image.tags.first()).map_or("arcane/none", String::as_str);
+    Memory { remote, app, image }.sweep(needed).await
 }
 
 /// What of an app is about to go.
@@ -220,10 +232,7 @@ pub(super) async fn wipe(
     let kept = situation.all().filter(|found| !going.containers.contains(&found.id));
     let images = past.iter().map(|record| &record.release).filter(|release| !going.images.contains(release));
     let needed: BTreeSet<&ReleaseId> = kept.map(|found| &found.record.release).chain(images).collect();
-    let images = remote.engine.list_images(Some(&format!("{}:*", repository(app)))).await?;
-    let image = images.iter().find_map(|image| image.tags.first()).map_or("arcane/none", String::as_str);
-    let helper = Helper { remote, app, image };
-    match helper.sweep(&needed).await {
+    match sweep(remote, app, &needed).await {
         Err(error) if is_gone => {
             tracing::warn!(%error, %app, "it may have left secrets in the host's memory; a reboot wipes them");
             Ok(())
