@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{Lab, LabHost, Ran, TestEnv, eventually, image};
+use support::{Lab, LabHost, Ran, TestEnv, eventually, image, image_with};
 
 const APP: &str = "port = 8080\nsecrets = [\"API_KEY\"]\nstop_timeout = \"2s\"\nkeep = 1\nprove = \"1s\"\n\
                    health = { http = \"/healthz\", within = \"5s\" }\n";
@@ -111,6 +111,29 @@ fn the_first_secrets_of_an_app_are_gone_with_the_release_that_failed_with_them()
     host.console("docker rm -f $(docker ps -aq)").succeeds();
     env.run(&["prune", "shop"]).succeeds();
     assert_eq!(host.console("find /run/arcane -mindepth 1").text(), "");
+}
+
+#[test]
+fn an_images_own_shell_does_as_well_when_that_is_asked_for() {
+    let host = Lab::host();
+    image_with("delivery-shell:1", &[], &["--shell"]);
+    image("delivery-story:1", &[]);
+    let value = "it's \"one\" $HOME `id` \\ %s";
+    let env = TestEnv::new().fleet(&[&host]).vault("production", &[("API_KEY", value.as_bytes())]);
+    let mut env = env.var("ARCANE_LAUNCHER", "shell");
+    env = env.write("arcane.toml", &shop("").replace("delivery-story", "delivery-shell"));
+    let url = host.app_url(8000);
+    env.run(&["push"]).succeeds();
+    assert_eq!(key(&url), value);
+    env.set("production", "API_KEY", b"two");
+    env.run(&["push"]).succeeds();
+    assert_eq!((key(&url).as_str(), settled(&host, "shop")), ("two", 2));
+    env.run(&["rollback"]).succeeds();
+    assert_eq!((key(&url).as_str(), settled(&host, "shop")), (value, 2));
+    // An image without one says what it lacks, and the release before goes on.
+    env = env.write("arcane.toml", &shop(""));
+    env.run(&["push"]).exits(1).complains("/bin/sh").complains("runs what it ran");
+    assert_eq!((key(&url).as_str(), settled(&host, "shop")), (value, 2));
 }
 
 #[test]
