@@ -18,7 +18,7 @@ use super::error::Error;
 use super::event::{Speaker, Step};
 use super::lock::Lock;
 use super::output::Output;
-use super::push::{dress, mounts, network};
+use super::push::{mounts, network};
 use super::remote::Remote;
 use super::secrets;
 use super::switch::{Change, chain};
@@ -90,7 +90,7 @@ impl Change<'_> {
     pub(super) async fn release_command(&self, command: &ReleaseCommand, image: &str) -> Result<(), Stopped> {
         self.guarded(Step::Release, command.command.join(" ")).await?;
         let mut spec = spec(command, self.app, image);
-        dress(self.remote, &mut spec, self.app, self.release).await?;
+        secrets::dress(self.remote, &mut spec, self.app, self.release).await?;
         let container = self.remote.engine.create_container(&name(&self.app.name), &spec).await?;
         let ran = self.attend(command, &container).await;
         match (ran, self.remove(&container).await) {

@@ -330,24 +330,8 @@ pub(super) async fn create(
     image: &str,
 ) -> Result<ContainerId, Error> {
     let mut spec = container_spec(record, image);
-    dress(remote, &mut spec, &record.app, &record.release).await?;
+    secrets::dress(remote, &mut spec, &record.app, &record.release).await?;
     Ok(remote.engine.create_container(name, &spec).await?)
-}
-
-/// Gives a container of a release its secrets, if it has any.
-pub(super) async fn dress(
-    remote: &Remote,
-    spec: &mut ContainerSpec,
-    app: &App,
-    release: &ReleaseId,
-) -> Result<(), Error> {
-    if app.secrets.is_empty() {
-        return Ok(());
-    }
-    let image = remote.engine.image(&spec.image).await?;
-    let image = image.ok_or_else(|| Error::NoImage { image: spec.image.clone() })?;
-    secrets::dress(spec, &app.name, release, &image);
-    Ok(())
 }
 
 fn container_spec(record: &Record, image: &str) -> ContainerSpec {
@@ -413,13 +397,11 @@ pub async fn check(remote: &Remote, order: &Order<'_>) -> Result<Option<Route>, 
         );
     }
     let app = order.app;
-    let names_command =
-        app.command.is_some() || !order.image.entrypoint.is_empty() || !order.image.command.is_empty();
     if !app.secrets.is_empty() {
         secrets::launcher(remote)?;
-    }
-    if !app.secrets.is_empty() && !names_command {
-        return refuse("the image names no command, and neither does the app".to_owned());
+        if app.command.is_none() && order.image.entrypoint.is_empty() && order.image.command.is_empty() {
+            return refuse("the image names no command, and neither does the app".to_owned());
+        }
     }
     let slots = app.blue_green.as_ref();
     for port in app.publish.into_iter().chain(slots.into_iter().flat_map(|slots| slots.ports)) {

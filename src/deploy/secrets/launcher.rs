@@ -55,7 +55,7 @@ pub(in super::super) fn launcher(remote: &Remote) -> Result<Launcher, Error> {
 
 /// Makes a container of this image get the secrets of a release: mounted, and put into its environment by the launcher,
 /// which runs what the image would have run. `spec.command` is the app's own, if it has one.
-pub(in super::super) fn dress(spec: &mut ContainerSpec, app: &AppName, release: &ReleaseId, image: &Image) {
+pub(super) fn dress(spec: &mut ContainerSpec, app: &AppName, release: &ReleaseId, image: &Image) {
     let mount = |part: &str, target: &str| Mount {
         kind: MountKind::Bind(format!("{}/{part}", directory(app, release))),
         target: target.to_owned(),

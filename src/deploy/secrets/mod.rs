@@ -21,7 +21,7 @@ use super::push::{image_tag, repository};
 use super::remote::Remote;
 use super::situation::{Found, Situation};
 use super::switch::Change;
-use crate::docker::Container;
+use crate::docker::{Container, ContainerSpec};
 use crate::fleet::text::plural;
 use crate::fleet::{App, AppName, ContainerId, Host, ReleaseId, SecretForm, SecretVersion, VariableName};
 use crate::secrets::{Contents, Value};
@@ -29,7 +29,7 @@ use crate::secrets::{Contents, Value};
 use keep::Memory;
 pub(super) use keep::name as container_name;
 pub use launcher::command;
-pub(super) use launcher::{dress, is_ours, launcher};
+pub(super) use launcher::{is_ours, launcher};
 
 /// The most that Linux takes as one variable, in bytes, its name and a NUL included (`MAX_ARG_STRLEN`).
 const VARIABLE_LIMIT: usize = 128 * 1024;
@@ -177,6 +177,22 @@ impl Change<'_> {
         let parcel = parcel::pack(app, &values, launcher(self.remote)?);
         self.memory(&image).put(release, &parcel, None).await
     }
+}
+
+/// Gives a container of a release its secrets, if it has any.
+pub(super) async fn dress(
+    remote: &Remote,
+    spec: &mut ContainerSpec,
+    app: &App,
+    release: &ReleaseId,
+) -> Result<(), Error> {
+    if app.secrets.is_empty() {
+        return Ok(());
+    }
+    let image = remote.engine.image(&spec.image).await?;
+    let image = image.ok_or_else(|| Error::NoImage { image: spec.image.clone() })?;
+    launcher::dress(spec, &app.name, release, &image);
+    Ok(())
 }
 
 /// Wipes the secrets of a release that is gone. What cannot be wiped now is by a later change.
