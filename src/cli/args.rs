@@ -407,9 +407,21 @@ pub(super) enum Rules {
     /// Check rule files for mistakes and dangers.
     Lint(RuleFiles),
     /// Run the tests that rules carry.
-    Test(RuleFiles),
+    Test(RuleTest),
     /// List the rules.
     List(RuleFiles),
+}
+
+/// Options of `arcane rules test`.
+#[derive(Debug, Args)]
+pub struct RuleTest {
+    /// Which rules.
+    #[command(flatten)]
+    pub files: RuleFiles,
+    /// Instead, say how well the rules recognise these labelled excerpts of logs: a JSON object a line, with `id`,
+    /// `class`, `also_ok` and `log`.
+    #[arg(long, value_name = "FILE")]
+    pub labelled: Option<PathBuf>,
 }
 
 /// Options of `arcane rules`.

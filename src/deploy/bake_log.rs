@@ -11,8 +11,8 @@ use futures_util::StreamExt as _;
 use super::output::Parts;
 use super::remote::Remote;
 use crate::docker::{LogOptions, Source};
+use crate::fleet::ContainerId;
 use crate::fleet::text::printable;
-use crate::fleet::{Class, ContainerId};
 use crate::rules::{RuleSet, Scanner};
 
 /// How much of the log is read, in bytes. The probe and the lock share its line, and a flood must not make them late.
@@ -50,9 +50,9 @@ pub(super) async fn listen(remote: &Remote, id: &ContainerId, tell: impl Fn(Stri
                 let masked = remote.redactor.redact_cut(bytes);
                 let text = String::from_utf8_lossy(&masked);
                 let line = text.trim_end();
-                for found in scanner.matches(line) {
+                for found in scanner.counted(line) {
                     let Some(rule) = rules.rules().get(found.rule) else { continue };
-                    if rule.class() != Class::Benign && told.insert(found.rule) {
+                    if told.insert(found.rule) {
                         tell(format!("{} ({}): {}", rule.name(), rule.class(), printable(line, SHOWN)));
                     }
                 }

@@ -12,7 +12,9 @@ use super::supervisor::Supervisor;
 
 impl Supervisor {
     pub(super) fn on_signal(&mut self, signal: &Signal) {
-        if let Some(refusal) = self.not_ours(signal) {
+        if signal.class == Class::Benign {
+            // It looks alarming and is not: nothing to do, and nothing to tell of it.
+        } else if let Some(refusal) = self.not_ours(signal) {
             self.ignore(signal, &refusal);
         } else if let Some(id) = self.open_case(signal) {
             self.join(id, signal);
@@ -31,9 +33,6 @@ impl Supervisor {
 
     /// Why a signal is no business of healing.
     fn not_ours(&self, signal: &Signal) -> Option<Refusal> {
-        if signal.class == Class::Benign {
-            return Some(refuse(Guard::Class, "it looks alarming and is not"));
-        }
         let place = self.world.place(&signal.host, &signal.app)?;
         if place.is_bystander(&signal.container) {
             let why = format!("{} is not the live container", signal.container.short());

@@ -9,6 +9,7 @@ use super::candidate::{Candidate, Unconfirmed, WindowKey};
 use super::hit::{Hit, shown_capture, shown_line};
 use super::index::Scratch;
 use super::memory::{Memory, Seen};
+use super::precedence::{self, Standing};
 use super::rule::{Key, Rule, Trigger};
 use super::set::RuleSet;
 use super::trace::{NOTES, Note, Outcome};
@@ -118,7 +119,11 @@ impl Engine {
         signals: &mut Vec<Signal>,
     ) {
         let rules = Arc::clone(&self.rules);
-        for found in rules.match_line(text, &mut self.scratch) {
+        let matches = rules.match_line(text, &mut self.scratch);
+        let admits =
+            |number: usize| rules.rules()[number].scope.admits(scene.host, &scene.subject.app, Some(stream));
+        let admitted: Vec<usize> = matches.iter().map(|found| found.rule).filter(|&n| admits(n)).collect();
+        for found in matches {
             let rule = &rules.rules()[found.rule];
             let hit = Hit {
                 at: observation.at,
@@ -131,10 +136,20 @@ impl Engine {
                 live: observation.freshness == Freshness::Live,
                 fault: false,
             };
-            if rule.scope.admits(scene.host, &scene.subject.app, Some(stream)) {
-                signals.extend(self.judge(found.rule, rule, scene, &hit));
-            } else {
+            if !admitted.contains(&found.rule) {
                 self.note(found.rule, &hit, Outcome::OutOfScope);
+                continue;
+            }
+            match precedence::standing(rules.rules(), admitted.iter().copied(), found.rule) {
+                Standing::Counts => signals.extend(self.judge(found.rule, rule, scene, &hit)),
+                Standing::Suppressed(by) => {
+                    let by = rules.rules()[by].name.clone();
+                    self.note(found.rule, &hit, Outcome::Suppressed { by });
+                }
+                Standing::GivesWay(to) => {
+                    let to = rules.rules()[to].name.clone();
+                    self.note(found.rule, &hit, Outcome::GaveWay { to });
+                }
             }
         }
     }

@@ -7,16 +7,19 @@
 
 mod ansi;
 mod bounded;
+mod builtin;
 mod candidate;
 mod engine;
 mod event;
 mod hit;
 mod index;
+mod labelled;
 mod lint;
 mod literal;
 mod log;
 mod memory;
 mod pattern;
+mod precedence;
 mod problem;
 mod read;
 mod report;
@@ -35,6 +38,8 @@ mod tests;
 
 pub use engine::Engine;
 pub use event::{EventKind, ExitCodes};
+pub use labelled::{Excerpt, Recognised, Score, recognise, scores};
+pub use precedence::Standing;
 pub use problem::{Error, Problem};
 pub use report::{TestReport, TestResult};
 pub use rule::Rule;

@@ -13,7 +13,7 @@ const REGEX_LIMIT: usize = 1 << 20;
 pub(super) const REGEX_MARK: &str = "re:";
 
 /// A pattern: literal text is found anywhere in a line, ASCII letters in either case; a regular expression means
-/// exactly what it says.
+/// exactly what it says. `^` and `$` are the ends of each line of a trace.
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
     Literal(String),
@@ -29,8 +29,11 @@ impl Pattern {
             }
             return Ok(Self::Literal(text.to_owned()));
         };
-        let regex =
-            RegexBuilder::new(expression).size_limit(REGEX_LIMIT).build().map_err(|error| why(&error))?;
+        let regex = RegexBuilder::new(expression)
+            .multi_line(true)
+            .size_limit(REGEX_LIMIT)
+            .build()
+            .map_err(|error| why(&error))?;
         if regex.is_match("") {
             return Err("this regex matches the empty line, and so every line".to_owned());
         }

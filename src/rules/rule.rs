@@ -30,6 +30,8 @@ pub struct Rule {
     pub(super) heal: Vec<Rung>,
     pub(super) verify: Option<Verify>,
     pub(super) forbid: Vec<Remedy>,
+    /// Counts only lines that no other rule knows.
+    pub(super) fallback: bool,
     pub(super) cases: Vec<Case>,
     pub(super) place: Place,
 }
@@ -57,6 +59,18 @@ impl Rule {
     #[must_use]
     pub fn forbidden(&self) -> &[Remedy] {
         &self.forbid
+    }
+
+    /// Whether it counts only lines that no other rule knows.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        self.fallback
+    }
+
+    /// Whether lines that it matches are explained by it, and count for no other rule.
+    #[must_use]
+    pub fn is_suppressor(&self) -> bool {
+        self.class == Class::Benign && self.reads_logs()
     }
 
     /// How many tests it carries.

@@ -4,21 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::index::{Index, Scratch};
+use super::precedence::{self, Standing};
 use super::problem::{Error, Problem, Source};
 use super::read::{self, Sink};
 use super::report::TestReport;
 use super::rule::{Rule, Trigger};
-use super::{ansi, lint, trial};
-
-/// The built-in rule files.
-const BUILTIN: [(&str, &str); 6] = [
-    ("core.toml", include_str!("../../rules/core.toml")),
-    ("runtime.toml", include_str!("../../rules/runtime.toml")),
-    ("system.toml", include_str!("../../rules/system.toml")),
-    ("network.toml", include_str!("../../rules/network.toml")),
-    ("config.toml", include_str!("../../rules/config.toml")),
-    ("data.toml", include_str!("../../rules/data.toml")),
-];
+use super::{ansi, builtin, lint, trial};
 
 /// Rules that were read, found sound, and compiled.
 #[derive(Debug, Clone)]
@@ -88,7 +79,7 @@ impl RuleSet {
     /// The built-in rule files, for loading them together with a user's own.
     #[must_use]
     pub fn builtin_files() -> Vec<(String, String)> {
-        BUILTIN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
+        builtin::FILES.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect()
     }
 
     /// The rules, in the order of their files.
@@ -109,6 +100,12 @@ impl RuleSet {
     #[must_use]
     pub fn test(&self) -> TestReport {
         trial::run(self)
+    }
+
+    /// What each of a line's matches, all within scope, is worth beside the others.
+    #[must_use]
+    pub fn standing(&self, matches: &[LineMatch], of: usize) -> Standing {
+        precedence::standing(&self.rules, matches.iter().map(|found| found.rule), of)
     }
 
     pub(super) fn sources(&self) -> &[Source] {
@@ -152,6 +149,16 @@ impl Scanner {
     /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
     pub fn matches(&mut self, line: &str) -> Vec<LineMatch> {
         self.rules.match_line(line, &mut self.scratch)
+    }
+
+    /// Those of them that count: none when a benign rule explains the line, no fallback beside a rule that knows it.
+    pub fn counted(&mut self, line: &str) -> Vec<LineMatch> {
+        let matches = self.matches(line);
+        let counts = |found: &LineMatch| {
+            let benign = self.rules.rules()[found.rule].is_suppressor();
+            !benign && self.rules.standing(&matches, found.rule) == Standing::Counts
+        };
+        matches.iter().filter(|found| counts(found)).cloned().collect()
     }
 }
 

@@ -33,6 +33,16 @@ pub enum Outcome {
         /// How long before.
         ago: Duration,
     },
+    /// A benign rule explains the line.
+    Suppressed {
+        /// That rule.
+        by: String,
+    },
+    /// The rule is a fallback, and another knows the line better.
+    GaveWay {
+        /// That rule.
+        to: String,
+    },
     /// Something required does not hold; in words.
     Unmet(String),
     /// Not enough of them yet.
@@ -57,6 +67,8 @@ impl fmt::Display for Outcome {
         match self {
             Self::OutOfScope => f.write_str("outside the rule's scope"),
             Self::Explained { by, ago } => write!(f, "explained by `{by}` {} earlier", duration::brief(*ago)),
+            Self::Suppressed { by } => write!(f, "explained away by {by}"),
+            Self::GaveWay { to } => write!(f, "gave way to {to}"),
             Self::Unmet(what) => f.write_str(what),
             Self::Counted { have, need, within } => {
                 write!(f, "counted: {have} of {need} within {}", duration::format(*within))

@@ -7,6 +7,7 @@ mod doctor_secrets;
 mod exec;
 mod incidents;
 mod init;
+mod labelled;
 mod logs;
 mod masking;
 mod meter;

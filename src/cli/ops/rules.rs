@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::args::{RuleFiles, Rules};
+use super::labelled;
+use crate::cli::args::{RuleFiles, RuleTest, Rules};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, table};
@@ -17,7 +18,10 @@ const LIMIT: u64 = 1 << 20;
 pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
     match command {
         Rules::Lint(files) => lint(ui, files),
-        Rules::Test(files) => test(ui, files),
+        Rules::Test(RuleTest { files, labelled: Some(excerpts) }) => {
+            labelled::run(ui, &named(files)?, excerpts, files.json)
+        }
+        Rules::Test(RuleTest { files, .. }) => test(ui, files),
         Rules::List(files) => list(ui, files),
     }
 }

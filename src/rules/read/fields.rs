@@ -160,6 +160,16 @@ impl<'t> Fields<'t> {
         Some(number)
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong_type(key, value, "true or false");
+        }
+        flag
+    }
+
     /// A string, or a list of them.
     pub(super) fn texts(&self, key: &'static str) -> Vec<Text<'t>> {
         let Some(value) = self.get(key) else {

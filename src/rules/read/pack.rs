@@ -69,6 +69,7 @@ fn rule(mut fields: Fields<'_>, pack: &str, source: usize) -> Option<Rule> {
     let confirm = trigger::confirm(&fields);
     let heal = heal::ladder(&fields, class, &forbid);
     let verify = heal::verify(&fields);
+    let fallback = fallback(&fields, trigger.as_ref());
     let cases = case::cases(&fields, source);
     let sink = fields.sink;
     fields.close();
@@ -93,6 +94,7 @@ fn rule(mut fields: Fields<'_>, pack: &str, source: usize) -> Option<Rule> {
         heal,
         verify,
         forbid,
+        fallback,
         cases,
         place,
     })
@@ -122,6 +124,14 @@ fn class(rule: &Fields<'_>) -> Option<Class> {
         );
     }
     class.ok()
+}
+
+fn fallback(rule: &Fields<'_>, trigger: Option<&Trigger>) -> bool {
+    let fallback = rule.flag("fallback").unwrap_or(false);
+    if fallback && matches!(trigger, Some(Trigger::Event { .. })) {
+        rule.sink.report(&rule.span, format!("{} has `fallback`, which only lines can be", rule.what));
+    }
+    fallback
 }
 
 /// `count`, `within` and `cooldown`.

@@ -4,4 +4,5 @@ mod behaviour;
 mod builtin;
 mod hostile;
 mod messages;
+mod precedence;
 mod world;
