@@ -10,6 +10,8 @@ pub mod config;
 #[cfg(feature = "ops")]
 pub mod deploy;
 #[cfg(feature = "ops")]
+pub mod diagnose;
+#[cfg(feature = "ops")]
 pub mod docker;
 pub mod fleet;
 pub mod git;

@@ -14,18 +14,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["fleet"]),
     ("journal", &["fleet", "config", "secrets"]),
     ("rules", &["fleet", "config"]),
+    ("diagnose", &["fleet", "config"]),
     ("secrets", &["fleet", "config"]),
     ("git", &["fleet"]),
     ("ssh", &["fleet", "config"]),
     ("docker", &["fleet", "config", "ssh"]),
     ("deploy", &["fleet", "clock", "config", "ssh", "docker", "journal", "rules", "secrets"]),
     ("watch", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets"]),
-    ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules"]),
+    ("heal", &["fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "diagnose"]),
     (
         "cli",
         &[
             "fleet", "clock", "config", "ssh", "docker", "deploy", "journal", "rules", "secrets", "git",
-            "watch", "heal",
+            "watch", "heal", "diagnose",
         ],
     ),
 ];
@@ -34,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/fleet/",
     "src/rules/",
+    "src/diagnose/",
     "src/deploy/situation.rs",
     "src/deploy/labels.rs",
     "src/deploy/caddyfile/",

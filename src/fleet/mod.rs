@@ -13,6 +13,7 @@ pub mod hook;
 pub mod host;
 pub mod incident;
 pub mod name;
+pub mod novelty;
 pub mod observation;
 pub mod release;
 pub mod remedy;
@@ -33,6 +34,7 @@ pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentSt
 pub use name::{
     AppName, EnvironmentName, GroupName, HostName, ImageRef, MemberName, NameError, VariableName,
 };
+pub use novelty::{Newness, Novelty};
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
