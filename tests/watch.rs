@@ -96,7 +96,7 @@ impl Watching {
                         before.pop();
                         before.push_str(rest);
                     }
-                    _ => lines.push(text.clone()),
+                    _ => lines.push(text.to_string()),
                 }
             }
         }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod hook;
 pub mod host;
 pub mod incident;
+pub mod line;
 pub mod name;
 pub mod novelty;
 pub mod observation;
@@ -31,6 +32,7 @@ pub use health::{HealthCheck, Probe};
 pub use hook::{Hook, Hooks, Place, ReleaseCommand};
 pub use host::{Gate, Host};
 pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
+pub use line::LineText;
 pub use name::{
     AppName, EnvironmentName, GroupName, HostName, ImageRef, MemberName, NameError, VariableName,
 };

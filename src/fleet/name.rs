@@ -1,7 +1,9 @@
 //! Names that reach a server, a shell, a label or a file: parsed once, at the door, into types that cannot hold
-//! anything hostile. A rejected name says which character or length is wrong and what is allowed.
+//! anything hostile. A rejected name says which character or length is wrong and what is allowed. Names go with every
+//! observation, so a clone of one shares its text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +105,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Parses a name.
@@ -112,7 +114,7 @@ macro_rules! name {
             /// When it is empty, too long, or holds a character that is not allowed; the error says which.
             pub fn parse(value: &str) -> Result<Self, NameError> {
                 $grammar.check(value)?;
-                Ok(Self(value.to_owned()))
+                Ok(Self(value.into()))
             }
 
             /// The name as text.
@@ -137,7 +139,7 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
 

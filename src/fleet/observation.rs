@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::line::LineText;
 use super::name::{AppName, HostName};
 use super::release::{Deployment, ReleaseId};
 use super::time::Timestamp;
@@ -111,7 +112,7 @@ pub enum Fact {
         /// Where it was written.
         stream: Stream,
         /// The text; invalid UTF-8 replaced, at most 64 KiB.
-        text: String,
+        text: LineText,
     },
     /// The container's process started.
     Started,

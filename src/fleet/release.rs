@@ -1,6 +1,7 @@
 //! Releases: one deployed version of an app, and what is known of the ones before it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::time::Timestamp;
 /// Identifies a release. Starts with the UTC time of its making, so ids sort by age: `20261125-184203-3f2c`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ReleaseId(String);
+pub struct ReleaseId(Arc<str>);
 
 /// A text that is not a release id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ impl ReleaseId {
         let text = now.to_string();
         let digits: String = text.chars().take(19).filter(char::is_ascii_digit).collect();
         let (date, time) = digits.split_at(8.min(digits.len()));
-        Self(format!("{date}-{time}-{salt:04x}"))
+        Self(format!("{date}-{time}-{salt:04x}").into())
     }
 
     /// The id itself, or the next one after `other` if that is not older: a pusher whose clock is slow must not make a
@@ -40,7 +41,7 @@ impl ReleaseId {
         }
         let (second, salt) = other.0.split_at(other.0.len() - 4);
         match u16::from_str_radix(salt, 16).ok().and_then(|salt| salt.checked_add(1)) {
-            Some(salt) => Self(format!("{second}{salt:04x}")),
+            Some(salt) => Self(format!("{second}{salt:04x}").into()),
             None => self,
         }
     }
@@ -57,7 +58,7 @@ impl ReleaseId {
                 'x' => c.is_ascii_digit() || ('a'..='f').contains(&c),
                 other => c == other,
             });
-        if fits { Ok(Self(text.to_owned())) } else { Err(ReleaseIdError(text.to_owned())) }
+        if fits { Ok(Self(text.into())) } else { Err(ReleaseIdError(text.to_owned())) }
     }
 
     /// The id as text.
@@ -82,7 +83,7 @@ impl TryFrom<String> for ReleaseId {
 
 impl From<ReleaseId> for String {
     fn from(id: ReleaseId) -> String {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

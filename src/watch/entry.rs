@@ -4,7 +4,7 @@
 //! Without a terminal the engine frames every entry. With one it sends a raw stream, in which entries have to be
 //! found again by their newline and, for fragments, by their length.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::stamp;
 use crate::fleet::{Stream, Timestamp};
@@ -39,8 +39,8 @@ impl Piece {
     pub(super) fn parse(stream: Stream, mut frame: Bytes) -> Self {
         match stamp::take(&frame) {
             Some((at, length)) => {
-                let payload = frame.split_off(length);
-                Self::Entry(Entry { at, stream, payload })
+                frame.advance(length);
+                Self::Entry(Entry { at, stream, payload: frame })
             }
             None => Self::Complaint(frame),
         }

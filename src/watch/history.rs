@@ -27,7 +27,7 @@ pub(super) async fn tell(engine: &Engine, options: &Options, outlet: &Outlet) ->
                 continue;
             }
         };
-        let lines = Joiner::new(outlet.redactor().clone()).last_lines(&entries, options.tail);
+        let lines = Joiner::new(outlet.redactor().clone()).last_lines(entries, options.tail);
         for Line { at, stream, text } in lines {
             outlet.recall(&subject, at, Fact::Line { stream, text }).await?;
         }

@@ -2,11 +2,17 @@
 //! interleave. Nothing is lost: a line that is longer than fits in one, or that does not end, comes in several pieces,
 //! each marked with `…` where it was cut. Values of the vault are masked here, where lines are whole: before they are cut,
 //! and before bytes that are no text are replaced. A line is never cut within a value.
+//!
+//! A line that came whole, and in which there is nothing to change, is not copied: its text is the part of the engine's
+//! answer that it came in.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::entry::Entry;
-use crate::fleet::{Stream, Timestamp};
+use crate::fleet::{LineText, Stream, Timestamp};
 use crate::secrets::Redactor;
 
 /// The longest text of one line, in bytes, marks included.
@@ -24,7 +30,7 @@ pub(super) struct Line {
     /// Where it was written.
     pub(super) stream: Stream,
     /// The text, without its newline.
-    pub(super) text: String,
+    pub(super) text: LineText,
 }
 
 /// Puts fragments together. Holds at most one unfinished line per stream, up to [`LINE_LIMIT`] bytes and a fragment.
@@ -53,7 +59,7 @@ impl Joiner {
     }
 
     /// Adds an entry and appends the lines that it completes to `lines`.
-    pub(super) fn push<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
+    pub(super) fn push<T: From<Line>>(&mut self, entry: Entry, lines: &mut Vec<T>) {
         let stream = entry.stream;
         let (open, redactor) = self.open(stream);
         open.held = false;
@@ -65,7 +71,11 @@ impl Joiner {
             return open.overflow(stream, redactor, lines);
         };
         if open.bytes.is_empty() {
-            return open.give(stream, &redactor.redact_bytes(end), End::Newline, lines);
+            let end = entry.payload.slice_ref(end);
+            return match open.as_it_is(stream, redactor, end) {
+                Ok(line) => lines.push(line.into()),
+                Err(end) => open.give(stream, &redactor.redact_bytes(&end), End::Newline, lines),
+            };
         }
         open.bytes.extend_from_slice(end);
         open.overflow(stream, redactor, lines);
@@ -74,13 +84,15 @@ impl Joiner {
     }
 
     /// The same of an entry before which others are missing: it may be the end of a line, and begin with the end of a value.
-    pub(super) fn push_after_gap<T: From<Line>>(&mut self, entry: &Entry, lines: &mut Vec<T>) {
-        let payload = Bytes::copy_from_slice(&self.redactor.redact_rest(&entry.payload));
-        self.push(&Entry { payload, ..entry.clone() }, lines);
+    pub(super) fn push_after_gap<T: From<Line>>(&mut self, mut entry: Entry, lines: &mut Vec<T>) {
+        if let Cow::Owned(masked) = self.redactor.redact_rest(&entry.payload) {
+            entry.payload = masked.into();
+        }
+        self.push(entry, lines);
     }
 
     /// Adds entries and returns the last lines that they complete, at most `count`.
-    pub(super) fn last_lines(&mut self, entries: &[Entry], count: usize) -> Vec<Line> {
+    pub(super) fn last_lines(&mut self, entries: Vec<Entry>, count: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut known = Vec::new();
         for entry in entries {
@@ -177,11 +189,23 @@ impl Open {
         lines.push(self.line(stream, rest, end).into());
     }
 
+    /// A whole line out of the bytes that it came in, or the bytes back if anything of it has to be changed.
+    fn as_it_is(&mut self, stream: Stream, redactor: &Redactor, mut line: Bytes) -> Result<Line, Bytes> {
+        if self.continued || line.len() > PIECE || matches!(redactor.redact_bytes(&line), Cow::Owned(_)) {
+            return Err(line);
+        }
+        if line.ends_with(b"\r") {
+            line.truncate(line.len() - 1);
+        }
+        let text = ByteString::try_from(line.clone()).map_err(|_| line)?;
+        Ok(Line { at: self.at, stream, text: text.into() })
+    }
+
     fn line(&mut self, stream: Stream, text: &str, end: End) -> Line {
         let before = if self.continued { CUT } else { "" };
         let after = if end == End::Cut { CUT } else { "" };
         self.continued = end == End::Cut;
-        Line { at: self.at, stream, text: [before, text, after].concat() }
+        Line { at: self.at, stream, text: [before, text, after].concat().into() }
     }
 }
 
@@ -207,7 +231,7 @@ mod tests {
         let mut joiner = Joiner::default();
         let mut lines: Vec<Line> = Vec::new();
         for (at, stream, payload) in entries {
-            joiner.push(&entry(*at, *stream, payload.as_bytes()), &mut lines);
+            joiner.push(entry(*at, *stream, payload.as_bytes()), &mut lines);
         }
         joiner.end(&mut lines);
         let lines: Vec<_> =
@@ -233,14 +257,29 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_line_is_not_copied() {
+        for (payload, shared) in
+            [(&b"plain\r\n"[..], true), (b"gr\xc3\xb6\xc3\x9fe\n", true), (b"a\xff\n", false)]
+        {
+            let entry = entry(1, Stream::Stdout, payload);
+            let at = entry.payload.as_ptr();
+            let mut lines: Vec<Line> = Vec::new();
+            masking().push(entry, &mut lines);
+            let [line] = lines.as_slice() else { panic!("{lines:?}") };
+            assert_eq!(line.text.as_ptr() == at, shared, "{line:?}");
+            assert!(!line.text.ends_with(['\r', '\n']));
+        }
+    }
+
+    #[test]
     fn a_flushed_line_goes_on_with_a_mark() {
         let mut joiner = Joiner::default();
         let mut lines: Vec<Line> = Vec::new();
-        joiner.push(&entry(1, Stream::Stdout, b"slow"), &mut lines);
+        joiner.push(entry(1, Stream::Stdout, b"slow"), &mut lines);
         joiner.flush(&mut lines);
         assert!(!joiner.is_open());
-        joiner.push(&entry(1, Stream::Stdout, b" line\n"), &mut lines);
-        joiner.push(&entry(2, Stream::Stdout, b"next\n"), &mut lines);
+        joiner.push(entry(1, Stream::Stdout, b" line\n"), &mut lines);
+        joiner.push(entry(2, Stream::Stdout, b"next\n"), &mut lines);
         let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["slow…", "… line", "next"]);
     }
@@ -259,13 +298,13 @@ mod tests {
             for (flushes, ends) in [(false, true), (true, true), (true, false)] {
                 let mut joiner = masking();
                 let mut lines: Vec<Line> = Vec::new();
-                joiner.push(&entry(1, Stream::Stdout, format!("key {before}").as_bytes()), &mut lines);
+                joiner.push(entry(1, Stream::Stdout, format!("key {before}").as_bytes()), &mut lines);
                 if flushes {
                     joiner.flush(&mut lines);
                     assert!(!joiner.is_open());
                 }
                 let end = if ends { "\n" } else { "" };
-                joiner.push(&entry(2, Stream::Stdout, format!("{after} ok{end}").as_bytes()), &mut lines);
+                joiner.push(entry(2, Stream::Stdout, format!("{after} ok{end}").as_bytes()), &mut lines);
                 joiner.end(&mut lines);
                 let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
                 assert_eq!(joined, "key [secret API_KEY] ok", "{at} {flushes} {ends}");
@@ -278,7 +317,7 @@ mod tests {
         let mut joiner = masking();
         let entries =
             [entry(1, Stream::Stdout, b"7d6c5b4a3928 and\n"), entry(2, Stream::Stdout, b"7d6c5b4a3928 so\n")];
-        let lines = joiner.last_lines(&entries, 9);
+        let lines = joiner.last_lines(entries.into(), 9);
         let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["[secret API_KEY] and", "7d6c5b4a3928 so"]);
     }
@@ -287,12 +326,12 @@ mod tests {
     fn the_beginning_of_a_value_that_never_goes_on_is_masked() {
         let mut joiner = masking();
         let mut lines: Vec<Line> = Vec::new();
-        joiner.push(&entry(1, Stream::Stdout, b"tok_9f8e7d"), &mut lines);
+        joiner.push(entry(1, Stream::Stdout, b"tok_9f8e7d"), &mut lines);
         joiner.flush(&mut lines);
         assert_eq!(lines, []);
         joiner.end(&mut lines);
         assert_eq!(lines.pop().unwrap().text, "[secret API_KEY]…");
-        joiner.push(&entry(2, Stream::Stdout, b"next\n"), &mut lines);
+        joiner.push(entry(2, Stream::Stdout, b"next\n"), &mut lines);
         assert_eq!(lines.pop().unwrap().text, "next");
     }
 
@@ -300,11 +339,11 @@ mod tests {
     fn invalid_utf8_is_replaced_and_stays_within_the_limit() {
         let mut joiner = Joiner::default();
         let mut lines: Vec<Line> = Vec::new();
-        joiner.push(&entry(1, Stream::Stdout, b"a\xff\n"), &mut lines);
+        joiner.push(entry(1, Stream::Stdout, b"a\xff\n"), &mut lines);
         assert_eq!(lines.pop().unwrap().text, "a\u{fffd}");
         let mut hostile = vec![0xff; 60 << 10];
         hostile.push(b'\n');
-        joiner.push(&entry(1, Stream::Stdout, &hostile), &mut lines);
+        joiner.push(entry(1, Stream::Stdout, &hostile), &mut lines);
         assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
         let replaced: usize = lines.iter().map(|line| line.text.matches('\u{fffd}').count()).sum();
         assert_eq!(replaced, 60 << 10);
@@ -318,7 +357,7 @@ mod tests {
             let mut joiner = Joiner::default();
             let mut lines: Vec<Line> = Vec::new();
             for chunk in bytes.chunks(fragment) {
-                joiner.push(&entry(7, Stream::Stderr, chunk), &mut lines);
+                joiner.push(entry(7, Stream::Stderr, chunk), &mut lines);
             }
             prop_assert!(!joiner.is_open());
             prop_assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
@@ -334,10 +373,10 @@ mod tests {
             let mut joiner = masking();
             let mut lines: Vec<Line> = Vec::new();
             for chunk in bytes.chunks(fragment) {
-                joiner.push(&entry(7, Stream::Stdout, chunk), &mut lines);
+                joiner.push(entry(7, Stream::Stdout, chunk), &mut lines);
             }
             if ends {
-                joiner.push(&entry(7, Stream::Stdout, b"\n"), &mut lines);
+                joiner.push(entry(7, Stream::Stdout, b"\n"), &mut lines);
             }
             joiner.end(&mut lines);
             let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();

@@ -6,7 +6,6 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::cursor::{Cursor, Reach};
-use super::entry::Entry;
 use super::feed::{Feed, Log, News};
 use super::join::{Joiner, Line};
 use crate::docker::{self, Engine};
@@ -110,7 +109,7 @@ impl Tail {
         if let Begin::Tail(count) = self.begin {
             let entries = log.history(&mut self.cursor, count).await?;
             self.begin = Begin::First;
-            let lines = self.joiner.last_lines(&entries, count);
+            let lines = self.joiner.last_lines(entries, count);
             self.items.extend(lines.into_iter().map(Item::History));
         }
         let feed = log.follow(&self.cursor, Reach::Near, now).await?;
@@ -189,14 +188,17 @@ impl Tail {
 
     fn digest(&mut self, news: Result<Option<News>, docker::Error>) -> Option<Step> {
         match news {
-            Ok(Some(News::Entry(entry))) => self.join(&entry),
+            Ok(Some(News::Entry(entry))) => {
+                self.has_complained = false;
+                self.joiner.push(entry, &mut self.items);
+            }
             Ok(Some(News::AfterGap(entry))) => {
                 // Whatever was unfinished, its end is lost.
                 self.end_lines();
                 let reason = "what was logged meanwhile may have been rotated away".to_owned();
                 self.items.push(Item::Gap(reason));
                 self.has_complained = false;
-                self.joiner.push_after_gap(&entry, &mut self.items);
+                self.joiner.push_after_gap(entry, &mut self.items);
             }
             Ok(Some(News::Complaint(words))) => {
                 let words = String::from_utf8_lossy(&words);
@@ -210,11 +212,6 @@ impl Tail {
             Err(error) => return Some(Step::Failed(error)),
         }
         None
-    }
-
-    fn join(&mut self, entry: &Entry) {
-        self.has_complained = false;
-        self.joiner.push(entry, &mut self.items);
     }
 
     /// Gives out what is unfinished and will remain so: whoever wrote it has ended.
@@ -294,7 +291,7 @@ mod tests {
         let texts: Vec<_> = read
             .iter()
             .map(|item| match item {
-                Item::Line(line) => line.text.clone(),
+                Item::Line(line) => line.text.to_string(),
                 other => panic!("{other:?}"),
             })
             .collect();

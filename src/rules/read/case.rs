@@ -86,7 +86,7 @@ fn scripts(entry: &Fields<'_>, stream: Stream) -> Vec<Vec<Step>> {
     let repeat = entry.number("repeat", 1..=MOST_REPEATS).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
     let every = entry.parsed("every", duration::parse).unwrap_or(Duration::from_secs(1));
     let repeated = |text: &str| -> Vec<Step> {
-        let line = |at| Step { at, fact: Fact::Line { stream, text: text.to_owned() } };
+        let line = |at| Step { at, fact: Fact::Line { stream, text: text.into() } };
         (0..repeat).map(|index| line(every.saturating_mul(index))).collect()
     };
     let mut together: Vec<Step> =
@@ -104,7 +104,7 @@ fn scripts(entry: &Fields<'_>, stream: Stream) -> Vec<Vec<Step>> {
 fn line_step(entry: &Fields<'_>, text: &Text<'_>, stream: Stream) -> Option<Step> {
     entry.read(text, |text| -> Result<Step, String> {
         let (at, line) = timed(text)?;
-        Ok(Step { at, fact: Fact::Line { stream, text: line.to_owned() } })
+        Ok(Step { at, fact: Fact::Line { stream, text: line.into() } })
     })
 }
 

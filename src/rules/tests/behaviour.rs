@@ -196,7 +196,7 @@ fn scopes_leave_out() {
     let fires = |scope: &str, observation: Observation| {
         !play(&format!("{BOOM}\nscope = {scope}"), &[observation]).is_empty()
     };
-    let stderr = at(0, &subject("shop", 0), Fact::Line { stream: Stream::Stderr, text: "boom".to_owned() });
+    let stderr = at(0, &subject("shop", 0), Fact::Line { stream: Stream::Stderr, text: "boom".into() });
     for (scope, stdout_fires, stderr_fires) in [
         (r#"{ app = "sh*" }"#, true, true),
         (r#"{ app = ["blog", "shop"] }"#, true, true),

@@ -19,7 +19,7 @@ static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
         BUILTIN.rules().iter().flat_map(|rule| &rule.cases).flat_map(|case| case.scripts.iter().flatten());
     let mut lines: Vec<String> = steps
         .filter_map(|step| match &step.fact {
-            Fact::Line { text, .. } => Some(text.clone()),
+            Fact::Line { text, .. } => Some(text.to_string()),
             _ => None,
         })
         .collect();
@@ -38,7 +38,7 @@ fn any_line() -> impl Strategy<Value = String> {
 
 fn any_fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
-        4 => any_line().prop_map(|text| Fact::Line { stream: Stream::Stdout, text }),
+        4 => any_line().prop_map(|text| Fact::Line { stream: Stream::Stdout, text: text.into() }),
         2 => prop::sample::select(vec![0_i64, 1, 126, 127, 137, 139, 143, -1, i64::MAX])
             .prop_map(|exit_code| Fact::Died { exit_code }),
         1 => Just(Fact::OutOfMemory),
@@ -123,7 +123,7 @@ proptest! {
     fn lines_alone_are_never_state_evidence(lines in prop::collection::vec(any_line(), 0..60)) {
         let mut engine = Engine::new(Arc::clone(&BUILTIN));
         for text in lines {
-            let fact = Fact::Line { stream: Stream::Stdout, text };
+            let fact = Fact::Line { stream: Stream::Stdout, text: text.into() };
             let signals = engine.observe(&at(0, &subject("shop", 0), fact));
             prop_assert!(signals.iter().all(|signal| !signal.state_evidence));
         }

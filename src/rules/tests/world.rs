@@ -35,7 +35,7 @@ pub(super) fn at(seconds: u64, subject: &Subject, fact: Fact) -> Observation {
 }
 
 pub(super) fn line(seconds: u64, text: &str) -> Observation {
-    at(seconds, &subject("shop", 0), Fact::Line { stream: Stream::Stdout, text: text.to_owned() })
+    at(seconds, &subject("shop", 0), Fact::Line { stream: Stream::Stdout, text: text.into() })
 }
 
 pub(super) fn die(seconds: u64, exit_code: i64) -> Observation {
