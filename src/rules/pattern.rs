@@ -208,6 +208,14 @@ impl FieldPattern {
         }
     }
 
+    /// As it stands in the rule file.
+    pub(super) fn source(&self) -> String {
+        match self {
+            Self::OneOf(values) => values.join("|"),
+            Self::Regex(pattern) => pattern.source(),
+        }
+    }
+
     pub(super) fn required(&self) -> Option<Required> {
         match self {
             Self::OneOf(values) => literal::union(values.iter().map(|value| literal::of_literal(value))),

@@ -85,6 +85,17 @@ impl PreviousBound {
     }
 }
 
+impl fmt::Display for PreviousBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proved => f.write_str("a previous release that is proved"),
+            Self::RanFor(needed) => {
+                write!(f, "a previous release that ran at least {}", duration::format(*needed))
+            }
+        }
+    }
+}
+
 /// Everything a rule requires.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Require {

@@ -150,16 +150,21 @@ pub(super) struct Case {
     pub(super) place: Place,
 }
 
-/// The world that a test plays in.
+/// The world that a test, or a log file that is being explained, plays in.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Setting {
-    pub(super) app: AppName,
-    pub(super) host: HostName,
-    pub(super) deploy_age: Duration,
+pub struct Setting {
+    /// The app that writes the lines.
+    pub app: AppName,
+    /// Its host.
+    pub host: HostName,
+    /// How long ago its release was deployed.
+    pub deploy_age: Duration,
     /// How long the release before ran; `None` when there is none.
-    pub(super) previous: Option<Duration>,
-    pub(super) uptime: Duration,
-    pub(super) stream: Stream,
+    pub previous: Option<Duration>,
+    /// Since when its process runs.
+    pub uptime: Duration,
+    /// Where it writes the lines.
+    pub stream: Stream,
 }
 
 /// Something that happens in a test.

@@ -42,7 +42,7 @@ pub(super) fn run(rules: &RuleSet) -> TestReport {
 fn play(rules: &Arc<RuleSet>, number: usize, rule: &Rule, case: &Case, script: &[Step]) -> TestResult {
     let mut engine = Engine::traced(Arc::clone(rules));
     let mut signals = Vec::new();
-    for observation in observations(&case.setting, script) {
+    for observation in observations(&case.setting, START, script) {
         signals.extend(engine.observe(&observation));
     }
     let end = script.last().map_or(Duration::ZERO, |step| step.at);
@@ -127,9 +127,9 @@ fn explanation(rules: &RuleSet, number: usize, signals: &[Signal], notes: &[Note
     why
 }
 
-/// The script as observations, after those that set the scene.
-fn observations(setting: &Setting, script: &[Step]) -> Vec<Observation> {
-    let deployed_at = START - setting.deploy_age;
+/// The script as observations from `start` on, after those that set the scene.
+pub(super) fn observations(setting: &Setting, start: Timestamp, script: &[Step]) -> Vec<Observation> {
+    let deployed_at = start - setting.deploy_age;
     let release = ReleaseId::new(deployed_at, 0);
     let subject = Arc::new(Subject {
         app: setting.app.clone(),
@@ -160,11 +160,11 @@ fn observations(setting: &Setting, script: &[Step]) -> Vec<Observation> {
     };
     let state = Fact::State {
         running: true,
-        started_at: Some(START - setting.uptime),
+        started_at: Some(start - setting.uptime),
         restart_count: 0,
         health: HealthState::None,
     };
-    let scene = [observation(START, Fact::Deployed { deployment }), observation(START, state)];
-    let played = script.iter().map(|step| observation(START + step.at, step.fact.clone()));
+    let scene = [observation(start, Fact::Deployed { deployment }), observation(start, state)];
+    let played = script.iter().map(|step| observation(start + step.at, step.fact.clone()));
     scene.into_iter().chain(played).collect()
 }

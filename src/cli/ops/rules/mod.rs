@@ -15,7 +15,7 @@ use crate::rules::RuleSet;
 /// A rule file larger than this is not one.
 const LIMIT: u64 = 1 << 20;
 
-pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
+pub(in crate::cli::ops) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
     match command {
         Rules::Lint(files) => lint(ui, files),
         Rules::Test(RuleTest { files, labelled: Some(excerpts) }) => {
@@ -27,7 +27,7 @@ pub(super) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
 }
 
 /// The built-in rules and those of further files and directories.
-pub(super) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
+pub(in crate::cli::ops) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
     let mut sources = RuleSet::builtin_files();
     sources.extend(read(paths)?);
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
