@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class::Class;
 use super::name::{AppName, HostName};
+use super::novelty::Novelty;
 use super::release::ReleaseId;
 use super::remedy::{Mode, Remedy};
 use super::signal::Evidence;
@@ -63,6 +64,9 @@ pub struct Incident {
     pub signals: u64,
     /// The lines and events that made the rule fire.
     pub evidence: Vec<Evidence>,
+    /// What the app's log says that it never said before this release; what looks most like trouble first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub novelty: Vec<Novelty>,
     /// What could be done, best first.
     pub proposals: Vec<Proposal>,
     /// What was done.

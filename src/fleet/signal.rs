@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class::Class;
 use super::name::{AppName, HostName};
+use super::novelty::Novelty;
 use super::observation::ContainerId;
 use super::release::ReleaseId;
 use super::remedy::{Remedy, Rung};
@@ -47,6 +48,10 @@ pub struct Signal {
     pub verify: Option<Verify>,
     /// Remedies never to use for this.
     pub forbid: Vec<Remedy>,
+    /// What the app's log says that it never said before this release, filled in by who knows. It explains, and never
+    /// justifies anything: whoever can make the app log a string can make it up.
+    #[serde(default)]
+    pub novelty: Vec<Novelty>,
 }
 
 /// One thing that made a rule fire.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::fleet::text::printable;
 use crate::fleet::{
-    ActionOutcome, ActionRecord, ContainerId, Evidence, Incident, IncidentState, ReleaseId, Remedy, Signal,
-    Timestamp, Verify,
+    ActionOutcome, ActionRecord, ContainerId, Evidence, Incident, IncidentState, Novelty, ReleaseId, Remedy,
+    Signal, Timestamp, Verify,
 };
 
 use super::ladder::Ladder;
@@ -183,6 +183,20 @@ impl Case {
             }
             kept.push(piece);
         }
+    }
+
+    /// Takes up what is new in the log of the incident's release. What was known once stays when nothing is known now.
+    pub(super) fn renew_novelty(&mut self, novelty: &[Novelty], limits: &Limits) {
+        if novelty.is_empty() {
+            return;
+        }
+        let cut = |novelty: &Novelty| Novelty {
+            what: novelty.what,
+            template: printable(&novelty.template, limits.text),
+            sample: Evidence { at: novelty.sample.at, text: printable(&novelty.sample.text, limits.text) },
+            lines: novelty.lines,
+        };
+        self.incident.novelty = novelty.iter().take(limits.evidence).map(cut).collect();
     }
 
     /// What was tried so far, in words.

@@ -24,6 +24,8 @@ use crate::journal::Freeze;
 const TICK: Duration = Duration::from_millis(250);
 /// How often a supervisor says that it is alive.
 const BEAT: Duration = Duration::from_secs(2);
+/// How often what was learnt of logs is written down.
+const KEEP: Duration = Duration::from_secs(60);
 /// How long an action in flight may take to end when we are told to stop.
 const LAST_ACTION: Duration = Duration::from_secs(120);
 
@@ -42,6 +44,7 @@ pub(super) struct Run<'a> {
     begun: Instant,
     last_beat: Instant,
     last_signal: Instant,
+    last_kept: Instant,
     /// Nothing is begun any more.
     closing: bool,
 }
@@ -61,6 +64,7 @@ impl<'a> Run<'a> {
             begun: now,
             last_beat: now,
             last_signal: now,
+            last_kept: now,
             closing: false,
         }
     }
@@ -103,6 +107,12 @@ impl<'a> Run<'a> {
         self.decided = self.records.ask(|journal| journal.last_decision_seq()).await?;
         let freezes = self.freezes().await?;
         let mut effects = self.step(freezes);
+        for (app, body) in self.records.ask(|journal| journal.kept_logs()).await? {
+            match serde_json::from_str(&body) {
+                Ok(remembered) => self.shell.novelties.recall(app, remembered),
+                Err(error) => tracing::debug!(%app, %error, "what was known of its log cannot be read"),
+            }
+        }
         let recalled = self.records.recall().await?;
         effects.extend(self.shell.supervisor.restore(recalled, crate::clock::now()));
         self.take_number().await?;
@@ -119,6 +129,9 @@ impl<'a> Run<'a> {
             self.last_beat = Instant::now();
             self.records.beat(now).await?;
         }
+        if self.last_kept.elapsed() >= KEEP {
+            self.keep_logs(now).await?;
+        }
         let mut inputs = self.freezes().await?;
         inputs.extend(self.decisions().await?);
         inputs.extend(self.errand.as_mut().and_then(Errand::due));
@@ -127,6 +140,18 @@ impl<'a> Run<'a> {
         effects.extend(self.signals(now, late));
         effects.extend(self.step([Input::Tick]));
         Ok(effects)
+    }
+
+    /// Writes down what was learnt of logs since the last time.
+    async fn keep_logs(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.last_kept = Instant::now();
+        for (app, remembered) in self.shell.novelties.take_changed() {
+            match serde_json::to_string(&remembered) {
+                Ok(body) => self.records.ask(move |journal| journal.keep_log(&app, &body, now)).await?,
+                Err(error) => tracing::debug!(%app, %error, "what is known of its log cannot be written"),
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, inputs: impl IntoIterator<Item = Input>) -> Vec<Effect> {
@@ -143,6 +168,7 @@ impl<'a> Run<'a> {
     }
 
     fn seen(&mut self, now: Timestamp, seen: Observation) -> Vec<Effect> {
+        self.shell.novelties.observe(&seen);
         let signals = self.shell.engine.observe(&seen);
         if let Some(errand) = &mut self.errand {
             errand.see(&seen);
@@ -155,7 +181,8 @@ impl<'a> Run<'a> {
 
     fn signals(&mut self, now: Timestamp, signals: Vec<Signal>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for signal in signals {
+        for mut signal in signals {
+            signal.novelty = self.shell.novelties.report(&signal.app, &signal.release);
             self.last_signal = Instant::now();
             (self.tell)(Told::Signal(signal.clone()));
             effects.extend(self.shell.supervisor.step(now, Input::Signal(signal)));
@@ -291,7 +318,7 @@ impl<'a> Run<'a> {
     /// that can be done, written down. None is begun any more; the next supervisor finds the incident where it stands.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         self.closing = true;
-        let mut outcome = Ok(());
+        let mut outcome = self.keep_logs(crate::clock::now()).await;
         while let Ok(Some(Ok(ended))) = timeout(LAST_ACTION, self.tasks.join_next()).await {
             for effect in self.ended(crate::clock::now(), ended) {
                 outcome = outcome.and(self.apply(vec![effect]).await);

@@ -14,6 +14,7 @@ use super::run::Run;
 use super::supervisor::Supervisor;
 use crate::deploy::remote::Pool;
 use crate::deploy::secrets::Source;
+use crate::diagnose::Novelties;
 use crate::fleet::{AppName, Host, HostName, Incident, IncidentId, Mode, Observation, Signal};
 use crate::journal::{self, Decision, DecisionRecord, Journal};
 use crate::rules::Engine;
@@ -27,6 +28,8 @@ pub struct Shell {
     pub supervisor: Supervisor,
     /// The rules.
     pub engine: Engine,
+    /// What the apps' logs consist of.
+    pub novelties: Novelties,
     /// This machine's memory.
     pub journal: Arc<Mutex<Journal>>,
     /// The hosts it may act on.

@@ -154,6 +154,7 @@ impl Supervisor {
             updated_at: wall,
             signals: 1,
             evidence: Vec::new(),
+            novelty: Vec::new(),
             proposals: Vec::new(),
             actions: Vec::new(),
             note: None,
@@ -162,6 +163,7 @@ impl Supervisor {
         let mut case = Case::open(incident, signal, policy::verify(policy, signal.verify.as_ref()), now);
         case.trust = self.trust(signal);
         case.add_evidence(&signal.evidence, &self.settings.limits);
+        case.renew_novelty(&signal.novelty, &self.settings.limits);
         let text = format!("{} ({})", case.incident.say, case.incident.rule);
         self.cases.insert(id, case);
         self.save(id);
@@ -194,6 +196,9 @@ impl Supervisor {
         };
         let fresh = current && signal.at > case.newest_signal;
         case.add_evidence(&signal.evidence, &self.settings.limits);
+        if current {
+            case.renew_novelty(&signal.novelty, &self.settings.limits);
+        }
         for remedy in &signal.forbid {
             if !case.forbid.contains(remedy) {
                 case.forbid.push(*remedy);

@@ -14,6 +14,8 @@ pub(super) const INCIDENTS: i64 = 10_000;
 pub(super) const RELEASES: i64 = 10_000;
 /// Decisions; the newest.
 pub(super) const DECISIONS: i64 = 10_000;
+/// Apps whose logs are known; the newest.
+pub(super) const LOGS: i64 = 1_000;
 /// Hosts of one supervisor.
 pub(super) const HOSTS: usize = 10_000;
 /// Rows that one question is answered with, however many are asked for.

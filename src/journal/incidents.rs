@@ -132,6 +132,11 @@ impl Journal {
         cut(&mut incident.say);
         incident.note.as_mut().map(cut);
         incident.evidence.iter_mut().for_each(|evidence| cut(&mut evidence.text));
+        incident.novelty.truncate(bounds::EVIDENCE);
+        for novelty in &mut incident.novelty {
+            cut(&mut novelty.template);
+            cut(&mut novelty.sample.text);
+        }
         incident.proposals.iter_mut().for_each(|proposal| cut(&mut proposal.reason));
         for action in &mut incident.actions {
             cut(&mut action.by);

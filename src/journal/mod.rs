@@ -1,4 +1,4 @@
-//! This machine's memory in SQLite: releases, incidents, actions, decisions, freezes. Never the only copy of what is
+//! This machine's memory in SQLite: releases, incidents, actions, decisions, freezes, what logs consist of. Never the only copy of what is
 //! needed to roll back.
 //!
 //! Several processes use it at once: a supervisor heals while somebody approves in another window. So every change is
@@ -10,6 +10,7 @@ mod decisions;
 mod error;
 mod freezes;
 mod incidents;
+mod logs;
 mod releases;
 mod row;
 mod schema;

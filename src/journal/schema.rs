@@ -6,7 +6,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub(super) const APPLICATION_ID: i64 = 0x6172_636a;
 
 /// What takes the schema from each version to the next, the first from an empty file to version 1.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE releases (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         host        TEXT NOT NULL,
@@ -72,7 +73,15 @@ const STEPS: &[&str] = &["
         mode   TEXT NOT NULL,
         at     INTEGER NOT NULL
     ) STRICT;
-    "];
+    ",
+    "
+    CREATE TABLE logs (
+        app   TEXT PRIMARY KEY,
+        body  TEXT NOT NULL,
+        at    INTEGER NOT NULL
+    ) STRICT;
+    ",
+];
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,6 +65,11 @@ impl Journal {
         clip(&self.redactor.redact(text)).to_owned()
     }
 
+    /// A text as it is kept, whatever its length.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

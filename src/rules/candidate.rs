@@ -77,6 +77,7 @@ impl Candidate {
             ladder: rule.heal.clone(),
             verify: rule.verify.clone(),
             forbid: rule.forbid.clone(),
+            novelty: Vec::new(),
         }
     }
 }

@@ -103,7 +103,8 @@ impl Inspection {
     /// How many conditions hold that a line must meet by something in it: how near it came.
     #[must_use]
     pub fn held(&self) -> usize {
-        let counts = |verdict: &&Verdict| !matches!(verdict.condition, Condition::Not(..)) && verdict.is_found();
+        let counts =
+            |verdict: &&Verdict| !matches!(verdict.condition, Condition::Not(..)) && verdict.is_found();
         self.verdicts.iter().filter(counts).count()
     }
 
@@ -219,7 +220,8 @@ mod tests {
     use crate::rules::RuleSet;
 
     fn rule(log: &str) -> Rule {
-        let text = format!("pack = \"t\"\nschema = 1\n[[rule]]\nid = \"r\"\nclass = \"overload\"\nlog = {log}\n");
+        let text =
+            format!("pack = \"t\"\nschema = 1\n[[rule]]\nid = \"r\"\nclass = \"overload\"\nlog = {log}\n");
         RuleSet::load(&[("t.toml".to_owned(), text)]).unwrap().rules()[0].clone()
     }
 
@@ -229,8 +231,11 @@ mod tests {
             ("{ any = ['b C', 'gone'] }", "a B c d", "a [B c] d"),
             ("{ any = ['re:x=\\d+'], all = ['größe', 'x=1'] }", "größe x=12", "[größe] [x=12]"),
             ("{ any = ['too many'] }", "\u{1b}[31mtoo\u{1b}[0m many", "[too many]"),
-            ("{ json = { level = 'error', msg = 're:bad' } }", r#"{"level":"ERROR","msg":"bad luck"}"#,
-             r#"{"level":"[ERROR]","msg":"[bad luck]"}"#),
+            (
+                "{ json = { level = 'error', msg = 're:bad' } }",
+                r#"{"level":"ERROR","msg":"bad luck"}"#,
+                r#"{"level":"[ERROR]","msg":"[bad luck]"}"#,
+            ),
             ("{ fields = { level = 'error' } }", "level=error x=error", "level=[error] x=error"),
         ] {
             let found = rule(log).inspect(line).unwrap();
@@ -250,11 +255,24 @@ mod tests {
             ("{ any = ['aaa', 'bbb'] }", "ccc", Condition::Any(1, 2), Finding::Missing),
             ("{ any = ['aaa'], not = ['x', 'yy'] }", "aaa yy", Condition::Not(2, 2), Finding::At(4..6)),
             ("{ any = ['aaa'], all = ['aa', 'bb'] }", "aaa", Condition::All(2, 2), Finding::Missing),
-            ("{ json = { level = 'error|fatal' } }", r#"{"level":"info"}"#,
-             Condition::Json("level".to_owned()), Finding::OtherValue("info".to_owned())),
-            ("{ json = { level = 'error' } }", "level=error", Condition::Json("level".to_owned()),
-             Finding::OtherForm),
-            ("{ fields = { level = 'error' } }", "msg=x", Condition::Field("level".to_owned()), Finding::NoField),
+            (
+                "{ json = { level = 'error|fatal' } }",
+                r#"{"level":"info"}"#,
+                Condition::Json("level".to_owned()),
+                Finding::OtherValue("info".to_owned()),
+            ),
+            (
+                "{ json = { level = 'error' } }",
+                "level=error",
+                Condition::Json("level".to_owned()),
+                Finding::OtherForm,
+            ),
+            (
+                "{ fields = { level = 'error' } }",
+                "msg=x",
+                Condition::Field("level".to_owned()),
+                Finding::NoField,
+            ),
         ] {
             let rule = rule(log);
             let found = rule.inspect(line).unwrap();

@@ -136,8 +136,16 @@ mod tests {
     #[test]
     fn near_misses_say_what_is_missing() {
         let cases: [(&str, &str, Option<(&str, Option<&str>)>); 8] = [
-            ("payment gateway refused", "the Payment gateway 10.0.0.7 refused", Some(("Payment gateway ", Some("refused")))),
-            (r"re:payment gateway (?P<peer>\S+) refused", "payment gateway a refuses", Some(("payment gateway a ", Some("refused")))),
+            (
+                "payment gateway refused",
+                "the Payment gateway 10.0.0.7 refused",
+                Some(("Payment gateway ", Some("refused"))),
+            ),
+            (
+                r"re:payment gateway (?P<peer>\S+) refused",
+                "payment gateway a refuses",
+                Some(("payment gateway a ", Some("refused"))),
+            ),
             (r"re:Out of (?:memory|luck)", "out of memory", Some(("out of memory", None))),
             (r"re:out of (?:memory|luck)", "out of time", Some(("out of ", Some("(?:memory|luck)")))),
             ("größe fehlt", "die größe stimmt", Some(("größe ", Some("fehlt")))),

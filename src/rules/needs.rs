@@ -1,8 +1,8 @@
 //! What a rule asks for besides its trigger, in words.
 
 use super::rule::Rule;
-use super::trial;
 use super::transcript::LogLine;
+use super::trial;
 use super::{Setting, rule::Step};
 use crate::fleet::{Fact, Observation, Timestamp, duration};
 
@@ -36,7 +36,7 @@ impl Setting {
         let start = lines.iter().map(|line| line.at).min().unwrap_or(Timestamp::EPOCH);
         let step = |line: &LogLine| Step {
             at: line.at.since(start),
-            fact: Fact::Line { stream: self.stream, text: line.text.clone() },
+            fact: Fact::Line { stream: self.stream, text: line.text.as_str().into() },
         };
         let script: Vec<Step> = lines.iter().map(step).collect();
         trial::observations(self, start, &script)

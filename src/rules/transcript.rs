@@ -76,7 +76,8 @@ impl Transcript {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut all = text.lines();
-        let raw: Vec<&str> = all.by_ref().take(MOST_LINES).map(|line| &line[..boundary(line, LINE)]).collect();
+        let raw: Vec<&str> =
+            all.by_ref().take(MOST_LINES).map(|line| &line[..boundary(line, LINE)]).collect();
         let left_out = all.count();
         let readers: [(Times, fn(&str) -> Option<(Timestamp, String)>); 2] =
             [(Times::Docker, docker), (Times::Arcane, arcane)];
@@ -88,10 +89,7 @@ impl Transcript {
 }
 
 /// Every line read in the same way, or none.
-fn all_of(
-    lines: &[&str],
-    read: fn(&str) -> Option<(Timestamp, String)>,
-) -> Option<Vec<(Timestamp, String)>> {
+fn all_of(lines: &[&str], read: fn(&str) -> Option<(Timestamp, String)>) -> Option<Vec<(Timestamp, String)>> {
     if lines.is_empty() { None } else { lines.iter().map(|line| read(line)).collect() }
 }
 
@@ -143,10 +141,14 @@ fn told(lines: &[&str]) -> (Times, Vec<(Timestamp, String)>) {
 }
 
 static ISO: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"\b(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?\d* ?(Z|UTC|GMT|[+-]\d{2}:?\d{2})?")
+    constant(
+        r"\b(\d{4})[-/](\d{2})[-/](\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d{1,9}))?\d* ?(Z|UTC|GMT|[+-]\d{2}:?\d{2})?",
+    )
 });
 static COMMON_LOG: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"\b(\d{2})/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/(\d{4}):(\d{2}:\d{2}:\d{2}) ([+-]\d{4})")
+    constant(
+        r"\b(\d{2})/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/(\d{4}):(\d{2}:\d{2}:\d{2}) ([+-]\d{4})",
+    )
 });
 static EPOCH: LazyLock<Regex> =
     LazyLock::new(|| constant(r#""(?:time|ts|timestamp)": ?(\d{10})(\d{3})?(?:\.(\d{1,9}))?\d*[,}]"#));

@@ -201,7 +201,8 @@ impl Yardstick {
         if !matches!(broken.condition, Condition::Any(..)) {
             return measure(broken);
         }
-        let any = inspection.verdicts.iter().filter(|verdict| matches!(verdict.condition, Condition::Any(..)));
+        let any =
+            inspection.verdicts.iter().filter(|verdict| matches!(verdict.condition, Condition::Any(..)));
         any.filter_map(measure).max_by_key(|(_, near)| near.likeness())
     }
 }
@@ -260,8 +261,10 @@ mod tests {
         assert_eq!(found, ("refused by client".to_owned(), Condition::Not(1, 1), false));
         let found = line(rule, "x\npool is full\npool");
         assert_eq!(found, ("pool is full".to_owned(), Condition::Any(2, 2), true));
-        let found = line("log = { json = { level = \"error|fatal\", msg = \"re:pool\" } }",
-            "{\"level\":\"info\",\"msg\":\"pool\"}\n{\"level\":\"info\",\"msg\":\"x\"}");
+        let found = line(
+            "log = { json = { level = \"error|fatal\", msg = \"re:pool\" } }",
+            "{\"level\":\"info\",\"msg\":\"pool\"}\n{\"level\":\"info\",\"msg\":\"x\"}",
+        );
         assert_eq!(found.1, Condition::Json("level".to_owned()));
     }
 

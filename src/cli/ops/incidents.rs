@@ -10,7 +10,7 @@ use crate::cli::args::{Approve, Arguments, Dismiss, Freeze, Incidents, Thaw};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
-use crate::fleet::text::printable;
+use crate::fleet::text::{plural, printable};
 use crate::fleet::{Incident, IncidentId, IncidentState, Remedy, duration};
 use crate::heal;
 use crate::journal::{Decision, Error, Journal};
@@ -95,6 +95,17 @@ fn describe(incident: &Incident) -> String {
             .iter()
             .map(|line| format!("    {}  {}", line.at.clock_time(), printable(&line.text, LINE))),
     );
+    if !incident.novelty.is_empty() {
+        lines.push("  new in the log".to_owned());
+    }
+    lines.extend(incident.novelty.iter().map(|novelty| {
+        let (at, text) = (novelty.sample.at.clock_time(), printable(&novelty.sample.text, LINE));
+        format!(
+            "    {at}  {text} ({}; {})",
+            novelty.what,
+            plural(usize::try_from(novelty.lines).unwrap_or(usize::MAX), "line")
+        )
+    }));
     if !incident.proposals.is_empty() {
         lines.push("  proposed".to_owned());
     }

@@ -14,6 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::config::{self, Project};
 use crate::deploy::remote::Pool;
+use crate::diagnose::Novelties;
 use crate::fleet::text::{plural, printable};
 use crate::fleet::{Evidence, Fact, Host, Incident, Mode, Observation};
 use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
@@ -113,6 +114,7 @@ impl Supervision<'_> {
             ceiling: self.settings.ceiling,
             supervisor: Supervisor::new(self.settings),
             engine: self.engine,
+            novelties: Novelties::default(),
             journal: Arc::new(Mutex::new(journal)),
             hosts: self
                 .hosts

@@ -60,9 +60,10 @@ impl Novelties {
 
     /// The apps about which something was learnt since the last call, and what is known of each.
     pub fn take_changed(&mut self) -> Vec<(AppName, Remembered)> {
-        let changed = self.apps.iter_mut().filter_map(|(name, app)| {
-            app.take_changed().then(|| (name.clone(), Remembered(app.keep())))
-        });
+        let changed = self
+            .apps
+            .iter_mut()
+            .filter_map(|(name, app)| app.take_changed().then(|| (name.clone(), Remembered(app.keep()))));
         changed.collect()
     }
 

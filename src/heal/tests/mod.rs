@@ -225,6 +225,7 @@ impl Stage {
             ladder,
             verify: None,
             forbid: Vec::new(),
+            novelty: Vec::new(),
         }
     }
 

@@ -53,19 +53,44 @@ impl Desk {
                 .await
                 .unwrap();
         }
+        let until = Until { approval: Some(approval), ..Until::default() };
+        self.shell(ssh, until).run(observations, tell, &CancellationToken::new()).await
+    }
+
+    fn shell(&self, ssh: &str, until: Until) -> Shell {
         let web1 = Host { name: host("web1"), ssh: ssh.to_owned() };
-        let shell = Shell {
+        Shell {
             source: Arc::new(crate::deploy::secrets::NoSource),
             supervisor: Supervisor::new(Settings { ceiling: Mode::Approve, ..settings() }),
             engine: Engine::new(Arc::new(RuleSet::builtin())),
+            novelties: crate::diagnose::Novelties::default(),
             journal: self.shared(),
             hosts: BTreeMap::from([(host("web1"), web1)]),
             pool: crate::deploy::remote::Pool::default(),
             by: "ada@laptop".to_owned(),
             ceiling: Mode::Approve,
-            until: Until { approval: Some(approval), ..Until::default() },
-        };
-        shell.run(observations, tell, &CancellationToken::new()).await
+            until,
+        }
+    }
+
+    /// Watches until these facts about a release, so many seconds ago, have been taken in.
+    async fn watch(&self, n: u32, facts: Vec<(u64, Fact)>) {
+        let (sender, observations) = mpsc::channel(10_000);
+        for (ago, fact) in facts {
+            let subject = Subject {
+                app: app("shop"),
+                release: release(n),
+                container: ContainerId(n.to_string()),
+                role: Role::Live,
+            };
+            let at = crate::clock::now() - Duration::from_secs(ago);
+            let freshness = if ago > 10 { Freshness::Backlog } else { Freshness::Live };
+            let subject = Some(Arc::new(subject));
+            sender.send(Observation { at, host: host("web1"), subject, freshness, fact }).await.unwrap();
+        }
+        drop(sender);
+        let shell = self.shell("127.0.0.1:1", Until::default());
+        shell.run(observations, &|_| (), &CancellationToken::new()).await.unwrap();
     }
 }
 
@@ -91,6 +116,7 @@ fn escalated() -> Incident {
         updated_at: now,
         signals: 1,
         evidence: Vec::new(),
+        novelty: Vec::new(),
         proposals: vec![Proposal {
             remedy: Remedy::Restart,
             mode: Mode::Approve,
@@ -179,4 +205,25 @@ async fn a_watcher_writes_nothing_beside_a_healer_and_nothing_over_it_afterwards
     assert_eq!(watch.save(private).await.unwrap(), Kept::Left);
     assert_eq!(desk.incident().state, IncidentState::Acting);
     assert_eq!(desk.open().incidents(false, 10).unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_says_what_is_new_in_the_log_even_after_a_restart_of_ours() {
+    let desk = Desk::new("novelty");
+    let line = |text: &str| Fact::Line { stream: crate::fleet::Stream::Stdout, text: text.into() };
+    let usual = |number: u64| (3_000 - number * 10, line(&format!("GET /order/{number} 200")));
+    desk.watch(2, (0..100).map(usual).collect()).await;
+    let fails = line("payment failed: no route to 10.0.0.7");
+    let facts = vec![
+        (5, seen_release(3)),
+        (4, line("GET /order/7 200")),
+        (3, fails),
+        (2, Fact::Health { state: HealthState::Unhealthy }),
+    ];
+    desk.watch(3, facts).await;
+    let incidents = desk.open().incidents(false, 10).unwrap();
+    let opened = incidents.iter().find(|incident| incident.rule == "core/unhealthy").unwrap();
+    let new: Vec<_> = opened.novelty.iter().map(|novelty| novelty.template.as_str()).collect();
+    assert_eq!(new, ["payment failed: no route to *"]);
+    assert_eq!(opened.novelty[0].what, crate::fleet::Newness::NeverSeen);
 }

@@ -72,6 +72,7 @@ fn incident(id: u64, state: IncidentState) -> Incident {
         updated_at: at(2000),
         signals: 3,
         evidence: vec![Evidence { at: at(1999), text: "die exit=101".to_owned() }],
+        novelty: Vec::new(),
         proposals: vec![Proposal {
             remedy: Remedy::Restart,
             mode: Mode::Approve,

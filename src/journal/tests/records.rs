@@ -212,3 +212,21 @@ fn no_value_that_is_masked_is_written_down() {
     let file = std::fs::read(directory.file()).unwrap();
     assert!(!file.windows(8).any(|window| window == b"tok_9f8e"));
 }
+
+#[test]
+fn what_is_known_of_a_log_is_kept_in_place_of_what_was() {
+    let directory = Directory::new("logs");
+    let mut journal = directory.open();
+    let (shop, api) = (AppName::parse("shop").unwrap(), AppName::parse("api").unwrap());
+    journal.keep_log(&shop, "one", at(1)).unwrap();
+    journal.keep_log(&api, "other", at(2)).unwrap();
+    journal.keep_log(&shop, "größe", at(3)).unwrap();
+    journal.keep_log(&shop, &"x".repeat((1 << 20) + 1), at(4)).unwrap();
+    let kept = [(api, "other".to_owned()), (shop, "größe".to_owned())];
+    assert_eq!(journal.kept_logs().unwrap(), kept);
+    for number in 0..1_001 {
+        let app = AppName::parse(&format!("app{number}")).unwrap();
+        journal.keep_log(&app, "", at(10 + number)).unwrap();
+    }
+    assert_eq!(journal.kept_logs().unwrap().len(), 1_000);
+}

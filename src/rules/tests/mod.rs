@@ -12,7 +12,7 @@ pub(super) fn sample_lines(rules: &super::RuleSet) -> Vec<String> {
     let cases = rules.rules().iter().flat_map(|rule| &rule.cases);
     let steps = cases.flat_map(|case| case.scripts.iter().flatten());
     let line = |step: &super::rule::Step| match &step.fact {
-        crate::fleet::Fact::Line { text, .. } => Some(text.clone()),
+        crate::fleet::Fact::Line { text, .. } => Some(text.to_string()),
         _ => None,
     };
     let mut lines: Vec<String> = steps.filter_map(line).collect();

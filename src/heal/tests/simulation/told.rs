@@ -146,6 +146,7 @@ impl Fleet {
             ladder,
             verify: None,
             forbid: if self.chance(5) { vec![Remedy::Rollback] } else { Vec::new() },
+            novelty: Vec::new(),
         };
         let after = if self.chance(80) { self.below(500) } else { self.below(20_000) };
         self.plan(after, Plan::Deliver(Input::Signal(signal.clone())));
