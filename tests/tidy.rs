@@ -48,6 +48,7 @@ const PURE: &[&str] = &[
     "src/secrets/redact.rs",
     "src/secrets/scan.rs",
     "src/secrets/survey.rs",
+    "src/watch/trace/",
     "src/heal/supervisor",
     "src/heal/guard.rs",
     "src/heal/ladder.rs",

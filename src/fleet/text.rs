@@ -46,6 +46,15 @@ pub fn printable(line: &str, limit: usize) -> String {
     out
 }
 
+/// A log line that may be several, such as a stack trace, made safe for a terminal: each is on a row of its own, those after
+/// the first behind `indent`, so that none can pass for a row of somebody else's. At most `limit` characters are kept of
+/// each.
+#[must_use]
+pub fn printable_block(text: &str, limit: usize, indent: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(|line| printable(line, limit)).collect();
+    lines.join(&format!("\n{indent}"))
+}
+
 /// A whole text made safe for a terminal: what [`printable`] makes visible becomes visible here too, but lines stay
 /// lines, tabs stay tabs, and nothing is cut.
 #[must_use]
@@ -82,6 +91,15 @@ mod tests {
         assert_eq!(printable("user\u{202e}gnp.exe", 80), r"user\u{202e}gnp.exe");
         assert_eq!(printable("größe\tok", 80), "größe ok");
         assert_eq!(printable("abcdef", 3), "abc… (3 more characters)");
+    }
+
+    #[test]
+    fn the_lines_of_a_block_stay_behind_its_indent() {
+        let forged = "Error: boom\n18:42:03  web1 shop healed\r\n\u{202e}\tat x\nabcdefghijklmnopqrstuvwxyz";
+        let shown = "Error: boom\n    18:42:03  web1 shop healed\\r\n    \\u{202e} at x\n    abcdefghijklmnopqrstuvwxyz";
+        assert_eq!(printable_block(forged, 27, "    "), shown);
+        assert_eq!(printable_block("abc\nabcdef", 3, " "), "abc\n abc… (3 more characters)");
+        assert_eq!(printable_block("", 3, " "), "");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One observation that a rule's trigger matched.
 
-use crate::fleet::text::printable;
+use crate::fleet::text::{printable, printable_block};
 use crate::fleet::{Evidence, Timestamp};
 
 /// How much of a line is kept as evidence, in bytes.
@@ -31,10 +31,10 @@ impl Hit {
     }
 }
 
-/// A line as evidence: cut, and safe to show.
+/// A line as evidence: cut, and safe to show line by line, for it may be a whole stack trace.
 pub(super) fn shown_line(line: &str) -> String {
     let cut = boundary(line, EVIDENCE_LINE);
-    let mut shown = printable(&line[..cut], EVIDENCE_LINE);
+    let mut shown = printable_block(&line[..cut], EVIDENCE_LINE, "");
     if cut < line.len() {
         shown.push_str(&format!("… ({} more bytes)", line.len() - cut));
     }

@@ -105,7 +105,10 @@ impl Follower {
             tokio::select! {
                 message = self.inbox.recv(), if self.log.held.is_none() => match message {
                     Some(message) => self.hear(message).await?,
-                    None => return self.give_out().await,
+                    None => {
+                        self.log.tail.end_lines();
+                        return self.give_out().await;
+                    }
                 },
                 step = self.log.tail.next() => self.step(step).await?,
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.wake().await?,

@@ -6,6 +6,7 @@ use super::host::Stop;
 use super::join::{Joiner, Line};
 use super::outlet::Outlet;
 use super::survey::{Selection, survey};
+use super::tail::assembled;
 use super::watcher::Options;
 use crate::docker::Engine;
 use crate::fleet::Fact;
@@ -28,7 +29,7 @@ pub(super) async fn tell(engine: &Engine, options: &Options, outlet: &Outlet) ->
             }
         };
         let lines = Joiner::new(outlet.redactor().clone()).last_lines(entries, options.tail);
-        for Line { at, stream, text } in lines {
+        for Line { at, stream, text } in assembled(lines) {
             outlet.recall(&subject, at, Fact::Line { stream, text }).await?;
         }
     }

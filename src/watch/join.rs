@@ -22,15 +22,15 @@ const CUT: &str = "…";
 /// The most text of one piece: it must fit in with both marks.
 const PIECE: usize = LINE_LIMIT - 2 * CUT.len();
 
-/// A whole line, or a piece of one that is too long.
+/// A whole line, a piece of one that is too long, or the lines of a stack trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     /// The stamp of its first fragment.
-    pub(super) at: Timestamp,
+    pub at: Timestamp,
     /// Where it was written.
-    pub(super) stream: Stream,
+    pub stream: Stream,
     /// The text, without its newline.
-    pub(super) text: LineText,
+    pub text: LineText,
 }
 
 /// Puts fragments together. Holds at most one unfinished line per stream, up to [`LINE_LIMIT`] bytes and a fragment.

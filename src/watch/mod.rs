@@ -3,7 +3,8 @@
 //! [`Watcher`] has a task per [`host`], which connects, listens to the engine's [`events`], and keeps a [`roster`] of
 //! what runs there, corrected by [`survey`]s. Each [`container`] has a task of its own, where what the engine tells
 //! of it and what it logs come together in order. Its log is a [`tail`]: a [`cursor`] says where it was left, a
-//! [`feed`] brings what is new since then, frame by frame ([`entry`]), and a joiner ([`join`]) makes lines of that.
+//! [`feed`] brings what is new since then, frame by frame ([`entry`]), a joiner ([`join`]) makes lines of that, and an
+//! assembler ([`trace`]) puts the lines of a stack trace together.
 //! Everything leaves through the [`outlet`], which says how fresh it is. Without following, [`history`] reads logs once.
 
 mod backoff;
@@ -22,6 +23,9 @@ mod sample;
 mod stamp;
 mod survey;
 mod tail;
+mod trace;
 mod watcher;
 
+pub use join::Line;
+pub use trace::Assembler;
 pub use watcher::{Logs, Options, Watcher};

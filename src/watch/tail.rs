@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::cursor::{Cursor, Reach};
 use super::feed::{Feed, Log, News};
 use super::join::{Joiner, Line};
+use super::trace::Assembler;
 use crate::docker::{self, Engine};
 use crate::fleet::text::printable;
 use crate::fleet::{ContainerId, Timestamp};
@@ -17,6 +18,9 @@ use crate::secrets::Redactor;
 const UNFINISHED: Duration = Duration::from_secs(1);
 /// … or this, when the log was just opened again: what was read before comes again first.
 const UNFINISHED_BEFORE: Duration = Duration::from_secs(5);
+/// How often to look whether the lines of a trace go on. One that may be the first of a trace is told after one to two of
+/// these.
+const TRACE: Duration = Duration::from_millis(15);
 /// A feed that is silent for this long is looked into.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Entries are taken off a feed at most so many at a time.
@@ -40,6 +44,9 @@ pub(super) struct Tail {
     begin: Begin,
     cursor: Cursor,
     joiner: Joiner,
+    assembler: Assembler,
+    /// Lines on their way from the one to the other.
+    lines: Vec<Line>,
     open: Option<(Log, Feed)>,
     /// What was read and not taken yet.
     items: Vec<Item>,
@@ -47,6 +54,8 @@ pub(super) struct Tail {
     behind: Option<Step>,
     /// When to give out an unfinished line.
     flush_at: Option<Instant>,
+    /// When to look whether a trace goes on.
+    settle_at: Option<Instant>,
     /// When to look into the silence.
     probe_at: Instant,
     has_complained: bool,
@@ -90,10 +99,13 @@ impl Tail {
             begin,
             cursor: Cursor::default(),
             joiner: Joiner::new(redactor),
+            assembler: Assembler::default(),
+            lines: Vec::new(),
             open: None,
             items: Vec::new(),
             behind: None,
             flush_at: None,
+            settle_at: None,
             probe_at: Instant::now(),
             has_complained: false,
         }
@@ -109,7 +121,7 @@ impl Tail {
         if let Begin::Tail(count) = self.begin {
             let entries = log.history(&mut self.cursor, count).await?;
             self.begin = Begin::First;
-            let lines = self.joiner.last_lines(entries, count);
+            let lines = assembled(self.joiner.last_lines(entries, count));
             self.items.extend(lines.into_iter().map(Item::History));
         }
         let feed = log.follow(&self.cursor, Reach::Near, now).await?;
@@ -181,7 +193,7 @@ impl Tail {
             }
         }
         self.probe_at = Instant::now() + SILENCE;
-        self.arm_flush();
+        self.arm();
         let ended = if self.items.is_empty() { self.behind.take() } else { None };
         ended.unwrap_or(Step::Items)
     }
@@ -190,7 +202,8 @@ impl Tail {
         match news {
             Ok(Some(News::Entry(entry))) => {
                 self.has_complained = false;
-                self.joiner.push(entry, &mut self.items);
+                self.joiner.push(entry, &mut self.lines);
+                self.assemble();
             }
             Ok(Some(News::AfterGap(entry))) => {
                 // Whatever was unfinished, its end is lost.
@@ -198,7 +211,8 @@ impl Tail {
                 let reason = "what was logged meanwhile may have been rotated away".to_owned();
                 self.items.push(Item::Gap(reason));
                 self.has_complained = false;
-                self.joiner.push_after_gap(entry, &mut self.items);
+                self.joiner.push_after_gap(entry, &mut self.lines);
+                self.assemble();
             }
             Ok(Some(News::Complaint(words))) => {
                 let words = String::from_utf8_lossy(&words);
@@ -216,10 +230,23 @@ impl Tail {
 
     /// Gives out what is unfinished and will remain so: whoever wrote it has ended.
     pub(super) fn end_lines(&mut self) {
-        self.joiner.end(&mut self.items);
+        self.joiner.end(&mut self.lines);
+        self.assemble();
+        self.assembler.flush(&mut self.items);
     }
 
-    fn arm_flush(&mut self) {
+    fn assemble(&mut self) {
+        for line in self.lines.drain(..) {
+            self.assembler.push(line, &mut self.items);
+        }
+    }
+
+    fn arm(&mut self) {
+        self.settle_at = match self.settle_at {
+            _ if !self.assembler.is_open() => None,
+            None => Some(Instant::now() + TRACE),
+            armed => armed,
+        };
         self.flush_at = match self.flush_at {
             _ if !self.joiner.is_open() => None,
             None => Some(Instant::now() + UNFINISHED),
@@ -227,17 +254,27 @@ impl Tail {
         };
     }
 
-    /// When to call [`Self::wake`], if the log is open.
+    /// When to call [`Self::wake`].
     pub(super) fn alarm(&self) -> Option<Instant> {
-        self.open.as_ref()?;
-        Some(self.flush_at.map_or(self.probe_at, |flush_at| flush_at.min(self.probe_at)))
+        let is_open = self.open.is_some();
+        let of_feed = [self.flush_at, Some(self.probe_at)].into_iter().flatten().filter(|_| is_open);
+        of_feed.chain(self.settle_at).min()
     }
 
     /// Does what is due: gives out a line that does not end, looks into a long silence.
     pub(super) async fn wake(&mut self) -> Result<(), docker::Error> {
         let now = Instant::now();
+        if self.settle_at.is_some_and(|at| at <= now) {
+            self.assembler.settle(&mut self.items);
+            self.settle_at = self.assembler.is_open().then_some(now + TRACE);
+        }
+        if self.open.is_none() {
+            return Ok(());
+        }
         if self.flush_at.is_some_and(|at| at <= now) {
-            self.joiner.flush(&mut self.items);
+            self.joiner.flush(&mut self.lines);
+            self.assemble();
+            self.arm();
             self.flush_at = None;
         }
         if self.probe_at > now {
@@ -253,6 +290,17 @@ impl Tail {
         }
         Ok(())
     }
+}
+
+/// Lines that nothing follows, with those of a trace together.
+pub(super) fn assembled(lines: Vec<Line>) -> Vec<Line> {
+    let mut assembler = Assembler::default();
+    let mut assembled = Vec::with_capacity(lines.len());
+    for line in lines {
+        assembler.push(line, &mut assembled);
+    }
+    assembler.flush(&mut assembled);
+    assembled
 }
 
 #[cfg(test)]

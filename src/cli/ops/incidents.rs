@@ -10,7 +10,7 @@ use crate::cli::args::{Approve, Arguments, Dismiss, Freeze, Incidents, Thaw};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui, table};
-use crate::fleet::text::{plural, printable};
+use crate::fleet::text::{plural, printable, printable_block};
 use crate::fleet::{Incident, IncidentId, IncidentState, Remedy, duration};
 use crate::heal;
 use crate::journal::{Decision, Error, Journal};
@@ -23,6 +23,8 @@ const TAKEN_UP: Duration = Duration::from_secs(5);
 const LOOKS: Duration = Duration::from_millis(600);
 /// How much of a line is shown.
 const LINE: usize = 300;
+/// Before the lines of a trace, which stand below each other.
+const EVIDENCE: &str = "                  ";
 
 fn failed(error: Error) -> Failure {
     Failure::from_error(exit::FAILED, &error)
@@ -89,22 +91,16 @@ fn describe(incident: &Incident) -> String {
         lines.push(format!("  note     {}", printable(note, LINE)));
     }
     lines.push("  evidence".to_owned());
-    lines.extend(
-        incident
-            .evidence
-            .iter()
-            .map(|line| format!("    {}  {}", line.at.clock_time(), printable(&line.text, LINE))),
-    );
+    lines.extend(incident.evidence.iter().map(|line| {
+        format!("    {}  {}", line.at.clock_time(), printable_block(&line.text, LINE, EVIDENCE))
+    }));
     if !incident.novelty.is_empty() {
         lines.push("  new in the log".to_owned());
     }
     lines.extend(incident.novelty.iter().map(|novelty| {
         let (at, text) = (novelty.sample.at.clock_time(), printable(&novelty.sample.text, LINE));
-        format!(
-            "    {at}  {text} ({}; {})",
-            novelty.what,
-            plural(usize::try_from(novelty.lines).unwrap_or(usize::MAX), "line")
-        )
+        let lines = plural(usize::try_from(novelty.lines).unwrap_or(usize::MAX), "line");
+        format!("    {at}  {text} ({}; {lines})", novelty.what)
     }));
     if !incident.proposals.is_empty() {
         lines.push("  proposed".to_owned());

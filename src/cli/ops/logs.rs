@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::deploy::remote::Pool;
 use crate::deploy::rollout::{AT_ONCE, on_each};
-use crate::fleet::text::printable;
+use crate::fleet::text::{printable, printable_block};
 use crate::fleet::{Fact, Host, HostName, Observation, Role};
 use crate::watch::{Options, Watcher};
 
@@ -97,7 +97,9 @@ fn show(ui: &Ui, options: &args::Logs, several: bool, observation: &Observation)
             if subject.role == Role::Candidate {
                 line.push_str("(being tried) ");
             }
-            line.push_str(&printable(text, LINE));
+            // Behind what stands before a line, no line of a trace can pass for another host's.
+            let indent = if line.is_empty() { "" } else { "  " };
+            line.push_str(&printable_block(text, LINE, indent));
             ui.out(&line);
         }
         Fact::Gap { reason } => {

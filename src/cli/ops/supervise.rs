@@ -15,7 +15,7 @@ use crate::cli::ui::Ui;
 use crate::config::{self, Project};
 use crate::deploy::remote::Pool;
 use crate::diagnose::Novelties;
-use crate::fleet::text::{plural, printable};
+use crate::fleet::text::{plural, printable, printable_block};
 use crate::fleet::{Evidence, Fact, Host, Incident, Mode, Observation};
 use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
@@ -216,7 +216,8 @@ fn announced(ui: &Ui, announcement: &Announcement, incident: Option<&Incident>) 
         return;
     }
     for Evidence { at, text } in incident.map(|incident| &incident.evidence[..]).unwrap_or_default() {
-        ui.out(&format!("              {}  {}", at.clock_time(), printable(text, LINE)));
+        let text = printable_block(text, LINE, &" ".repeat(28));
+        ui.out(&format!("              {}  {text}", at.clock_time()));
     }
 }
 
