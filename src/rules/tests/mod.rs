@@ -5,4 +5,5 @@ mod builtin;
 mod hostile;
 mod messages;
 mod precedence;
+mod prefilter;
 mod world;
