@@ -5,6 +5,7 @@
 //! of it and what it logs come together in order. Its log is a [`tail`]: a [`cursor`] says where it was left, a
 //! [`feed`] brings what is new since then, frame by frame ([`entry`]), and a joiner ([`join`]) makes lines of that.
 //! Everything leaves through the [`outlet`], which says how fresh it is. Without following, [`history`] reads logs once.
+//! [`LogReader`] is the same way for bytes that are there already.
 
 mod backoff;
 mod container;
@@ -17,6 +18,7 @@ mod host;
 mod join;
 mod known;
 mod outlet;
+mod reader;
 mod roster;
 mod sample;
 mod stamp;
@@ -24,4 +26,5 @@ mod survey;
 mod tail;
 mod watcher;
 
+pub use reader::LogReader;
 pub use watcher::{Logs, Options, Watcher};
