@@ -45,5 +45,5 @@ pub use precedence::Standing;
 pub use problem::{Error, Problem};
 pub use report::{TestReport, TestResult};
 pub use rule::Rule;
-pub use set::{LineMatch, RuleSet, Scanner};
+pub use set::{Counts, LineMatch, RuleSet, Scanner};
 pub use trace::{Note, Outcome};

@@ -128,6 +128,8 @@ impl RuleSet {
     ) -> Vec<LineMatch> {
         let line = Structured::of(ansi::strip(line, &mut scratch.plain));
         let mut matches = Vec::new();
+        let counts = &mut scratch.counts;
+        counts.lines += 1;
         let gates = self.index.candidates(line.line(), &mut scratch.index);
         for gates in gates.chunk_by(|&left, &right| self.index.rule(left) == self.index.rule(right)) {
             let rule = self.index.rule(gates[0]);
@@ -136,9 +138,11 @@ impl RuleSet {
                 continue;
             }
             let alternatives = gates.iter().map(|&gate| self.index.alternative(gate));
+            counts.tried += 1;
             // The gates of a rule are all of its `any`, or none of them.
             let alternatives = self.index.alternative(gates[0]).map(|_| alternatives.flatten());
             if let Some(LogMatch { captures, alternative }) = pattern.matches(&line, alternatives) {
+                counts.matched += 1;
                 matches.push(LineMatch { rule, captures, alternative });
             }
         }
@@ -152,6 +156,7 @@ pub(super) struct Scratch {
     /// The line without colours.
     plain: String,
     index: index::Scratch,
+    counts: Counts,
 }
 
 /// Matches single lines against a set: what `rules explain` shows, what `rules bench` measures.
@@ -159,6 +164,17 @@ pub(super) struct Scratch {
 pub struct Scanner {
     rules: Arc<RuleSet>,
     scratch: Scratch,
+}
+
+/// What matching has cost so far: how well the index chooses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines that were matched.
+    pub lines: u64,
+    /// Rules that were tried, each on one line.
+    pub tried: u64,
+    /// Those that matched.
+    pub matched: u64,
 }
 
 impl Scanner {
@@ -171,6 +187,12 @@ impl Scanner {
     /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
     pub fn matches(&mut self, line: &str) -> Vec<LineMatch> {
         self.rules.match_line(line, |_| true, &mut self.scratch)
+    }
+
+    /// What the lines so far have cost.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.scratch.counts
     }
 
     /// Those of them that count: none when a benign rule explains the line, no fallback beside a rule that knows it.

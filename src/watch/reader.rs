@@ -112,7 +112,8 @@ mod tests {
                     })
                     .unwrap();
             }
-            let expected = [(Stream::Stdout, "one".to_owned()), (Stream::Stderr, "two, in two parts".to_owned())];
+            let expected =
+                [(Stream::Stdout, "one".to_owned()), (Stream::Stderr, "two, in two parts".to_owned())];
             assert_eq!(lines, expected, "{size}");
         }
     }
