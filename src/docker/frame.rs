@@ -34,7 +34,7 @@ pub enum Source {
 
 /// Takes frames off a stream.
 #[derive(Debug)]
-pub(super) enum FrameDecoder {
+pub enum FrameDecoder {
     /// Frames with a header.
     Multiplexed,
     /// A terminal's stream, line by line.

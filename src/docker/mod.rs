@@ -39,7 +39,7 @@ pub use engine::{Engine, EngineInfo, EngineVersion};
 pub use error::{Error, Kind};
 pub use events::{Event, EventStream};
 pub use exec::{Exec, ExecControl, ExecInput, ExecOptions, ExecOutput};
-pub use frame::{LogFrame, Source};
+pub use frame::{FrameDecoder, LogFrame, Source};
 pub use image::{Image, ImageSummary};
 pub use inspect::{Container, ContainerSummary, PublishedPort, State, Status};
 pub use logs::{LogOptions, LogStream};

@@ -1,22 +1,21 @@
 //! Terminal colouring in log lines: taken out before matching, so that `\x1b[31mERROR\x1b[0m` is `ERROR` to a rule.
 
-use std::borrow::Cow;
-
 const ESCAPE: char = '\u{1b}';
 
-/// `line` without its escape sequences; borrowed when it has none.
-pub(super) fn strip(line: &str) -> Cow<'_, str> {
-    if !line.contains(ESCAPE) {
-        return Cow::Borrowed(line);
-    }
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
+/// `line` without its escape sequences; in `room` when it has any.
+pub(super) fn strip<'l>(line: &'l str, room: &'l mut String) -> &'l str {
+    let Some(first) = line.find(ESCAPE) else {
+        return line;
+    };
+    room.clear();
+    room.push_str(&line[..first]);
+    let mut rest = after_sequence(&line[first + 1..]);
     while let Some(at) = rest.find(ESCAPE) {
-        out.push_str(&rest[..at]);
+        room.push_str(&rest[..at]);
         rest = after_sequence(&rest[at + 1..]);
     }
-    out.push_str(rest);
-    Cow::Owned(out)
+    room.push_str(rest);
+    room
 }
 
 /// What follows an escape sequence whose ESC was already read. An unfinished sequence loses only its ESC, so that a
@@ -56,7 +55,8 @@ mod tests {
             ("\x1b[é31mx", "[é31mx"),
             ("\x1b]never closed: panic", "]never closed: panic"),
         ] {
-            assert_eq!(strip(line), expected, "{line:?}");
+            let mut room = "what was here before".to_owned();
+            assert_eq!(strip(line, &mut room), expected, "{line:?}");
         }
     }
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::bounded::Bounded;
 use super::candidate::{Candidate, Unconfirmed, WindowKey};
 use super::hit::{Hit, shown_capture, shown_line};
-use super::index::Scratch;
 use super::memory::{Memory, Seen};
 use super::precedence::{self, Standing};
 use super::rule::{Key, Rule, Trigger};
-use super::set::RuleSet;
+use super::set::{RuleSet, Scratch};
 use super::trace::{NOTES, Note, Outcome};
 use super::window::{Counted, Process, Window};
 use crate::fleet::{Fact, Freshness, HostName, Observation, Role, Signal, Stream, Subject, Timestamp};
@@ -119,9 +118,11 @@ impl Engine {
         signals: &mut Vec<Signal>,
     ) {
         let rules = Arc::clone(&self.rules);
-        let matches = rules.match_line(text, &mut self.scratch);
         let admits =
             |number: usize| rules.rules()[number].scope.admits(scene.host, &scene.subject.app, Some(stream));
+        // Whoever traces wants to be told of rules that are out of scope as well.
+        let traced = self.notes.is_some();
+        let matches = rules.match_line(text, |number| traced || admits(number), &mut self.scratch);
         let admitted: Vec<usize> = matches.iter().map(|found| found.rule).filter(|&n| admits(n)).collect();
         for found in matches {
             let rule = &rules.rules()[found.rule];

@@ -1,13 +1,14 @@
 //! How one line meets a `log` trigger, condition by condition: what `rules explain` marks and `rules why-not` blames.
 //! The engine asks only whether all of them hold; a person wants to know which words made each of them hold, or not.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::ansi;
 use super::log::LogPattern;
 use super::pattern::{FieldPattern, Pattern};
 use super::rule::{Rule, Trigger};
-use super::structured;
+use super::structured::Structured;
 
 /// One condition of a `log` trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,21 +138,21 @@ impl Rule {
 }
 
 fn inspect(pattern: &LogPattern, line: &str) -> Inspection {
-    let line = ansi::strip(line).into_owned();
+    let line = ansi::strip(line, &mut String::new()).to_owned();
+    let structured = Structured::of(&line);
     let mut verdicts = Vec::new();
     verdicts.extend(of_list(pattern.any.patterns(), &line, Condition::Any));
     verdicts.extend(of_list(&pattern.all, &line, Condition::All));
     verdicts.extend(of_list(pattern.not.patterns(), &line, Condition::Not));
     if !pattern.json.is_empty() {
-        let object = structured::json(&line);
-        let value = |name: &str| object.as_ref().map(|object| structured::member(object, name));
+        let value = |name: &str| {
+            structured.is_json().then(|| structured.json(name).map(Cow::into_owned))
+        };
         verdicts.extend(of_fields(&pattern.json, &line, value, Condition::Json));
     }
     if !pattern.fields.is_empty() {
-        let fields = structured::logfmt(&line);
         let value = |name: &str| {
-            let known = fields.as_ref()?.iter().find(|(known, _)| *known == name);
-            Some(known.map(|(_, value)| value.clone()))
+            structured.is_logfmt().then(|| structured.logfmt(name).map(Cow::into_owned))
         };
         verdicts.extend(of_fields(&pattern.fields, &line, value, Condition::Field));
     }

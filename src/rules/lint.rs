@@ -2,6 +2,7 @@
 //! and told by `arcane rules lint`.
 
 use super::event::EventKind;
+use super::index::Key;
 use super::log::LogPattern;
 use super::problem::{Problem, Source, nearest};
 use super::rule::{Case, Rule, Trigger};
@@ -50,11 +51,7 @@ pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         problems.push(at_rule(rule, sources, message, "add a test with lines, no events, and `fires = 0`"));
     }
     if let Trigger::Log(pattern) = &rule.trigger {
-        if pattern.required().is_none() {
-            let message =
-                format!("rule `{}` is tried on every line: no text of 3 letters is in every match", rule.id);
-            problems.push(at_rule(rule, sources, message, "give its patterns some literal text"));
-        }
+        problems.extend(loose(rule, pattern, sources));
         problems.extend(unsampled(rule, pattern, sources));
     }
     problems
@@ -104,6 +101,23 @@ fn unsampled(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Probl
             let message =
                 format!("rule `{}`: no test shows a line for the pattern `{}`", rule.id, one.source());
             at_rule(rule, sources, message, "add the line to a test that fires")
+        })
+        .collect()
+}
+
+/// What is tried on every line, for want of a literal text that every match of it has.
+fn loose(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Problem> {
+    let gates = pattern.gates().into_iter();
+    let loose = gates.filter(|gate| !matches!(gate.key, Key::Literals(_)));
+    loose
+        .map(|gate| {
+            let what = match (gate.alternative.and_then(|index| pattern.any.patterns().get(index)), gate.key)
+            {
+                (Some(one), _) => format!("rule `{}`: the pattern `{}`", rule.id, one.source()),
+                _ => format!("rule `{}`", rule.id),
+            };
+            let message = format!("{what} is tried on every line: no text of 3 letters is in every match");
+            at_rule(rule, sources, message, "give its patterns some literal text")
         })
         .collect()
 }

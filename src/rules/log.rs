@@ -1,8 +1,11 @@
 //! The `log` trigger: what a line must and must not contain, as text or in a field.
 
-use super::literal::{self, Required, SHORTEST};
+use std::borrow::Cow;
+
+use super::index::{Gate, Key};
+use super::literal::{Required, SHORTEST};
 use super::pattern::{AnyOf, FieldPattern, Pattern};
-use super::structured;
+use super::structured::Structured;
 
 /// A compiled `log` trigger. Everything that is given must hold.
 #[derive(Debug, Clone)]
@@ -33,36 +36,42 @@ impl LogPattern {
         self.any.is_empty() && self.all.is_empty() && self.json.is_empty() && self.fields.is_empty()
     }
 
-    /// Matches a line that was stripped of colours.
-    pub(super) fn matches(&self, line: &str) -> Option<LogMatch> {
+    /// Matches a line that was stripped of colours. Of `any`, only `alternatives` are tried; `None` is for all.
+    pub(super) fn matches(
+        &self,
+        line: &Structured<'_>,
+        alternatives: Option<impl Iterator<Item = usize> + Clone>,
+    ) -> Option<LogMatch> {
+        let text = line.line();
         let mut captures = Vec::new();
-        let alternative = if self.any.is_empty() { None } else { Some(self.any.find(line, &mut captures)?) };
-        if !self.all.iter().all(|pattern| pattern.capture(line, &mut captures)) {
-            return None;
-        }
-        if self.not.find(line, &mut Vec::new()).is_some() {
-            return None;
-        }
-        if !self.json.is_empty() {
-            let object = structured::json(line)?;
-            fields_match(&self.json, |name| structured::member(&object, name), &mut captures)?;
-        }
-        if !self.fields.is_empty() {
-            let fields = structured::logfmt(line)?;
-            let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, v)| v.clone());
-            fields_match(&self.fields, value, &mut captures)?;
-        }
-        Some(LogMatch { captures, alternative })
+        let alternative = match alternatives {
+            _ if self.any.is_empty() => None,
+            None => Some(self.any.find(text, &mut captures)?),
+            Some(alternatives) => Some(self.any.find_among(alternatives, text, &mut captures)?),
+        };
+        let holds = self.all.iter().all(|pattern| pattern.capture(text, &mut captures))
+            && fields_match(&self.json, |name| line.json(name), &mut captures)
+            && fields_match(&self.fields, |name| line.logfmt(name), &mut captures)
+            && !self.not.is_match(text);
+        holds.then_some(LogMatch { captures, alternative })
     }
 
-    /// The best set of literals of which every matching line contains one; `None` when there is none, and every line
-    /// must be tried.
-    pub(super) fn required(&self) -> Option<Required> {
-        let any = if self.any.is_empty() { None } else { self.any.required() };
+    /// Patterns of one part, of which every matching line matches one: the part that lets the fewest lines through.
+    pub(super) fn gates(&self) -> Vec<Gate> {
+        let alone = |required| vec![Gate { alternative: None, key: Key::Literals(required) }];
         let all = self.all.iter().filter_map(Pattern::required);
         let fields = self.fields.iter().filter_map(|(_, pattern)| pattern.required().and_then(unescaped));
-        let json = self.json.iter().filter_map(|(_, pattern)| pattern.required().and_then(json_escaped));
-        literal::best(any.into_iter().chain(all).chain(fields).chain(json))
+        let json = self.json.iter().filter_map(|(_, pattern)| json_required(pattern));
+        let parts = all.chain(fields).chain(json).map(alone);
+        let any = (!self.any.is_empty()).then(|| self.any.gates());
+        let best = parts.chain(any).max_by_key(|gates| gates.iter().map(Gate::selectivity).min());
+        best.unwrap_or_else(|| self.loose())
+    }
+
+    /// The gates of a trigger that has neither `any` nor literals.
+    fn loose(&self) -> Vec<Gate> {
+        let key = self.all.first().map_or(Key::Nothing, |pattern| Key::Regex(pattern.expression()));
+        vec![Gate { alternative: None, key }]
     }
 
     /// Names of captures that every match has, and of those that only some have.
@@ -81,35 +90,40 @@ impl LogPattern {
     }
 }
 
-fn fields_match(
+fn fields_match<'v>(
     patterns: &[(String, FieldPattern)],
-    value: impl Fn(&str) -> Option<String>,
+    value: impl Fn(&str) -> Option<Cow<'v, str>>,
     captures: &mut Vec<(String, String)>,
-) -> Option<()> {
-    patterns
-        .iter()
-        .all(|(name, pattern)| value(name).is_some_and(|value| pattern.capture(&value, captures)))
-        .then_some(())
+) -> bool {
+    patterns.iter().all(|(name, pattern)| value(name).is_some_and(|value| pattern.capture(&value, captures)))
 }
 
-/// Of each literal, the longest stretch that no escaping in quotes can change.
+/// Of each literal, the longest stretch that is in the line as it is in the value, whatever quoting does.
 fn unescaped(set: Required) -> Option<Required> {
-    set.iter()
-        .map(|literal| {
-            literal
-                .split(|c: char| {
-                    !(c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | ':' | '-' | ','))
-                })
-                .max_by_key(|stretch| stretch.len())
-                .filter(|stretch| stretch.len() >= SHORTEST)
-                .map(str::to_owned)
-        })
-        .collect()
+    set.iter().map(|literal| stretch(literal, |c| matches!(c, ' ' | '_' | '.' | ':' | '-' | ','))).collect()
 }
 
-/// The same for JSON, which may also write any character as `\u00xx`: such lines are tried as well.
-fn json_escaped(set: Required) -> Option<Required> {
-    let mut set = unescaped(set)?;
-    set.push(r"\u00".to_owned());
+/// The longest stretch of letters, digits and characters that are `also` good.
+fn stretch(literal: &str, also: impl Fn(char) -> bool) -> Option<String> {
+    literal
+        .split(|c: char| !(c.is_ascii_alphanumeric() || also(c)))
+        .max_by_key(|stretch| stretch.len())
+        .filter(|stretch| stretch.len() >= SHORTEST)
+        .map(str::to_owned)
+}
+
+/// Literals of a line with a member that the pattern matches. A member that is no text is written anew for matching, so
+/// that space and numbers in it may differ; and JSON may write any character of a text by its number: such lines are
+/// tried as well.
+fn json_required(pattern: &FieldPattern) -> Option<Required> {
+    let in_a_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | 'e');
+    let set = pattern.required()?;
+    let stretches = set.iter().map(|literal| {
+        let whole = pattern.is_whole() && literal.bytes().all(|byte| byte.is_ascii_digit());
+        stretch(literal, |c| matches!(c, ' ' | '_' | '.' | '-'))
+            .filter(|text| whole || !text.chars().all(in_a_number))
+    });
+    let mut set: Required = stretches.collect::<Option<_>>()?;
+    set.extend([r"\u00", r"\u017f", r"\u212a"].map(str::to_owned));
     Some(set)
 }

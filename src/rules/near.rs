@@ -108,9 +108,17 @@ fn steps(pattern: &str) -> Vec<(Regex, String)> {
     let parts = atoms(&hir);
     let beginning = |end: usize| {
         let regex = compile(&Hir::concat(parts[..end].to_vec()).to_string())?;
-        Some((regex, Hir::concat(parts[end..].to_vec()).to_string()))
+        Some((regex, shown(&Hir::concat(parts[end..].to_vec()))))
     };
     (1..parts.len()).rev().take(MOST_STEPS).filter_map(beginning).collect()
+}
+
+/// What is left of an expression: plain text as such.
+fn shown(hir: &Hir) -> String {
+    match hir.kind() {
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
+        _ => hir.to_string(),
+    }
 }
 
 /// The parts that a concatenation can be cut between; within literals, words.

@@ -1,10 +1,14 @@
 //! One pattern of a rule: literal text, or a regular expression after `re:`.
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
+use super::index::{Gate, Key};
 use super::literal::{self, Required};
 use crate::fleet::text::quoted;
+
+/// What the automaton of many regular expressions may keep of what it has worked out, in bytes. With the library's own
+/// limit it forgets and begins again all the time.
+const SET_CACHE: usize = 32 << 20;
 
 /// Compiled size of one regular expression, in bytes: enough for any sensible one, too little for `\w{1000}`.
 const REGEX_LIMIT: usize = 1 << 20;
@@ -56,6 +60,11 @@ impl Pattern {
         regex.into_iter().flat_map(|regex| regex.capture_names().flatten())
     }
 
+    /// Whether it has named captures.
+    fn captures_anything(&self) -> bool {
+        self.capture_names().next().is_some()
+    }
+
     /// Matches and adds what was captured to `captures`.
     pub(super) fn capture(&self, text: &str, captures: &mut Vec<(String, String)>) -> bool {
         let Self::Regex(regex) = self else {
@@ -63,6 +72,10 @@ impl Pattern {
         };
         if regex.captures_len() == 1 {
             return regex.is_match(text);
+        }
+        // To say that there is no match costs far less than to look for one with its groups.
+        if !regex.is_match(text) {
+            return false;
         }
         let Some(found) = regex.captures(text) else {
             return false;
@@ -83,6 +96,14 @@ impl Pattern {
         }
     }
 
+    /// A regular expression that matches wherever this does.
+    pub(super) fn expression(&self) -> String {
+        match self {
+            Self::Literal(text) => format!("(?i:{})", regex::escape(text)),
+            Self::Regex(regex) => regex.as_str().to_owned(),
+        }
+    }
+
     /// As it stands in the rule file.
     pub(super) fn source(&self) -> String {
         match self {
@@ -90,6 +111,16 @@ impl Pattern {
             Self::Regex(regex) => format!("{REGEX_MARK}{}", regex.as_str()),
         }
     }
+}
+
+/// Regular expressions of patterns, looked for at once; the error is a sentence for the rules' author.
+pub(super) fn set(expressions: &[String]) -> Result<RegexSet, String> {
+    RegexSetBuilder::new(expressions)
+        .multi_line(true)
+        .size_limit(REGEX_LIMIT.saturating_mul(expressions.len()))
+        .dfa_size_limit(SET_CACHE)
+        .build()
+        .map_err(|error| why(&error))
 }
 
 /// What is wrong with a regular expression, in one line.
@@ -112,64 +143,53 @@ fn contains_ignoring_case(text: &str, needle: &str) -> bool {
     text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
-/// Patterns of which one must match. The literals among them are looked for in a single pass.
-#[derive(Debug, Clone)]
-pub(super) struct AnyOf {
-    patterns: Vec<Pattern>,
-    literals: Option<AhoCorasick>,
-    /// Indices into `patterns`, in the order of the automaton's own numbering.
-    literal_indices: Vec<usize>,
-}
+/// Patterns of which one must match.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AnyOf(Vec<Pattern>);
 
 impl AnyOf {
-    /// Compiles a list; the error is a sentence for the rule's author.
-    pub(super) fn new(patterns: Vec<Pattern>) -> Result<Self, String> {
-        let (literal_indices, texts): (Vec<usize>, Vec<&str>) = patterns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, pattern)| match pattern {
-                Pattern::Literal(text) => Some((index, text.as_str())),
-                Pattern::Regex(_) => None,
-            })
-            .unzip();
-        let literals = if texts.is_empty() {
-            None
-        } else {
-            let automaton = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(&texts);
-            Some(automaton.map_err(|error| format!("these literals are too many: {error}"))?)
-        };
-        Ok(Self { patterns, literals, literal_indices })
+    pub(super) const fn new(patterns: Vec<Pattern>) -> Self {
+        Self(patterns)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn patterns(&self) -> &[Pattern] {
-        &self.patterns
+        &self.0
     }
 
-    /// The first pattern that matches: literals before regular expressions, since they are cheaper, unless a regular
-    /// expression has captures to give.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.is_match(text))
+    }
+
+    /// The first pattern that matches and has captures to give, or else the first that matches.
     pub(super) fn find(&self, text: &str, captures: &mut Vec<(String, String)>) -> Option<usize> {
-        let with_captures =
-            self.patterns.iter().enumerate().find(|(_, pattern)| {
-                pattern.capture_names().next().is_some() && pattern.capture(text, captures)
-            });
-        if let Some((index, _)) = with_captures {
-            return Some(index);
-        }
-        let literal = self.literals.as_ref().and_then(|automaton| automaton.find(text));
-        if let Some(found) = literal {
-            return self.literal_indices.get(found.pattern().as_usize()).copied();
-        }
-        self.patterns
-            .iter()
-            .position(|pattern| matches!(pattern, Pattern::Regex(_)) && pattern.is_match(text))
+        self.find_among(0..self.0.len(), text, captures)
     }
 
-    pub(super) fn required(&self) -> Option<Required> {
-        literal::union(self.patterns.iter().map(Pattern::required))
+    /// The same when it is known that only `these` can match, given in order.
+    pub(super) fn find_among(
+        &self,
+        these: impl Iterator<Item = usize> + Clone,
+        text: &str,
+        captures: &mut Vec<(String, String)>,
+    ) -> Option<usize> {
+        let mut giving = these.clone().filter(|&index| self.0[index].captures_anything());
+        giving.find(|&index| self.0[index].capture(text, captures)).or_else(|| {
+            let mut others = these.filter(|&index| !self.0[index].captures_anything());
+            others.find(|&index| self.0[index].is_match(text))
+        })
+    }
+
+    /// A gate for each pattern.
+    pub(super) fn gates(&self) -> Vec<Gate> {
+        let key = |pattern: &Pattern| {
+            pattern.required().map_or_else(|| Key::Regex(pattern.expression()), Key::Literals)
+        };
+        let patterns = self.0.iter().enumerate();
+        patterns.map(|(index, pattern)| Gate { alternative: Some(index), key: key(pattern) }).collect()
     }
 }
 
@@ -214,6 +234,11 @@ impl FieldPattern {
             Self::OneOf(values) => values.join("|"),
             Self::Regex(pattern) => pattern.source(),
         }
+    }
+
+    /// Whether it is compared with whole values.
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self, Self::OneOf(_))
     }
 
     pub(super) fn required(&self) -> Option<Required> {

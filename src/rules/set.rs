@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::index::{Index, Scratch};
+use super::index::{self, Index};
+use super::log::LogMatch;
 use super::precedence::{self, Standing};
 use super::problem::{Error, Problem, Source};
 use super::read::{self, Sink};
 use super::report::TestReport;
 use super::rule::{Rule, Trigger};
+use super::structured::Structured;
 use super::{ansi, builtin, lint, trial};
 
 /// Rules that were read, found sound, and compiled.
@@ -58,10 +60,10 @@ impl RuleSet {
 
     fn compile(rules: Vec<Rule>, sources: Vec<Source>) -> Result<Self, Error> {
         let log_rules = rules.iter().enumerate().filter_map(|(number, rule)| match &rule.trigger {
-            Trigger::Log(pattern) => Some((number, pattern.required())),
+            Trigger::Log(pattern) => Some((number, pattern.gates())),
             Trigger::Event { .. } => None,
         });
-        let index = Index::new(rules.len(), log_rules).map_err(|message| {
+        let index = Index::new(log_rules).map_err(|message| {
             let problem = sources.first().map(|source| source.problem(&(0..0), message));
             Error(problem.into_iter().collect())
         })?;
@@ -117,19 +119,44 @@ impl RuleSet {
         &self.event_rules
     }
 
-    /// The rules whose `log` trigger matches, in order.
-    pub(super) fn match_line(&self, line: &str, scratch: &mut Scratch) -> Vec<LineMatch> {
-        let line = ansi::strip(line);
-        self.index.candidates(&line, scratch);
-        let matches = scratch.found.iter().filter_map(|&rule| match &self.rules[rule].trigger {
-            Trigger::Log(pattern) => {
-                let found = pattern.matches(&line)?;
-                Some(LineMatch { rule, captures: found.captures, alternative: found.alternative })
+    /// The rules whose `log` trigger matches, in order. Of those that are not `admitted`, by number, nothing is asked.
+    pub(super) fn match_line(
+        &self,
+        line: &str,
+        admitted: impl Fn(usize) -> bool,
+        scratch: &mut Scratch,
+    ) -> Vec<LineMatch> {
+        let line = Structured::of(ansi::strip(line, &mut scratch.plain));
+        let mut matches = Vec::new();
+        let counts = &mut scratch.counts;
+        counts.lines += 1;
+        let gates = self.index.candidates(line.line(), &mut scratch.index);
+        for gates in gates.chunk_by(|&left, &right| self.index.rule(left) == self.index.rule(right)) {
+            let rule = self.index.rule(gates[0]);
+            let Trigger::Log(pattern) = &self.rules[rule].trigger else { continue };
+            if !admitted(rule) {
+                continue;
             }
-            Trigger::Event { .. } => None,
-        });
-        matches.collect()
+            let alternatives = gates.iter().map(|&gate| self.index.alternative(gate));
+            counts.tried += 1;
+            // The gates of a rule are all of its `any`, or none of them.
+            let alternatives = self.index.alternative(gates[0]).map(|_| alternatives.flatten());
+            if let Some(LogMatch { captures, alternative }) = pattern.matches(&line, alternatives) {
+                counts.matched += 1;
+                matches.push(LineMatch { rule, captures, alternative });
+            }
+        }
+        matches
     }
+}
+
+/// Room to work in, kept between lines.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scratch {
+    /// The line without colours.
+    plain: String,
+    index: index::Scratch,
+    counts: Counts,
 }
 
 /// Matches single lines against a set: what `rules explain` shows, what `rules bench` measures.
@@ -137,6 +164,17 @@ impl RuleSet {
 pub struct Scanner {
     rules: Arc<RuleSet>,
     scratch: Scratch,
+}
+
+/// What matching has cost so far: how well the index chooses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines that were matched.
+    pub lines: u64,
+    /// Rules that were tried, each on one line.
+    pub tried: u64,
+    /// Those that matched.
+    pub matched: u64,
 }
 
 impl Scanner {
@@ -148,7 +186,13 @@ impl Scanner {
 
     /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
     pub fn matches(&mut self, line: &str) -> Vec<LineMatch> {
-        self.rules.match_line(line, &mut self.scratch)
+        self.rules.match_line(line, |_| true, &mut self.scratch)
+    }
+
+    /// What the lines so far have cost.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.scratch.counts
     }
 
     /// Those of them that count: none when a benign rule explains the line, no fallback beside a rule that knows it.

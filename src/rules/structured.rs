@@ -1,10 +1,53 @@
 //! Fields of structured lines: JSON objects and logfmt. A rule that names a field sees that field only, so that text
 //! a stranger got into another one (a request path, a user name) cannot fire it.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use serde_json::Value;
 
+/// A line and, once somebody asks for them, its fields: they are read at most once.
+#[derive(Debug)]
+pub(super) struct Structured<'l> {
+    line: &'l str,
+    json: OnceCell<Option<Value>>,
+    logfmt: OnceCell<Option<Vec<(&'l str, String)>>>,
+}
+
+impl<'l> Structured<'l> {
+    pub(super) const fn of(line: &'l str) -> Self {
+        Self { line, json: OnceCell::new(), logfmt: OnceCell::new() }
+    }
+
+    /// The line itself.
+    pub(super) const fn line(&self) -> &'l str {
+        self.line
+    }
+
+    /// A member of a line that is one JSON object, as [`member`] gives it.
+    pub(super) fn json(&self, path: &str) -> Option<Cow<'_, str>> {
+        member(self.json.get_or_init(|| json(self.line)).as_ref()?, path)
+    }
+
+    /// Whether the line is one JSON object.
+    pub(super) fn is_json(&self) -> bool {
+        self.json.get_or_init(|| json(self.line)).is_some()
+    }
+
+    /// Whether the line is logfmt.
+    pub(super) fn is_logfmt(&self) -> bool {
+        self.logfmt.get_or_init(|| logfmt(self.line)).is_some()
+    }
+
+    /// A field of a line that is logfmt.
+    pub(super) fn logfmt(&self, name: &str) -> Option<Cow<'_, str>> {
+        let fields = self.logfmt.get_or_init(|| logfmt(self.line)).as_ref()?;
+        fields.iter().find(|(known, _)| *known == name).map(|(_, value)| Cow::Borrowed(value.as_str()))
+    }
+}
+
 /// The members of a line that is one JSON object.
-pub(super) fn json(line: &str) -> Option<Value> {
+fn json(line: &str) -> Option<Value> {
     let line = line.trim();
     if !(line.starts_with('{') && line.ends_with('}')) {
         return None;
@@ -13,19 +56,19 @@ pub(super) fn json(line: &str) -> Option<Value> {
 }
 
 /// A member as text; `path` is a name, or names joined by dots for a member of a member.
-pub(super) fn member(object: &Value, path: &str) -> Option<String> {
+fn member<'o>(object: &'o Value, path: &str) -> Option<Cow<'o, str>> {
     let value =
         object.get(path).or_else(|| path.split('.').try_fold(object, |value, name| value.get(name)))?;
     Some(match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => Cow::Borrowed(text),
         Value::Null => return None,
-        other => other.to_string(),
+        other => Cow::Owned(other.to_string()),
     })
 }
 
 /// The fields of a logfmt line: `level=error msg="could not start"`. A line counts as logfmt only when it begins with
 /// a field; of two fields with one name the first counts, since a program writes its own before a stranger's text.
-pub(super) fn logfmt(line: &str) -> Option<Vec<(&str, String)>> {
+fn logfmt(line: &str) -> Option<Vec<(&str, String)>> {
     let mut fields: Vec<(&str, String)> = Vec::new();
     let mut rest = line.trim();
     while !rest.is_empty() {
@@ -50,7 +93,8 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@')
 }
 
-/// A value and what follows it: quoted with backslash escapes, or up to the next space.
+/// A value and what follows it: quoted with backslash escapes, or up to the next space. An escape that is none stays as
+/// it is written: words of a value are words of the line, which is how the index finds them.
 fn logfmt_value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(' ').unwrap_or(text.len());
@@ -64,8 +108,9 @@ fn logfmt_value(text: &str) -> (String, &str) {
             '\\' => match characters.next() {
                 Some((_, 'n')) => value.push('\n'),
                 Some((_, 't')) => value.push('\t'),
-                Some((_, escaped)) => value.push(escaped),
-                None => {}
+                Some((_, escaped @ ('"' | '\\'))) => value.push(escaped),
+                Some((_, other)) => value.extend(['\\', other]),
+                None => value.push('\\'),
             },
             other => value.push(other),
         }
@@ -91,6 +136,7 @@ mod tests {
         assert_eq!(field("", "level"), None);
         assert_eq!(field("level=\"open", "level").as_deref(), Some("open"));
         assert_eq!(field("level= free text x=1", "x").as_deref(), Some("1"));
+        assert_eq!(field(r#"msg="C:\temp\new \\\"x\" \"#, "msg").as_deref(), Some("C:\temp\new \\\"x\" \\"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! [`feed`] brings what is new since then, frame by frame ([`entry`]), a joiner ([`join`]) makes lines of that, and an
 //! assembler ([`trace`]) puts the lines of a stack trace together.
 //! Everything leaves through the [`outlet`], which says how fresh it is. Without following, [`history`] reads logs once.
+//! [`LogReader`] is the same way for bytes that are there already.
 
 mod backoff;
 mod container;
@@ -18,6 +19,7 @@ mod host;
 mod join;
 mod known;
 mod outlet;
+mod reader;
 mod roster;
 mod sample;
 mod stamp;
@@ -27,5 +29,6 @@ mod trace;
 mod watcher;
 
 pub use join::Line;
+pub use reader::LogReader;
 pub use trace::Assembler;
 pub use watcher::{Logs, Options, Watcher};

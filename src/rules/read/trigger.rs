@@ -37,9 +37,9 @@ pub(super) fn trigger(rule: &Fields<'_>) -> Option<Trigger> {
 
 fn log_pattern(log: Fields<'_>) -> Option<LogPattern> {
     let before = log.sink.count();
-    let any = any_of(&log, "any")?;
+    let any = AnyOf::new(patterns(&log, "any"));
     let all = patterns(&log, "all");
-    let not = any_of(&log, "not")?;
+    let not = AnyOf::new(patterns(&log, "not"));
     let json = field_patterns(&log, "json");
     let fields = field_patterns(&log, "fields");
     let pattern = LogPattern { any, all, not, json, fields };
@@ -53,10 +53,6 @@ fn log_pattern(log: Fields<'_>) -> Option<LogPattern> {
 
 fn patterns(log: &Fields<'_>, key: &'static str) -> Vec<Pattern> {
     log.texts(key).iter().filter_map(|text| log.read(text, Pattern::parse)).collect()
-}
-
-fn any_of(log: &Fields<'_>, key: &'static str) -> Option<AnyOf> {
-    AnyOf::new(patterns(log, key)).map_err(|error| log.sink.report(&log.span, error)).ok()
 }
 
 fn field_patterns(log: &Fields<'_>, key: &'static str) -> Vec<(String, FieldPattern)> {

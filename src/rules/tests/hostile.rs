@@ -4,17 +4,14 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use super::super::index::Scratch;
-use super::super::log::LogPattern;
-use super::super::rule::Trigger;
-use super::super::{Engine, RuleSet, Scanner, ansi};
+use super::super::{Engine, RuleSet};
 use super::world::{at, subject};
 use crate::fleet::{Fact, Freshness, HealthState, Observation, Role, Stream};
 
-static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin()));
+pub(super) static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin()));
 
 /// Every sample line of the built-in rules.
-static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
+pub(super) static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let steps =
         BUILTIN.rules().iter().flat_map(|rule| &rule.cases).flat_map(|case| case.scripts.iter().flatten());
     let mut lines: Vec<String> = steps
@@ -27,7 +24,7 @@ static SAMPLES: LazyLock<Vec<String>> = LazyLock::new(|| {
     lines
 });
 
-fn any_line() -> impl Strategy<Value = String> {
+pub(super) fn any_line() -> impl Strategy<Value = String> {
     let sample = prop::sample::select(SAMPLES.clone());
     let mangled = (sample.clone(), any::<String>(), 0..80_usize).prop_map(|(sample, other, cut)| {
         let cut = (0..=cut.min(sample.len())).rev().find(|&at| sample.is_char_boundary(at)).unwrap_or(0);
@@ -70,36 +67,8 @@ prop_compose! {
     }
 }
 
-/// The rules whose trigger matches, found without the index.
-fn match_one_by_one(line: &str) -> Vec<usize> {
-    let line = ansi::strip(line);
-    let matches = |pattern: &LogPattern| pattern.matches(&line).is_some();
-    let rules = BUILTIN.rules().iter().enumerate();
-    rules
-        .filter(|(_, rule)| matches!(&rule.trigger, Trigger::Log(pattern) if matches(pattern)))
-        .map(|(number, _)| number)
-        .collect()
-}
-
-#[test]
-fn every_sample_is_found_through_the_index() {
-    let mut scratch = Scratch::default();
-    for sample in SAMPLES.iter() {
-        let found: Vec<usize> =
-            BUILTIN.match_line(sample, &mut scratch).iter().map(|found| found.rule).collect();
-        assert_eq!(found, match_one_by_one(sample), "{sample}");
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn the_index_never_changes_what_matches(line in any_line()) {
-        let mut scanner = Scanner::new(Arc::clone(&BUILTIN));
-        let found: Vec<usize> = scanner.matches(&line).iter().map(|found| found.rule).collect();
-        prop_assert_eq!(found, match_one_by_one(&line));
-    }
 
     #[test]
     fn a_replay_decides_what_live_decided(observations in prop::collection::vec(any_observation(), 0..60)) {

@@ -5,6 +5,7 @@ mod builtin;
 mod hostile;
 mod messages;
 mod precedence;
+mod prefilter;
 mod world;
 
 /// The lines that the tests of a set's rules play.
