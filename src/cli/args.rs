@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "ops")]
-use super::ops::rules::args::{Explain, Record, Replay, WhyNot};
+use super::ops::rules::args::{Explain, New, Record, Replay, WhyNot};
 pub(super) use super::vault::args::{Git, InitVault, Run, Scan, Secrets, Team};
 use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
@@ -416,6 +416,8 @@ pub(super) enum Rules {
     Test(RuleTest),
     /// List the rules.
     List(RuleFiles),
+    /// Make a rule from a log line, with its tests.
+    New(New),
     /// Say which rules know a log line, by which words, and what they would make of it.
     Explain(Explain),
     /// Say why a rule does not fire on a log: the first condition that fails, where it comes nearest.

@@ -4,6 +4,7 @@ pub(in crate::cli) mod args;
 mod explain;
 mod input;
 mod marks;
+mod new;
 mod replay;
 mod why_not;
 
@@ -31,6 +32,7 @@ pub(in crate::cli::ops) fn run(ui: &Ui, arguments: &Arguments, command: &Rules) 
         Rules::Test(RuleTest { files, .. }) => test(ui, files),
         Rules::List(files) => list(ui, files),
         Rules::Explain(options) => explain::run(ui, options),
+        Rules::New(options) => new::run(ui, options),
         Rules::WhyNot(options) => why_not::run(ui, options),
         Rules::Replay(options) => replay::run(ui, arguments, options),
     }
