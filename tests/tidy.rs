@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "src/heal/supervisor",
     "src/heal/guard.rs",
     "src/heal/ladder.rs",
+    "src/heal/replay.rs",
 ];
 const IMPURE: &[&str] =
     &["tokio::", "std::fs", "std::net", "SystemTime::now", "Instant::now", "clock::now", "std::env::"];

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "ops")]
+use super::ops::rules::args::{Explain, New, Record, Replay, WhyNot};
 pub(super) use super::vault::args::{Git, InitVault, Run, Scan, Secrets, Team};
 use crate::fleet::{AppName, Batch, EnvironmentName, HostName, IncidentId, ReleaseId, Remedy, duration};
 
@@ -81,6 +83,9 @@ pub(super) enum Command {
     /// Watch the fleet and heal it: asks, or with --auto acts within each app's policy.
     #[cfg(feature = "ops")]
     Heal(Heal),
+    /// Record what is observed of an app, to judge it again later.
+    #[cfg(feature = "ops")]
+    Record(Record),
     /// List what was found wrong.
     #[cfg(feature = "ops")]
     Incidents(Incidents),
@@ -402,6 +407,7 @@ pub struct Thaw {
     pub app: Option<AppName>,
 }
 
+#[cfg(feature = "ops")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Rules {
     /// Check rule files for mistakes and dangers.
@@ -410,6 +416,14 @@ pub(super) enum Rules {
     Test(RuleTest),
     /// List the rules.
     List(RuleFiles),
+    /// Make a rule from a log line, with its tests.
+    New(New),
+    /// Say which rules know a log line, by which words, and what they would make of it.
+    Explain(Explain),
+    /// Say why a rule does not fire on a log: the first condition that fails, where it comes nearest.
+    WhyNot(WhyNot),
+    /// Run rules and supervisor over a recording: what would have fired, and what would have been done.
+    Replay(Replay),
 }
 
 /// Options of `arcane rules test`.
@@ -459,6 +473,7 @@ impl Arguments {
             | Some(Command::Unlock(Unlock { json, .. }))
             | Some(Command::Doctor(Doctor { json, .. }))
             | Some(Command::Watch(Watch { json, .. }))
+            | Some(Command::Record(Record { json, .. }))
             | Some(Command::Heal(Heal { watch: Watch { json, .. }, .. }))
             | Some(Command::Incidents(Incidents { json, .. })) => *json,
             Some(Command::Config(Config::Check { json })) => *json,

@@ -16,6 +16,7 @@ pub mod line;
 pub mod name;
 pub mod novelty;
 pub mod observation;
+pub mod recording;
 pub mod release;
 pub mod remedy;
 pub mod secret;
@@ -38,6 +39,7 @@ pub use name::{
 };
 pub use novelty::{Newness, Novelty};
 pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
+pub use recording::{End, Header, Recorded, Recording, RecordingError};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
 pub use secret::{AppSecret, SecretForm, SecretVersion};

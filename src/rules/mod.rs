@@ -9,6 +9,7 @@ mod ansi;
 mod bounded;
 mod builtin;
 mod candidate;
+mod draft;
 mod engine;
 mod event;
 mod explain;
@@ -44,6 +45,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use draft::{DraftError, Wish, draft, telling_line};
 pub use engine::Engine;
 pub use event::{EventKind, ExitCodes};
 pub use explain::{Explained, Explainer, Match};

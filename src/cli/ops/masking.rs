@@ -41,6 +41,7 @@ const fn shows_logs(command: &Command) -> bool {
             | Command::Status(_)
             | Command::Logs(_)
             | Command::Watch(_)
+            | Command::Record(_)
             | Command::Incidents(_)
     )
 }

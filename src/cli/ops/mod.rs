@@ -14,10 +14,11 @@ mod meter;
 mod plan;
 mod prune;
 mod push;
+mod record;
 mod releases;
 mod rollback;
 mod rollout;
-mod rules;
+pub(super) mod rules;
 mod sequence;
 mod status;
 mod steps;
@@ -70,12 +71,13 @@ async fn dispatch(
         Command::Doctor(options) => unless(cancel, doctor::run(ui, arguments, options)).await,
         Command::Watch(options) => supervise::watch(ui, arguments, options, cancel).await,
         Command::Heal(options) => supervise::heal(ui, arguments, options, cancel).await,
+        Command::Record(options) => record::run(ui, arguments, options, cancel).await,
         Command::Incidents(options) => incidents::list(ui, options),
         Command::Approve(options) => incidents::approve(ui, arguments, options, cancel).await,
         Command::Dismiss(options) => incidents::dismiss(ui, options),
         Command::Freeze(options) => incidents::freeze(ui, options),
         Command::Thaw(options) => incidents::thaw(ui, options),
-        Command::Rules(command) => rules::run(ui, command),
+        Command::Rules(command) => rules::run(ui, arguments, command),
         Command::Secrets(_)
         | Command::Team(_)
         | Command::Git(_)

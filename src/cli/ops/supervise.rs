@@ -221,7 +221,7 @@ fn announced(ui: &Ui, announcement: &Announcement, incident: Option<&Incident>) 
     }
 }
 
-const fn news(news: News) -> &'static str {
+pub(super) const fn news(news: News) -> &'static str {
     match news {
         News::Opened => "incident",
         News::Proposed => "proposed",

@@ -1,11 +1,19 @@
 //! `arcane rules`, and loading of rules for the commands that need them.
 
+pub(in crate::cli) mod args;
+mod explain;
+mod input;
+mod marks;
+mod new;
+mod replay;
+mod why_not;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::labelled;
-use crate::cli::args::{RuleFiles, RuleTest, Rules};
+use crate::cli::args::{Arguments, RuleFiles, RuleTest, Rules};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, table};
@@ -15,7 +23,7 @@ use crate::rules::RuleSet;
 /// A rule file larger than this is not one.
 const LIMIT: u64 = 1 << 20;
 
-pub(in crate::cli::ops) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> {
+pub(in crate::cli::ops) fn run(ui: &Ui, arguments: &Arguments, command: &Rules) -> Result<u8, Failure> {
     match command {
         Rules::Lint(files) => lint(ui, files),
         Rules::Test(RuleTest { files, labelled: Some(excerpts) }) => {
@@ -23,6 +31,10 @@ pub(in crate::cli::ops) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> 
         }
         Rules::Test(RuleTest { files, .. }) => test(ui, files),
         Rules::List(files) => list(ui, files),
+        Rules::Explain(options) => explain::run(ui, options),
+        Rules::New(options) => new::run(ui, options),
+        Rules::WhyNot(options) => why_not::run(ui, options),
+        Rules::Replay(options) => replay::run(ui, arguments, options),
     }
 }
 

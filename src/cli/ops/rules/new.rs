@@ -1,0 +1,48 @@
+//! `arcane rules new`: from a log line to a rule with its tests.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use super::args::New;
+use super::input::Text;
+use super::load;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::ui::Ui;
+use crate::fleet::text::printable;
+use crate::rules::{DraftError, Transcript, Wish, draft, telling_line};
+
+pub(super) fn run(ui: &Ui, options: &New) -> Result<u8, Failure> {
+    let known = Arc::new(load(&[])?);
+    let text = Text::line_or_file(&options.source)?;
+    let transcript = Transcript::read(&text.text);
+    let lines: Vec<&str> = transcript.lines.iter().map(|line| line.text.as_str()).collect();
+    let line = telling_line(&lines)
+        .ok_or_else(|| Failure::new(exit::USAGE, format!("there is no line in {}", text.name)))?;
+    if lines.len() > 1 {
+        ui.note(&format!(
+            "of {} lines, this one speaks of a fault first: {}",
+            lines.len(),
+            printable(line, 200)
+        ));
+    }
+    let wish = Wish { id: options.id.clone(), class: options.class, pack: options.pack.clone() };
+    let made = draft(line, &wish, &known).map_err(|error| match &error {
+        DraftError::NoWords => Failure::from_error(exit::USAGE, &error)
+            .hint("give another line, one that says in words what is wrong"),
+        DraftError::Refused(_) => Failure::from_error(exit::USAGE, &error),
+    })?;
+    // What the line says goes into a file and perhaps into a repository: values of the vault do not.
+    let made = ui.redactor().redact(&made).into_owned();
+    let Some(path) = &options.output else {
+        ui.out(made.trim_end());
+        return Ok(exit::DONE);
+    };
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    written
+        .and_then(|mut file| file.write_all(made.as_bytes()))
+        .map_err(|error| Failure::new(exit::USAGE, format!("cannot write {}: {error}", path.display())))?;
+    ui.out(&format!("{} is written; go on with `arcane rules test {0}`", path.display()));
+    Ok(exit::DONE)
+}
