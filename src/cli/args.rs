@@ -410,6 +410,21 @@ pub(super) enum Rules {
     Test(RuleTest),
     /// List the rules.
     List(RuleFiles),
+    /// Measure how fast rules judge the lines of a file.
+    Bench(RuleBench),
+}
+
+/// Options of `arcane rules bench`.
+#[derive(Debug, Args)]
+pub struct RuleBench {
+    /// The log lines.
+    pub file: PathBuf,
+    /// Rules besides the built-in ones: a file or a directory.
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `arcane rules test`.

@@ -145,15 +145,11 @@ fn inspect(pattern: &LogPattern, line: &str) -> Inspection {
     verdicts.extend(of_list(&pattern.all, &line, Condition::All));
     verdicts.extend(of_list(pattern.not.patterns(), &line, Condition::Not));
     if !pattern.json.is_empty() {
-        let value = |name: &str| {
-            structured.is_json().then(|| structured.json(name).map(Cow::into_owned))
-        };
+        let value = |name: &str| structured.is_json().then(|| structured.json(name).map(Cow::into_owned));
         verdicts.extend(of_fields(&pattern.json, &line, value, Condition::Json));
     }
     if !pattern.fields.is_empty() {
-        let value = |name: &str| {
-            structured.is_logfmt().then(|| structured.logfmt(name).map(Cow::into_owned))
-        };
+        let value = |name: &str| structured.is_logfmt().then(|| structured.logfmt(name).map(Cow::into_owned));
         verdicts.extend(of_fields(&pattern.fields, &line, value, Condition::Field));
     }
     Inspection { line, verdicts }

@@ -9,6 +9,7 @@ mod ansi;
 mod bounded;
 mod builtin;
 mod candidate;
+mod cost;
 mod engine;
 mod event;
 mod explain;

@@ -1,5 +1,7 @@
 //! `arcane rules`, and loading of rules for the commands that need them.
 
+mod bench;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -23,6 +25,7 @@ pub(in crate::cli::ops) fn run(ui: &Ui, command: &Rules) -> Result<u8, Failure> 
         }
         Rules::Test(RuleTest { files, .. }) => test(ui, files),
         Rules::List(files) => list(ui, files),
+        Rules::Bench(options) => bench::run(ui, options),
     }
 }
 
