@@ -424,6 +424,21 @@ pub(super) enum Rules {
     WhyNot(WhyNot),
     /// Run rules and supervisor over a recording: what would have fired, and what would have been done.
     Replay(Replay),
+    /// Measure how fast rules judge the lines of a file.
+    Bench(RuleBench),
+}
+
+/// Options of `arcane rules bench`.
+#[derive(Debug, Args)]
+pub struct RuleBench {
+    /// The log lines.
+    pub file: PathBuf,
+    /// Rules besides the built-in ones: a file or a directory.
+    #[arg(long, value_name = "PATH")]
+    pub rules: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `arcane rules test`.

@@ -1,12 +1,14 @@
 //! What is wrong with a rule that could be read. Some of it is unsafe and refused at loading; the rest is careless
 //! and told by `arcane rules lint`.
 
+use super::cost;
 use super::event::EventKind;
-use super::index::Key;
+use super::index::{Gate, Key};
 use super::log::LogPattern;
+use super::pattern::Pattern;
 use super::problem::{Problem, Source, nearest};
 use super::rule::{Case, Rule, Trigger};
-use crate::fleet::text::quoted;
+use crate::fleet::text::{plural, quoted};
 use crate::fleet::{Fact, Mode};
 
 /// What makes a rule unsafe: it would act unattended on text alone, or on an operator's own stop.
@@ -107,19 +109,24 @@ fn unsampled(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Probl
 
 /// What is tried on every line, for want of a literal text that every match of it has.
 fn loose(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Problem> {
-    let gates = pattern.gates().into_iter();
-    let loose = gates.filter(|gate| !matches!(gate.key, Key::Literals(_)));
-    loose
-        .map(|gate| {
-            let what = match (gate.alternative.and_then(|index| pattern.any.patterns().get(index)), gate.key)
-            {
-                (Some(one), _) => format!("rule `{}`: the pattern `{}`", rule.id, one.source()),
-                _ => format!("rule `{}`", rule.id),
-            };
-            let message = format!("{what} is tried on every line: no text of 3 letters is in every match");
-            at_rule(rule, sources, message, "give its patterns some literal text")
-        })
-        .collect()
+    let problem = |gate: Gate| {
+        let source =
+            gate.alternative.and_then(|index| pattern.any.patterns().get(index)).map(Pattern::source);
+        let what = source.map_or_else(String::new, |source| format!(": the pattern `{source}`"));
+        let cost = match &gate.key {
+            Key::Literals(_) => return None,
+            Key::Regex(expression) => cost::steps(expression)
+                .map(|steps| format!(", at up to {} for each byte of it", plural(steps, "step"))),
+            Key::Nothing => Some(", and the fields of each are read".to_owned()),
+        };
+        let message = format!(
+            "rule `{}`{what} is tried on every line{}: no text of 3 letters is in every match",
+            rule.id,
+            cost.unwrap_or_default(),
+        );
+        Some(at_rule(rule, sources, message, "give its patterns some literal text"))
+    };
+    pattern.gates().into_iter().filter_map(problem).collect()
 }
 
 fn at_rule(rule: &Rule, sources: &[Source], message: String, hint: &str) -> Problem {

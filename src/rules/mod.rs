@@ -9,6 +9,7 @@ mod ansi;
 mod bounded;
 mod builtin;
 mod candidate;
+mod cost;
 mod draft;
 mod engine;
 mod event;

@@ -10,6 +10,7 @@ use tokio_util::codec::Decoder;
 use super::cursor::Cursor;
 use super::entry::Piece;
 use super::join::{Joiner, Line};
+use super::trace::Assembler;
 use crate::docker::{FrameDecoder, Source};
 use crate::fleet::{Fact, Freshness, HostName, Observation, Stream, Subject};
 use crate::secrets::Redactor;
@@ -23,7 +24,10 @@ pub struct LogReader {
     buffer: BytesMut,
     cursor: Cursor,
     joiner: Joiner,
+    assembler: Assembler,
+    /// What was joined just now, and what of it is whole: room that is kept.
     lines: Vec<Line>,
+    whole: Vec<Line>,
 }
 
 impl LogReader {
@@ -37,11 +41,14 @@ impl LogReader {
             buffer: BytesMut::new(),
             cursor: Cursor::default(),
             joiner: Joiner::new(redactor),
+            assembler: Assembler::default(),
             lines: Vec::new(),
+            whole: Vec::new(),
         }
     }
 
-    /// Takes in what came, and tells of each line that it completes. Complaints of the engine are passed over.
+    /// Takes in what came, and tells of each line that is complete. The lines of a stack trace are one. Complaints of the
+    /// engine are passed over.
     ///
     /// # Errors
     /// When the bytes are not a stream of frames.
@@ -57,17 +64,34 @@ impl LogReader {
             let mark = self.cursor.mark(&entry);
             self.cursor.advance(&entry, mark);
             self.joiner.push(entry, &mut self.lines);
-            for Line { at, stream, text } in self.lines.drain(..) {
-                tell(Observation {
-                    at,
-                    host: self.host.clone(),
-                    subject: Some(Arc::clone(&self.subject)),
-                    freshness: Freshness::Live,
-                    fact: Fact::Line { stream, text },
-                });
+            for line in self.lines.drain(..) {
+                self.assembler.push(line, &mut self.whole);
             }
+            self.give(&mut tell);
         }
         Ok(())
+    }
+
+    /// Tells of what was held back because it could have gone on.
+    pub fn finish(&mut self, mut tell: impl FnMut(Observation)) {
+        self.joiner.end(&mut self.lines);
+        for line in self.lines.drain(..) {
+            self.assembler.push(line, &mut self.whole);
+        }
+        self.assembler.flush(&mut self.whole);
+        self.give(&mut tell);
+    }
+
+    fn give(&mut self, tell: &mut impl FnMut(Observation)) {
+        for Line { at, stream, text } in self.whole.drain(..) {
+            tell(Observation {
+                at,
+                host: self.host.clone(),
+                subject: Some(Arc::clone(&self.subject)),
+                freshness: Freshness::Live,
+                fact: Fact::Line { stream, text },
+            });
+        }
     }
 }
 
@@ -99,21 +123,28 @@ mod tests {
             frame(2, "2026-11-25T18:42:03.000000002Z two, in "),
             frame(1, "no stamp\n"),
             frame(2, "2026-11-25T18:42:03.000000002Z two parts\n"),
+            frame(2, "2026-11-25T18:42:03.000000003Z Error: boom\n"),
+            frame(2, "2026-11-25T18:42:03.000000004Z     at f (/x.js:1:1)\n"),
+            frame(1, "2026-11-25T18:42:03.000000005Z no newline"),
         ]
         .concat();
         for size in [1, 7, bytes.len()] {
             let mut reader = reader();
             let mut lines = Vec::new();
+            let mut tell = |observation: Observation| match observation.fact {
+                Fact::Line { stream, text } => lines.push((stream, text.to_string())),
+                other => panic!("{other:?}"),
+            };
             for piece in bytes.chunks(size) {
-                reader
-                    .read(piece, |observation| match observation.fact {
-                        Fact::Line { stream, text } => lines.push((stream, text.to_string())),
-                        other => panic!("{other:?}"),
-                    })
-                    .unwrap();
+                reader.read(piece, &mut tell).unwrap();
             }
-            let expected =
-                [(Stream::Stdout, "one".to_owned()), (Stream::Stderr, "two, in two parts".to_owned())];
+            reader.finish(&mut tell);
+            let expected = [
+                (Stream::Stdout, "one".to_owned()),
+                (Stream::Stderr, "two, in two parts".to_owned()),
+                (Stream::Stdout, "no newline…".to_owned()),
+                (Stream::Stderr, "Error: boom\n    at f (/x.js:1:1)".to_owned()),
+            ];
             assert_eq!(lines, expected, "{size}");
         }
     }

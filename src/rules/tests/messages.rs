@@ -78,7 +78,13 @@ fn patterns_have_samples() {
     check(&[
         ("log = { any = ['re:(?<app>xyz)'] }", "captures `app`, a name that has a meaning already"),
         ("log = { any = ['re:a(?<v>bc)', 'def'] }\nsay = \"{v}\"", "write `{v?}`"),
-        ("log = { any = ['re:\\d\\d'] }", "is tried on every line"),
+        (
+            "log = { any = ['boom', 're:\\d\\d'] }",
+            "the pattern `re:\\d\\d` is tried on every line, at up to 2 steps for each byte of it",
+        ),
+        ("log = { any = ['ok'] }", "the pattern `ok` is tried on every line, at up to 2 steps"),
+        ("log = { all = ['re:\\w{200}'] }", "rule `r` is tried on every line, at up to 200 steps"),
+        ("log = { fields = { code = '5' } }", "is tried on every line, and the fields of each are read"),
         (
             "log = { any = ['abc', 'def'] }\ntest = [{ fires = 1, line = 'abc' }]",
             "no test shows a line for the pattern `def`",

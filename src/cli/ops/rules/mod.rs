@@ -1,6 +1,7 @@
 //! `arcane rules`, and loading of rules for the commands that need them.
 
 pub(in crate::cli) mod args;
+mod bench;
 mod explain;
 mod input;
 mod marks;
@@ -35,6 +36,7 @@ pub(in crate::cli::ops) fn run(ui: &Ui, arguments: &Arguments, command: &Rules) 
         Rules::New(options) => new::run(ui, options),
         Rules::WhyNot(options) => why_not::run(ui, options),
         Rules::Replay(options) => replay::run(ui, arguments, options),
+        Rules::Bench(options) => bench::run(ui, options),
     }
 }
 
