@@ -17,6 +17,7 @@ mod history;
 mod host;
 mod join;
 mod known;
+mod lag;
 mod outlet;
 mod roster;
 mod sample;

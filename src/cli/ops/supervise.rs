@@ -16,7 +16,7 @@ use crate::config::{self, Project};
 use crate::deploy::remote::Pool;
 use crate::diagnose::Novelties;
 use crate::fleet::text::{plural, printable, printable_block};
-use crate::fleet::{Evidence, Fact, Host, Incident, Mode, Observation};
+use crate::fleet::{Board, Evidence, Fact, Host, Incident, Mode, Observation, Timestamp, Turn};
 use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
 use crate::rules::Engine;
@@ -68,7 +68,8 @@ async fn supervise(
         plural(hosts.len(), "host"),
         plural(rules.rules().len(), "rule")
     ));
-    let show = |told: Told| show(ui, options.json, &told);
+    let board = Mutex::new(Board::default());
+    let show = |told: Told| show(ui, options.json, &board, &told);
     let (is_limited, is_check) = (until.duration.is_some(), until.quiet.is_some());
     let settings = settings(arguments, ceiling)?;
     // Who only watches brings nothing, and need not type a passphrase.
@@ -179,15 +180,16 @@ pub(super) fn open_journal(ui: &Ui) -> Result<Journal, Failure> {
 /// How much of a log line is shown with an incident.
 const LINE: usize = 200;
 
-fn show(ui: &Ui, json: bool, told: &Told) {
+fn show(ui: &Ui, json: bool, board: &Mutex<Board>, told: &Told) {
     match told {
         Told::Seen(observation) => {
-            if let Some(line) = notable(observation) {
-                if json {
-                    ui.json(observation);
-                } else {
-                    ui.out(&line);
-                }
+            let now = crate::clock::now();
+            let turn = board.lock().ok().and_then(|mut board| board.note(now, observation));
+            match notable(observation).or_else(|| turn.map(|turn| turned(now, &turn))) {
+                Some(_) if json => ui.json(observation),
+                None if json && matches!(observation.fact, Fact::Log { .. }) => ui.json(observation),
+                Some(line) => ui.out(&line),
+                None => {}
             }
         }
         Told::Signal(signal) => {
@@ -236,6 +238,20 @@ const fn news(news: News) -> &'static str {
         News::Ignored => "ignored",
         News::Frozen => "frozen",
         News::Thawed => "thawed",
+    }
+}
+
+/// How a log is read from now on.
+fn turned(now: Timestamp, turn: &Turn) -> String {
+    let now = now.clock_time();
+    match turn {
+        Turn::Behind(host, app, by) => {
+            let by = by.as_secs();
+            format!(
+                "{now}  {host} {app} is {by} s behind: more is logged than can be taken; what comes late heals nothing"
+            )
+        }
+        Turn::CaughtUp(host, app) => format!("{now}  {host} {app} has caught up"),
     }
 }
 
