@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
+use super::bookmark::Bookmark;
 use super::join::Line;
 use super::lag::Lag;
 use super::outlet::{Closed, Outlet};
@@ -52,6 +53,13 @@ pub(super) struct Follower {
     pub(super) engine: watch::Receiver<Option<Engine>>,
     pub(super) logs: Logs,
     pub(super) log: Follow,
+    pub(super) bookmark: Bookmark,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.bookmark.keep(&mut self.log.tail);
+    }
 }
 
 /// What is done about the log.
@@ -94,10 +102,10 @@ impl Held {
 }
 
 impl Follow {
-    /// Opens the log as soon as the host is connected.
-    pub(super) fn new(tail: Tail) -> Self {
+    /// Opens the log as soon as the host is connected. One that another run of ours had begun is owed its end.
+    pub(super) fn new(tail: Tail, is_owed: bool) -> Self {
         let (due, backoff) = (Some(Instant::now()), Backoff::default());
-        Self { tail, due, backoff, is_owed: false, is_chased: false, held: None, lag: Lag::default() }
+        Self { tail, due, backoff, is_owed, is_chased: false, held: None, lag: Lag::default() }
     }
 }
 
@@ -106,13 +114,16 @@ impl Follower {
     pub(super) async fn run(mut self) -> Result<(), Closed> {
         loop {
             self.open_if_due().await?;
+            self.bookmark.look(&mut self.log.tail);
             let alarm = self.alarm();
             tokio::select! {
                 message = self.inbox.recv(), if self.log.held.is_none() => match message {
                     Some(message) => self.hear(message).await?,
                     None => {
                         self.log.tail.end_lines();
-                        return self.give_out().await;
+                        self.give_out().await?;
+                        self.bookmark.remove();
+                        return Ok(());
                     }
                 },
                 step = self.log.tail.next() => self.step(step).await?,
@@ -214,6 +225,7 @@ impl Follower {
                 Item::Gap(reason) => self.gap(reason).await?,
             }
         }
+        self.log.tail.given();
         if let Some(held) = &mut self.log.held {
             held.prolong();
         }
@@ -341,7 +353,10 @@ impl Follower {
         let held = self.log.held.as_ref().map(|held| held.until);
         let can_open = self.is_admitted() && self.engine.borrow().is_some();
         let due = self.log.due.filter(|_| can_open);
-        [held, due, self.log.tail.alarm(), self.log.lag.alarm()].into_iter().flatten().min()
+        [held, due, self.log.tail.alarm(), self.log.lag.alarm(), self.bookmark.alarm()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn wake(&mut self) -> Result<(), Closed> {

@@ -8,6 +8,7 @@
 //! Everything leaves through the [`outlet`], which says how fresh it is. Without following, [`history`] reads logs once.
 
 mod backoff;
+mod bookmark;
 mod container;
 mod cursor;
 mod entry;
@@ -16,9 +17,11 @@ mod feed;
 mod history;
 mod host;
 mod join;
+mod keeper;
 mod known;
 mod lag;
 mod outlet;
+mod places;
 mod roster;
 mod sample;
 mod stamp;
@@ -28,5 +31,6 @@ mod trace;
 mod watcher;
 
 pub use join::Line;
+pub use places::Places;
 pub use trace::Assembler;
 pub use watcher::{Logs, Options, Watcher};

@@ -20,7 +20,7 @@ use crate::fleet::{Board, Evidence, Fact, Host, Incident, Mode, Observation, Tim
 use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
 use crate::rules::Engine;
-use crate::watch::{Options, Watcher};
+use crate::watch::{Options, Places, Watcher};
 
 /// `--once` ends when nothing new was found for this long.
 const QUIET: Duration = Duration::from_secs(15);
@@ -79,7 +79,8 @@ async fn supervise(
         masking::renew(ui, arguments);
     }
     let engine = Engine::new(Arc::new(rules));
-    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source };
+    let reader = Some(if acts { "heal" } else { "watch" });
+    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source, reader };
     let supervisor = supervision.run(&show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
@@ -96,6 +97,8 @@ struct Supervision<'a> {
     settings: Settings,
     until: Until,
     source: Arc<VaultSource>,
+    /// Under which name it is kept how far logs were read, if it is.
+    reader: Option<&'static str>,
 }
 
 impl Supervision<'_> {
@@ -109,8 +112,14 @@ impl Supervision<'_> {
         let pool = Pool::new(self.ui.redactor());
         // The watcher outlives the shell by a moment: an action in flight is waited for.
         let watching = CancellationToken::new();
-        let (watcher, observations) =
-            Watcher::start(self.hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+        let hosts = self.hosts.to_vec();
+        let (watcher, mut observations) = match self.reader {
+            Some(reader) => {
+                let places = Places::new(open_journal(self.ui)?, reader);
+                Watcher::resume(hosts, pool.clone(), Options::default(), places, watching.clone())
+            }
+            None => Watcher::start(hosts, pool.clone(), Options::default(), watching.clone()),
+        };
         let shell = Shell {
             ceiling: self.settings.ceiling,
             supervisor: Supervisor::new(self.settings),
@@ -127,7 +136,7 @@ impl Supervision<'_> {
             by: context::who(),
             until: self.until,
         };
-        let ended = shell.run(observations, tell, cancel).await;
+        let ended = shell.run(&mut observations, tell, cancel).await;
         watching.cancel();
         watcher.join().await;
         ended.map_err(|error| failure(&error))
@@ -293,5 +302,5 @@ pub(super) async fn run_for(
     let source = Arc::new(VaultSource::ready(arguments));
     masking::renew(ui, arguments);
     let hosts = std::slice::from_ref(host);
-    Supervision { ui, hosts, engine, settings, until, source }.run(&show, cancel).await
+    Supervision { ui, hosts, engine, settings, until, source, reader: None }.run(&show, cancel).await
 }
