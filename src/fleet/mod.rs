@@ -6,6 +6,7 @@
 pub mod app;
 pub mod batch;
 pub mod blue_green;
+pub mod board;
 pub mod class;
 pub mod duration;
 pub mod health;
@@ -28,6 +29,7 @@ pub mod time;
 pub use app::{App, MemoryLimit, Source, Strategy, Volume};
 pub use batch::{Batch, BatchError};
 pub use blue_green::BlueGreen;
+pub use board::{Board, HostSight, LogSight, Turn};
 pub use class::Class;
 pub use health::{HealthCheck, Probe};
 pub use hook::{Hook, Hooks, Place, ReleaseCommand};
@@ -38,7 +40,9 @@ pub use name::{
     AppName, EnvironmentName, GroupName, HostName, ImageRef, MemberName, NameError, VariableName,
 };
 pub use novelty::{Newness, Novelty};
-pub use observation::{ContainerId, Fact, Freshness, HealthState, Observation, Role, Stream, Subject};
+pub use observation::{
+    ContainerId, Fact, Freshness, HealthState, LogState, Observation, Role, Stream, Subject,
+};
 pub use recording::{End, Header, Recorded, Recording, RecordingError};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};

@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::duration;
 use super::line::LineText;
 use super::name::{AppName, HostName};
 use super::release::{Deployment, ReleaseId};
@@ -103,6 +105,30 @@ pub enum HealthState {
     Unhealthy,
 }
 
+/// How a container's log is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum LogState {
+    /// As it is written.
+    Live,
+    /// Later than it is written, for more comes than is taken. Told anew from time to time while it is so.
+    Behind {
+        /// How old what comes is.
+        #[serde(with = "duration::text")]
+        by: Duration,
+    },
+    /// Not now. What is written meanwhile is read later, if it is still there.
+    Interrupted {
+        /// Since when, by the host's clock.
+        since: Timestamp,
+    },
+    /// Never: its log driver cannot be read. What happens to the container is seen nonetheless.
+    EventsOnly {
+        /// What the engine says.
+        reason: String,
+    },
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -167,6 +193,12 @@ pub enum Fact {
     Deployed {
         /// The record.
         deployment: Deployment,
+    },
+    /// The container's log is read in another way from now on.
+    Log {
+        /// In this one.
+        #[serde(flatten)]
+        state: LogState,
     },
     /// A stretch of this container's log could not be read.
     Gap {

@@ -156,6 +156,7 @@ impl Place {
             Fact::Gap { .. } => Some(Change::Gap),
             Fact::Line { .. }
             | Fact::Stats { .. }
+            | Fact::Log { .. }
             | Fact::Deployed { .. }
             | Fact::HostUnreachable { .. }
             | Fact::HostReachable => None,

@@ -131,14 +131,14 @@ impl Shell {
     /// cannot be carried out.
     pub async fn run(
         self,
-        mut observations: mpsc::Receiver<Observation>,
+        observations: &mut mpsc::Receiver<Observation>,
         tell: Tell<'_>,
         cancel: &CancellationToken,
     ) -> Result<Supervisor, Error> {
         let hosts = self.hosts.keys().cloned().collect();
         let records = Records::claim(Arc::clone(&self.journal), hosts, self.ceiling).await?;
         let mut run = Run::new(self, records, tell);
-        let supervised = run.supervise(&mut observations, cancel).await;
+        let supervised = run.supervise(observations, cancel).await;
         if let Err(error @ Error::Journal(_)) = &supervised {
             run.lose_journal(error);
         }

@@ -16,6 +16,10 @@ pub(super) const RELEASES: i64 = 10_000;
 pub(super) const DECISIONS: i64 = 10_000;
 /// Apps whose logs are known; the newest.
 pub(super) const LOGS: i64 = 1_000;
+/// Places in logs; the newest.
+pub(super) const PLACES: i64 = 20_000;
+/// One of them, in bytes.
+pub(super) const PLACE: usize = 128 << 10;
 /// Hosts of one supervisor.
 pub(super) const HOSTS: usize = 10_000;
 /// Rows that one question is answered with, however many are asked for.

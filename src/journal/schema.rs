@@ -81,6 +81,17 @@ const STEPS: &[&str] = &[
         at    INTEGER NOT NULL
     ) STRICT;
     ",
+    "
+    CREATE TABLE places (
+        reader     TEXT NOT NULL,
+        host       TEXT NOT NULL,
+        container  TEXT NOT NULL,
+        body       BLOB NOT NULL,
+        at         INTEGER NOT NULL,
+        PRIMARY KEY (reader, host, container)
+    ) STRICT;
+    CREATE INDEX places_by_time ON places (at);
+    ",
 ];
 
 /// What a database turned out to be.

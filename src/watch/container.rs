@@ -12,18 +12,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
+use super::bookmark::Bookmark;
 use super::join::Line;
+use super::lag::Lag;
 use super::outlet::{Closed, Outlet};
 use super::tail::{Item, Step, Tail};
 use super::watcher::Logs;
 use crate::docker::{self, Engine};
-use crate::fleet::{Fact, Subject, Timestamp};
+use crate::fleet::text::printable;
+use crate::fleet::{Fact, LogState, Subject, Timestamp};
 
 /// How long the log must be silent for a death to be told that was held back for last words. The engine ends the log
 /// of a container that died within some 20 ms; only a busy host comes near to this …
 const GRACE: Duration = Duration::from_secs(1);
 /// … and how long it is held back at most.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How much of what the engine says is passed on, in characters.
+const REASON: usize = 200;
 
 /// News for a container's task.
 #[derive(Debug)]
@@ -48,6 +53,13 @@ pub(super) struct Follower {
     pub(super) engine: watch::Receiver<Option<Engine>>,
     pub(super) logs: Logs,
     pub(super) log: Follow,
+    pub(super) bookmark: Bookmark,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.bookmark.keep(&mut self.log.tail);
+    }
 }
 
 /// What is done about the log.
@@ -63,6 +75,7 @@ pub(super) struct Follow {
     is_chased: bool,
     /// The news of a death that waits for last words.
     held: Option<Held>,
+    lag: Lag,
 }
 
 /// A death that is held back.
@@ -89,10 +102,10 @@ impl Held {
 }
 
 impl Follow {
-    /// Opens the log as soon as the host is connected.
-    pub(super) fn new(tail: Tail) -> Self {
+    /// Opens the log as soon as the host is connected. One that another run of ours had begun is owed its end.
+    pub(super) fn new(tail: Tail, is_owed: bool) -> Self {
         let (due, backoff) = (Some(Instant::now()), Backoff::default());
-        Self { tail, due, backoff, is_owed: false, is_chased: false, held: None }
+        Self { tail, due, backoff, is_owed, is_chased: false, held: None, lag: Lag::default() }
     }
 }
 
@@ -101,18 +114,21 @@ impl Follower {
     pub(super) async fn run(mut self) -> Result<(), Closed> {
         loop {
             self.open_if_due().await?;
+            self.bookmark.look(&mut self.log.tail);
             let alarm = self.alarm();
             tokio::select! {
                 message = self.inbox.recv(), if self.log.held.is_none() => match message {
                     Some(message) => self.hear(message).await?,
                     None => {
                         self.log.tail.end_lines();
-                        return self.give_out().await;
+                        self.give_out().await?;
+                        self.bookmark.remove();
+                        return Ok(());
                     }
                 },
                 step = self.log.tail.next() => self.step(step).await?,
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.wake().await?,
-                Ok(()) = self.engine.changed() => self.reconnected(),
+                Ok(()) = self.engine.changed() => self.reconnected().await?,
             }
         }
     }
@@ -195,11 +211,13 @@ impl Follower {
 
     /// Gives out what was read.
     async fn give_out(&mut self) -> Result<(), Closed> {
+        let mut newest = None;
         for item in self.log.tail.take() {
             match item {
                 Item::Line(Line { at, stream, text }) => {
                     self.release_before(at).await?;
                     self.outlet.tell(&self.subject, at, Fact::Line { stream, text }).await?;
+                    newest = Some(at);
                 }
                 Item::History(Line { at, stream, text }) => {
                     self.outlet.recall(&self.subject, at, Fact::Line { stream, text }).await?;
@@ -207,10 +225,28 @@ impl Follower {
                 Item::Gap(reason) => self.gap(reason).await?,
             }
         }
+        self.log.tail.given();
         if let Some(held) = &mut self.log.held {
             held.prolong();
         }
-        Ok(())
+        let age = newest.map(|at| self.outlet.clock().now().since(at));
+        match age.and_then(|age| self.log.lag.note(Instant::now(), age)) {
+            Some(state) if self.log.tail.is_open() => self.tell_state(state).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells how the log is read, if that has changed.
+    async fn tell_state(&mut self, state: LogState) -> Result<(), Closed> {
+        if !self.log.lag.turns(&state) {
+            return Ok(());
+        }
+        self.outlet.tell_now(Some(&self.subject), Fact::Log { state }).await
+    }
+
+    async fn interrupted(&mut self) -> Result<(), Closed> {
+        let since = self.outlet.clock().now();
+        self.tell_state(LogState::Interrupted { since }).await
     }
 
     /// Tells of deaths before that time, and of what came after them.
@@ -250,6 +286,9 @@ impl Follower {
         let now = self.outlet.clock().now();
         let opened = self.log.tail.open(&engine, now).await;
         self.log.is_owed |= self.log.tail.is_open();
+        if opened.is_ok() && self.log.tail.is_open() {
+            self.tell_state(LogState::Live).await?;
+        }
         self.unless_failed(opened).await
     }
 
@@ -263,6 +302,7 @@ impl Follower {
                     self.gap(format!("its log cannot be read now: {error}")).await?;
                 }
                 self.open_later();
+                self.interrupted().await?;
             }
             // It is gone, or is about to be: events will tell.
             Failure::Gone => {}
@@ -270,6 +310,8 @@ impl Follower {
                 let reason = format!("its log cannot be read, so only events are watched: {error}");
                 (self.logs, self.log.is_owed) = (Logs::None, false);
                 self.gap(reason).await?;
+                let reason = printable(&error.to_string(), REASON);
+                self.tell_state(LogState::EventsOnly { reason }).await?;
             }
         }
         Ok(())
@@ -299,23 +341,31 @@ impl Follower {
     }
 
     /// The connection is another one, or none.
-    fn reconnected(&mut self) {
+    async fn reconnected(&mut self) -> Result<(), Closed> {
+        let was_open = self.log.tail.is_open();
         self.log.tail.close();
         self.log.backoff.succeeded();
         self.open_now();
+        if was_open { self.interrupted().await } else { Ok(()) }
     }
 
     fn alarm(&self) -> Option<Instant> {
         let held = self.log.held.as_ref().map(|held| held.until);
         let can_open = self.is_admitted() && self.engine.borrow().is_some();
         let due = self.log.due.filter(|_| can_open);
-        [held, due, self.log.tail.alarm()].into_iter().flatten().min()
+        [held, due, self.log.tail.alarm(), self.log.lag.alarm(), self.bookmark.alarm()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn wake(&mut self) -> Result<(), Closed> {
         let now = Instant::now();
         if self.log.held.as_ref().is_some_and(|held| held.until <= now) {
             self.release().await?;
+        }
+        if let Some(state) = self.log.lag.silent(now) {
+            self.tell_state(state).await?;
         }
         let woken = self.log.tail.wake().await;
         self.unless_failed(woken).await

@@ -28,8 +28,10 @@
 //! 0.6 s, and the two streams differ by the time that a thread waits for its turn.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
 
 use super::entry::Entry;
 use crate::fleet::{Stream, Timestamp};
@@ -67,7 +69,10 @@ pub(super) struct Cursor {
     forgotten: Option<Timestamp>,
     /// Stamps of unfinished lines, per stream: later fragments will have the same.
     unfinished: [Option<Timestamp>; 2],
-    hasher: RandomState,
+    /// Of the hash. Nobody who writes a log knows them.
+    keys: [u64; 2],
+    /// Entries that were read.
+    moves: u64,
     limits: Limits,
 }
 
@@ -127,14 +132,22 @@ impl Cursor {
             marks: VecDeque::new(),
             forgotten: None,
             unfinished: [None; 2],
-            hasher: RandomState::new(),
+            keys: [0, 1].map(|number| RandomState::new().hash_one(number)),
+            moves: 0,
             limits,
         }
     }
 
     /// The mark of an entry.
     pub(super) fn mark(&self, entry: &Entry) -> Mark {
-        Mark { at: entry.at, hash: self.hasher.hash_one((entry.stream, &entry.payload)) }
+        let [first, second] = self.keys;
+        let mut hasher = SipHasher13::new_with_keys(first, second);
+        hasher.write_u8(match entry.stream {
+            Stream::Stdout => 1,
+            Stream::Stderr => 2,
+        });
+        hasher.write(&entry.payload);
+        Mark { at: entry.at, hash: hasher.finish() }
     }
 
     /// Remembers an entry that was read.
@@ -147,7 +160,13 @@ impl Cursor {
         };
         *slot = unfinished.then_some(entry.at);
         self.marks.push_back(mark);
+        self.moves = self.moves.wrapping_add(1);
         self.forget(entry.at);
+    }
+
+    /// How often it was moved on.
+    pub(super) const fn moves(&self) -> u64 {
+        self.moves
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -244,6 +263,9 @@ impl Sieve {
         Verdict::Seen
     }
 }
+
+#[path = "cursor_kept.rs"]
+mod kept;
 
 #[cfg(test)]
 #[path = "cursor_tests.rs"]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::backoff::Backoff;
@@ -21,7 +22,7 @@ use super::outlet::{Closed, HostClock, Outlet};
 use super::roster::{Occasion, Roster};
 use super::sample::{Samples, sample};
 use super::survey::{Selection, survey};
-use super::watcher::Options;
+use super::watcher::{Exit, Options};
 use crate::clock;
 use crate::deploy::remote::Pool;
 use crate::docker::{self, Engine};
@@ -98,13 +99,14 @@ impl Changed {
 
 impl HostTask {
     /// For a host.
-    pub(super) fn new(host: Host, pool: Pool, options: &Options, sender: mpsc::Sender<Observation>) -> Self {
+    pub(super) fn new(host: Host, pool: Pool, options: &Options, exit: Exit) -> Self {
         let clock = Arc::new(HostClock::showing(clock::now()));
-        let outlet = Outlet::new(host.name.clone(), clock, sender.clone(), pool.redactor().clone());
+        let Exit { sender, told, places } = exit;
+        let outlet = Outlet::new(host.name.clone(), clock, sender.clone(), pool.redactor().clone(), told);
         Self {
             host,
             pool,
-            roster: Roster::new(outlet.clone(), options.clone()),
+            roster: Roster::new(outlet.clone(), options.clone(), places),
             outlet,
             options: options.clone(),
             is_outage_told: false,
@@ -114,9 +116,10 @@ impl HostTask {
     }
 
     /// Watches until nobody listens any more; or reads what there is to read.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, cancel: CancellationToken) {
         let sender = self.sender.clone();
         let work = async {
+            self.roster.remember().await;
             // Ends early only when nobody listens any more.
             let _ = if self.options.follow {
                 self.keep_connected().await.map(|never| match never {})
@@ -127,7 +130,9 @@ impl HostTask {
         tokio::select! {
             () = work => {}
             () = sender.closed() => {}
+            () = cancel.cancelled() => {}
         }
+        self.roster.stop().await;
     }
 
     async fn read_once(&mut self) -> Result<(), Closed> {
@@ -229,6 +234,7 @@ impl HostTask {
     async fn read_clock(&self, engine: &Engine) -> Result<(), docker::Error> {
         let shown = engine.info().await?.system_time;
         self.outlet.clock().set(shown.unwrap_or_else(clock::now));
+        self.outlet.clock().begin();
         Ok(())
     }
 

@@ -112,6 +112,11 @@ impl Joiner {
         [&self.stdout, &self.stderr].iter().any(|open| !open.bytes.is_empty() && !open.held)
     }
 
+    /// Whether nothing of any line is kept back.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.stdout.bytes.is_empty() && self.stderr.bytes.is_empty()
+    }
+
     /// Gives out what is unfinished: it does not go on for now. What may be the beginning of a value is kept.
     pub(super) fn flush<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         for stream in [Stream::Stdout, Stream::Stderr] {

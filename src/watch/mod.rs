@@ -9,6 +9,7 @@
 //! [`LogReader`] is the same way for bytes that are there already.
 
 mod backoff;
+mod bookmark;
 mod container;
 mod cursor;
 mod entry;
@@ -17,8 +18,11 @@ mod feed;
 mod history;
 mod host;
 mod join;
+mod keeper;
 mod known;
+mod lag;
 mod outlet;
+mod places;
 mod reader;
 mod roster;
 mod sample;
@@ -29,6 +33,7 @@ mod trace;
 mod watcher;
 
 pub use join::Line;
+pub use places::Places;
 pub use reader::LogReader;
 pub use trace::Assembler;
 pub use watcher::{Logs, Options, Watcher};

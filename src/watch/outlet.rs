@@ -5,11 +5,12 @@
 //!
 //! **Freshness.** A fact is live when it comes out within [`LIVE`] of its stamp by the host's own clock, and backlog
 //! otherwise. That one rule covers all cases: what an app logged during an outage, what a slow consumer takes late,
-//! what the engine had in store. Only what is asked for as history is backlog whatever its age. The host's clock is
+//! what the engine had in store. Only what is asked for as history, and what happened before the host was first looked at, is
+//! backlog whatever its age. The host's clock is
 //! read when it is connected to and every minute from then on, so it may be as wrong as it likes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -31,18 +32,31 @@ pub(super) struct HostClock {
     base: Instant,
     /// What the host's clock showed at `base`, in nanoseconds since the epoch.
     at_base: AtomicI64,
+    /// What it showed when it was first looked at: what is older was not seen as it happened.
+    begun: AtomicI64,
 }
 
 impl HostClock {
     /// A clock that shows this.
     pub(super) fn showing(now: Timestamp) -> Self {
-        Self { base: Instant::now(), at_base: AtomicI64::new(now.as_nanos()) }
+        Self {
+            base: Instant::now(),
+            at_base: AtomicI64::new(now.as_nanos()),
+            begun: AtomicI64::new(i64::MIN),
+        }
     }
 
-    /// Sets it.
+    /// Takes what it shows for the time since when it is looked at, unless it was before.
+    pub(super) fn begin(&self) {
+        let now = self.now().as_nanos();
+        let _ = self.begun.compare_exchange(i64::MIN, now, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Sets it. When it was set back, all that is stamped by it from now on is new again.
     pub(super) fn set(&self, now: Timestamp) {
         let at_base = now - self.base.elapsed();
         self.at_base.store(at_base.as_nanos(), Ordering::Relaxed);
+        self.begun.fetch_min(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// What it shows.
@@ -52,7 +66,8 @@ impl HostClock {
 
     /// Whether something of that time has just happened.
     pub(super) fn freshness(&self, at: Timestamp) -> Freshness {
-        if self.now().since(at) <= LIVE { Freshness::Live } else { Freshness::Backlog }
+        let is_seen = at.as_nanos() >= self.begun.load(Ordering::Relaxed);
+        if is_seen && self.now().since(at) <= LIVE { Freshness::Live } else { Freshness::Backlog }
     }
 }
 
@@ -63,6 +78,8 @@ pub(super) struct Outlet {
     clock: Arc<HostClock>,
     sender: mpsc::Sender<Observation>,
     redactor: Redactor,
+    /// How many observations were given out, by all hosts.
+    told: Arc<AtomicU64>,
 }
 
 impl Outlet {
@@ -72,8 +89,19 @@ impl Outlet {
         clock: Arc<HostClock>,
         sender: mpsc::Sender<Observation>,
         redactor: Redactor,
+        told: Arc<AtomicU64>,
     ) -> Self {
-        Self { host, clock, sender, redactor }
+        Self { host, clock, sender, redactor, told }
+    }
+
+    /// The host.
+    pub(super) const fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// How many observations were given out so far.
+    pub(super) fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// What masks the values of the vault.
@@ -117,7 +145,9 @@ impl Outlet {
         let fact = self.masked(fact);
         let host = self.host.clone();
         let observation = Observation { at, host, subject: subject.cloned(), freshness, fact };
-        self.sender.send(observation).await.map_err(|_| Closed)
+        self.sender.send(observation).await.map_err(|_| Closed)?;
+        self.told.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn masked(&self, fact: Fact) -> Fact {
@@ -133,6 +163,20 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happened_before_the_first_look_is_backlog() {
+        let clock = HostClock::showing(Timestamp::from_seconds(1_000));
+        clock.begin();
+        assert_eq!(clock.freshness(Timestamp::from_seconds(999)), Freshness::Backlog);
+        assert_eq!(clock.freshness(Timestamp::from_seconds(1_000)), Freshness::Live);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        clock.begin();
+        assert_eq!(clock.freshness(Timestamp::from_seconds(1_055)), Freshness::Live);
+        // Set back by ten minutes: what happens there now is not old.
+        clock.set(Timestamp::from_seconds(460));
+        assert_eq!(clock.freshness(Timestamp::from_seconds(461)), Freshness::Live);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn freshness_goes_by_the_hosts_clock() {

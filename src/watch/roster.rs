@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::bookmark::Bookmark;
 use super::container::{Follow, Follower, Message};
 use super::known::{self, Known};
 use super::outlet::{Closed, Outlet};
+use super::places::Places;
 use super::survey::{self, Selection, Surveyed};
 use super::tail::{Begin, Tail};
 use super::watcher::Options;
@@ -36,6 +38,9 @@ pub(super) struct Roster {
     deployments: BTreeMap<AppName, Deployment>,
     tasks: JoinSet<Result<(), Closed>>,
     last_event: Option<Timestamp>,
+    places: Option<Places>,
+    /// Where another run of ours left the logs of this host, as far as they were not taken up.
+    left: HashMap<ContainerId, Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +65,7 @@ pub(super) enum Occasion {
 
 impl Roster {
     /// Of a host where nothing is known yet.
-    pub(super) fn new(outlet: Outlet, options: Options) -> Self {
+    pub(super) fn new(outlet: Outlet, options: Options, places: Option<Places>) -> Self {
         let selection = options.apps.clone().map_or(Selection::All, Selection::Only);
         Self {
             outlet,
@@ -71,7 +76,21 @@ impl Roster {
             deployments: BTreeMap::new(),
             tasks: JoinSet::new(),
             last_event: None,
+            places,
+            left: HashMap::new(),
         }
+    }
+
+    /// Finds out where logs were left.
+    pub(super) async fn remember(&mut self) {
+        if let Some(places) = &self.places {
+            self.left = places.of_host(self.outlet.host()).await;
+        }
+    }
+
+    /// Ends all tasks. Where they are in their logs is kept.
+    pub(super) async fn stop(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// What of the host is watched.
@@ -145,11 +164,16 @@ impl Roster {
         occasion: Occasion,
     ) -> Result<(), Closed> {
         self.forget_missing(&apps, scope, read_at).await?;
+        let is_all = occasion == Occasion::Connected;
         for (app, surveyed) in apps {
             self.deployed(app, &surveyed, occasion).await?;
             for (subject, container) in surveyed.containers {
                 self.compare(subject, &container, read_at, occasion).await?;
             }
+        }
+        if is_all {
+            // What is left of it is of containers that are gone.
+            self.left = HashMap::new();
         }
         Ok(())
     }
@@ -237,13 +261,19 @@ impl Roster {
     fn add(&mut self, subject: Arc<Subject>, known: Known, seen_at: Timestamp, begin: Begin) {
         let (inbox, receiver) = mpsc::channel(INBOX);
         let id = subject.container.clone();
+        let mut tail = Tail::new(id.clone(), begin, self.outlet.redactor().clone());
+        let left = self.left.remove(&id);
+        if let Some(place) = &left {
+            tail.take_up(place);
+        }
         let follower = Follower {
             subject: Arc::clone(&subject),
             outlet: self.outlet.clone(),
             inbox: receiver,
             engine: self.engine.subscribe(),
             logs: self.options.logs,
-            log: Follow::new(Tail::new(id.clone(), begin, self.outlet.redactor().clone())),
+            log: Follow::new(tail, left.is_some()),
+            bookmark: Bookmark::new(self.places.clone(), self.outlet.clone(), id.clone()),
         };
         self.tasks.spawn(follower.run());
         self.containers.insert(id, Watched { subject, known, seen_at, gone: false, inbox });

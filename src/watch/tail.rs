@@ -21,6 +21,8 @@ const UNFINISHED_BEFORE: Duration = Duration::from_secs(5);
 /// How often to look whether the lines of a trace go on. One that may be the first of a trace is told after one to two of
 /// these.
 const TRACE: Duration = Duration::from_millis(15);
+/// Lines that are read up at most of what was logged while nothing of ours ran.
+const CATCH_UP: usize = 10_000;
 /// A feed that is silent for this long is looked into.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Entries are taken off a feed at most so many at a time.
@@ -59,6 +61,12 @@ pub(super) struct Tail {
     /// When to look into the silence.
     probe_at: Instant,
     has_complained: bool,
+    /// Whether it was taken up where another run of ours left it, and has not come to anything new since.
+    is_taken_up: bool,
+    /// Whether what was taken is not given out yet.
+    is_in_hand: bool,
+    /// How far the cursor had moved when its place was last kept.
+    kept: Option<u64>,
 }
 
 /// A part of a log.
@@ -108,7 +116,40 @@ impl Tail {
             settle_at: None,
             probe_at: Instant::now(),
             has_complained: false,
+            is_taken_up: false,
+            is_in_hand: false,
+            kept: None,
         }
+    }
+
+    /// Goes on where another run of ours left it. If nobody can say where that is, it begins as it would have anyway.
+    pub(super) fn take_up(&mut self, place: &[u8]) {
+        match Cursor::from_bytes(place) {
+            Some(cursor) => {
+                (self.cursor, self.begin, self.is_taken_up) = (cursor, Begin::First, true);
+                self.kept = Some(self.cursor.moves());
+            }
+            None => {
+                let reason = "where its log was left cannot be read any more, so what was logged meanwhile is not told";
+                self.items.push(Item::Gap(reason.to_owned()));
+            }
+        }
+    }
+
+    /// Whether there is another place to keep than the last.
+    pub(super) fn has_moved(&self) -> bool {
+        // A log that was never opened, and begins with its end, has no place yet.
+        self.begin == Begin::First && self.kept != Some(self.cursor.moves())
+    }
+
+    /// The place where another run can take it up, if it has changed; `None` while something that was read is not told.
+    pub(super) fn place(&mut self) -> Option<Vec<u8>> {
+        let is_told = self.items.is_empty() && !self.is_in_hand && !self.assembler.is_open();
+        if !self.has_moved() || !is_told || !self.joiner.is_empty() {
+            return None;
+        }
+        self.kept = Some(self.cursor.moves());
+        Some(self.cursor.to_bytes())
     }
 
     /// Opens it where it was left, or where it is to begin. `now` is the host's clock.
@@ -130,10 +171,22 @@ impl Tail {
     }
 
     /// Opens it once more, from further back.
+    ///
+    /// What was logged while nothing of ours ran may be anything: of that only the end is read.
     pub(super) async fn widen(&mut self, now: Timestamp) -> Result<(), docker::Error> {
         let Some((log, _)) = self.open.take() else {
             return Ok(());
         };
+        if std::mem::take(&mut self.is_taken_up) {
+            self.cursor = Cursor::default();
+            let entries = log.history(&mut self.cursor, CATCH_UP).await?;
+            let reason = format!(
+                "what was logged while nobody watched was rotated away, or is more than the {CATCH_UP} lines that are read up"
+            );
+            self.items.push(Item::Gap(reason));
+            let lines = assembled(self.joiner.last_lines(entries, CATCH_UP));
+            self.items.extend(lines.into_iter().map(Item::History));
+        }
         let feed = log.follow(&self.cursor, Reach::Far, now).await?;
         self.opened(log, feed);
         Ok(())
@@ -165,7 +218,13 @@ impl Tail {
 
     /// What was read since the last time.
     pub(super) fn take(&mut self) -> Vec<Item> {
+        self.is_in_hand = true;
         std::mem::take(&mut self.items)
+    }
+
+    /// Says that what was taken is given out.
+    pub(super) const fn given(&mut self) {
+        self.is_in_hand = false;
     }
 
     /// Waits for the next step, for ever while it is not open. Safe to cancel.
@@ -201,6 +260,7 @@ impl Tail {
     fn digest(&mut self, news: Result<Option<News>, docker::Error>) -> Option<Step> {
         match news {
             Ok(Some(News::Entry(entry))) => {
+                self.is_taken_up = false;
                 self.has_complained = false;
                 self.joiner.push(entry, &mut self.lines);
                 self.assemble();
@@ -210,7 +270,7 @@ impl Tail {
                 self.end_lines();
                 let reason = "what was logged meanwhile may have been rotated away".to_owned();
                 self.items.push(Item::Gap(reason));
-                self.has_complained = false;
+                (self.has_complained, self.is_taken_up) = (false, false);
                 self.joiner.push_after_gap(entry, &mut self.lines);
                 self.assemble();
             }
@@ -304,46 +364,5 @@ pub(super) fn assembled(lines: Vec<Line>) -> Vec<Line> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::docker::fake::{Answer, FakeEngine, json};
-
-    #[tokio::test]
-    async fn a_log_that_comes_all_at_once_is_read_whole() {
-        // One more than a batch is where an entry could fall between two.
-        let lines = 4 * BATCH + 1;
-        let mut log = Vec::new();
-        for number in 0..lines {
-            let entry = format!("2026-11-25T18:42:03.{number:09}Z line {number}\n");
-            log.extend([1, 0, 0, 0]);
-            log.extend(u32::try_from(entry.len()).unwrap().to_be_bytes());
-            log.extend(entry.as_bytes());
-        }
-        let engine = FakeEngine::start("1.12", "1.41", move |question| {
-            if question.contains("/logs") {
-                Answer::Whole(200, "application/vnd.docker.multiplexed-stream", log.clone())
-            } else {
-                json(
-                    200,
-                    r#"{"Id":"shop","Name":"/shop","State":{"Status":"running"},"Config":{},"Image":""}"#,
-                )
-            }
-        });
-        let engine_of = Engine::at(&engine.socket).await.unwrap();
-        let mut tail = Tail::new(ContainerId("shop".to_owned()), Begin::First, Redactor::default());
-        tail.open(&engine_of, Timestamp::from_seconds(2_000_000_000)).await.unwrap();
-        let mut read = Vec::new();
-        while let Step::Items = tail.next().await {
-            read.extend(tail.take());
-        }
-        let texts: Vec<_> = read
-            .iter()
-            .map(|item| match item {
-                Item::Line(line) => line.text.to_string(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let expected: Vec<_> = (0..lines).map(|number| format!("line {number}")).collect();
-        assert_eq!(texts, expected);
-    }
-}
+#[path = "tail_tests.rs"]
+mod tests;

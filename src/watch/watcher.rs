@@ -1,6 +1,8 @@
 //! The watcher: a task per host, one queue for all that they see.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,6 +10,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::host::HostTask;
+use super::keeper::Keeper;
+use super::places::Places;
 use crate::deploy::remote::Pool;
 use crate::fleet::{AppName, Host, Observation, Role};
 
@@ -65,10 +69,20 @@ impl Logs {
     }
 }
 
+/// Where all hosts' observations go, and what is kept of that.
+#[derive(Debug, Clone)]
+pub(super) struct Exit {
+    pub(super) sender: mpsc::Sender<Observation>,
+    /// How many were sent.
+    pub(super) told: Arc<AtomicU64>,
+    pub(super) places: Option<Places>,
+}
+
 /// Watches hosts, each on its own, until it is cancelled or nobody takes the observations any more.
 #[derive(Debug)]
 pub struct Watcher {
     hosts: JoinSet<()>,
+    keeper: Option<Keeper>,
 }
 
 impl Watcher {
@@ -84,17 +98,37 @@ impl Watcher {
         options: Options,
         cancel: CancellationToken,
     ) -> (Self, mpsc::Receiver<Observation>) {
+        Self::begin(hosts, pool, options, None, cancel)
+    }
+
+    /// The same, but logs are taken up where another run left them, and where they are left is kept. To keep it to the
+    /// last line, the receiver must outlive [`Self::join`].
+    #[must_use]
+    pub fn resume(
+        hosts: Vec<Host>,
+        pool: Pool,
+        options: Options,
+        places: Places,
+        cancel: CancellationToken,
+    ) -> (Self, mpsc::Receiver<Observation>) {
+        Self::begin(hosts, pool, options, Some(places), cancel)
+    }
+
+    fn begin(
+        hosts: Vec<Host>,
+        pool: Pool,
+        options: Options,
+        places: Option<Places>,
+        cancel: CancellationToken,
+    ) -> (Self, mpsc::Receiver<Observation>) {
         let (sender, receiver) = mpsc::channel(options.queue.max(1));
+        let exit = Exit { sender, told: Arc::default(), places };
         let mut tasks = JoinSet::new();
         for host in hosts {
-            let task = HostTask::new(host, pool.clone(), &options, sender.clone());
-            let cancel = cancel.clone();
-            tasks.spawn(async move {
-                // Ends early only when nobody listens any more.
-                let _ = cancel.run_until_cancelled(task.run()).await;
-            });
+            let task = HostTask::new(host, pool.clone(), &options, exit.clone());
+            tasks.spawn(task.run(cancel.clone()));
         }
-        (Self { hosts: tasks }, receiver)
+        (Self { hosts: tasks, keeper: Keeper::start(exit) }, receiver)
     }
 
     /// Waits until all has ended.
@@ -103,6 +137,9 @@ impl Watcher {
             if let Err(error) = ended {
                 tracing::error!(%error, "the watcher of a host failed");
             }
+        }
+        if let Some(keeper) = self.keeper {
+            keeper.stop().await;
         }
     }
 }

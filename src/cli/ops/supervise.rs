@@ -16,11 +16,11 @@ use crate::config::{self, Project};
 use crate::deploy::remote::Pool;
 use crate::diagnose::Novelties;
 use crate::fleet::text::{plural, printable, printable_block};
-use crate::fleet::{Evidence, Fact, Host, Incident, Mode, Observation};
+use crate::fleet::{Board, Evidence, Fact, Host, Incident, Mode, Observation, Timestamp, Turn};
 use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
 use crate::rules::Engine;
-use crate::watch::{Options, Watcher};
+use crate::watch::{Options, Places, Watcher};
 
 /// `--once` ends when nothing new was found for this long.
 const QUIET: Duration = Duration::from_secs(15);
@@ -68,7 +68,8 @@ async fn supervise(
         plural(hosts.len(), "host"),
         plural(rules.rules().len(), "rule")
     ));
-    let show = |told: Told| show(ui, options.json, &told);
+    let board = Mutex::new(Board::default());
+    let show = |told: Told| show(ui, options.json, &board, &told);
     let (is_limited, is_check) = (until.duration.is_some(), until.quiet.is_some());
     let settings = settings(arguments, ceiling)?;
     // Who only watches brings nothing, and need not type a passphrase.
@@ -78,7 +79,8 @@ async fn supervise(
         masking::renew(ui, arguments);
     }
     let engine = Engine::new(Arc::new(rules));
-    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source };
+    let reader = Some(if acts { "heal" } else { "watch" });
+    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source, reader };
     let supervisor = supervision.run(&show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
@@ -95,6 +97,8 @@ struct Supervision<'a> {
     settings: Settings,
     until: Until,
     source: Arc<VaultSource>,
+    /// Under which name it is kept how far logs were read, if it is.
+    reader: Option<&'static str>,
 }
 
 impl Supervision<'_> {
@@ -108,8 +112,14 @@ impl Supervision<'_> {
         let pool = Pool::new(self.ui.redactor());
         // The watcher outlives the shell by a moment: an action in flight is waited for.
         let watching = CancellationToken::new();
-        let (watcher, observations) =
-            Watcher::start(self.hosts.to_vec(), pool.clone(), Options::default(), watching.clone());
+        let hosts = self.hosts.to_vec();
+        let (watcher, mut observations) = match self.reader {
+            Some(reader) => {
+                let places = Places::new(open_journal(self.ui)?, reader);
+                Watcher::resume(hosts, pool.clone(), Options::default(), places, watching.clone())
+            }
+            None => Watcher::start(hosts, pool.clone(), Options::default(), watching.clone()),
+        };
         let shell = Shell {
             ceiling: self.settings.ceiling,
             supervisor: Supervisor::new(self.settings),
@@ -126,7 +136,7 @@ impl Supervision<'_> {
             by: context::who(),
             until: self.until,
         };
-        let ended = shell.run(observations, tell, cancel).await;
+        let ended = shell.run(&mut observations, tell, cancel).await;
         watching.cancel();
         watcher.join().await;
         ended.map_err(|error| failure(&error))
@@ -179,15 +189,16 @@ pub(super) fn open_journal(ui: &Ui) -> Result<Journal, Failure> {
 /// How much of a log line is shown with an incident.
 const LINE: usize = 200;
 
-fn show(ui: &Ui, json: bool, told: &Told) {
+fn show(ui: &Ui, json: bool, board: &Mutex<Board>, told: &Told) {
     match told {
         Told::Seen(observation) => {
-            if let Some(line) = notable(observation) {
-                if json {
-                    ui.json(observation);
-                } else {
-                    ui.out(&line);
-                }
+            let now = crate::clock::now();
+            let turn = board.lock().ok().and_then(|mut board| board.note(now, observation));
+            match notable(observation).or_else(|| turn.map(|turn| turned(now, &turn))) {
+                Some(_) if json => ui.json(observation),
+                None if json && matches!(observation.fact, Fact::Log { .. }) => ui.json(observation),
+                Some(line) => ui.out(&line),
+                None => {}
             }
         }
         Told::Signal(signal) => {
@@ -239,6 +250,20 @@ pub(super) const fn news(news: News) -> &'static str {
     }
 }
 
+/// How a log is read from now on.
+fn turned(now: Timestamp, turn: &Turn) -> String {
+    let now = now.clock_time();
+    match turn {
+        Turn::Behind(host, app, by) => {
+            let by = by.as_secs();
+            format!(
+                "{now}  {host} {app} is {by} s behind: more is logged than can be taken; what comes late heals nothing"
+            )
+        }
+        Turn::CaughtUp(host, app) => format!("{now}  {host} {app} has caught up"),
+    }
+}
+
 /// State changes that a person following along wants to see; log lines are for `arcane logs`.
 fn notable(observation: &Observation) -> Option<String> {
     let what = match &observation.fact {
@@ -277,5 +302,5 @@ pub(super) async fn run_for(
     let source = Arc::new(VaultSource::ready(arguments));
     masking::renew(ui, arguments);
     let hosts = std::slice::from_ref(host);
-    Supervision { ui, hosts, engine, settings, until, source }.run(&show, cancel).await
+    Supervision { ui, hosts, engine, settings, until, source, reader: None }.run(&show, cancel).await
 }

@@ -45,7 +45,7 @@ impl Desk {
     async fn approve(&self, ssh: &str, facts: Vec<Fact>, tell: Tell<'_>) -> Result<Supervisor, Error> {
         let decision = Decision::Approve { remedy: None };
         let approval = self.open().decide(IncidentId(1), decision, "ada", crate::clock::now()).unwrap();
-        let (sender, observations) = mpsc::channel(10);
+        let (sender, mut observations) = mpsc::channel(10);
         for fact in facts {
             let (at, freshness) = (crate::clock::now(), Freshness::Live);
             sender
@@ -54,7 +54,7 @@ impl Desk {
                 .unwrap();
         }
         let until = Until { approval: Some(approval), ..Until::default() };
-        self.shell(ssh, until).run(observations, tell, &CancellationToken::new()).await
+        self.shell(ssh, until).run(&mut observations, tell, &CancellationToken::new()).await
     }
 
     fn shell(&self, ssh: &str, until: Until) -> Shell {
@@ -75,7 +75,7 @@ impl Desk {
 
     /// Watches until these facts about a release, so many seconds ago, have been taken in.
     async fn watch(&self, n: u32, facts: Vec<(u64, Fact)>) {
-        let (sender, observations) = mpsc::channel(10_000);
+        let (sender, mut observations) = mpsc::channel(10_000);
         for (ago, fact) in facts {
             let subject = Subject {
                 app: app("shop"),
@@ -90,7 +90,7 @@ impl Desk {
         }
         drop(sender);
         let shell = self.shell("127.0.0.1:1", Until::default());
-        shell.run(observations, &|_| (), &CancellationToken::new()).await.unwrap();
+        shell.run(&mut observations, &|_| (), &CancellationToken::new()).await.unwrap();
     }
 }
 

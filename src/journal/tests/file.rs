@@ -53,7 +53,7 @@ fn what_is_not_ours_is_left_alone() {
     raw.close().unwrap();
     let error = Journal::open(&file).unwrap_err();
     let expected =
-        format!("the journal {} has version 99; this Arcane knows versions up to 2", file.display());
+        format!("the journal {} has version 99; this Arcane knows versions up to 3", file.display());
     assert_eq!(error.to_string(), expected);
     assert!(error.hint().unwrap().contains("newer Arcane"));
     let version: i64 =

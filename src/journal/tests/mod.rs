@@ -1,6 +1,7 @@
 //! The journal, with what its tests share.
 
 mod file;
+mod places;
 mod records;
 
 use std::path::PathBuf;
