@@ -435,3 +435,48 @@ fn two_healers_of_one_host_are_one_too_many() {
     assert_eq!(status.code(), Some(0));
     env.run(&["heal", "--auto", "--for", "1s"]).succeeds();
 }
+
+/// The lines of a text that are JSON with this event.
+fn told(text: &str, event: &str) -> Vec<Value> {
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+#[test]
+fn what_is_recorded_while_it_is_healed_is_decided_alike_in_a_replay() {
+    let host = Lab::host();
+    let (v1, v2) = releases("heal-replay");
+    let env = TestEnv::new().fleet(&[&host]);
+    push_proved(&env, &v1, AUTO);
+    let tape = env.path("shop.recording");
+    let mut record = env.arcane(&["record", "-o", "shop.recording"]).spawn().unwrap();
+    let recorded = |text: &str| fs::read_to_string(&tape).unwrap_or_default().contains(text);
+    eventually("the recorder sees the app", SOON, || recorded("\"deployed\"").then_some(()));
+    let heal = Running::start(&env, &["heal", "--auto"]);
+    push(&env, &v2, AUTO);
+    incident_is(&env, "healed");
+    let (_, live) = heal.stop();
+    let pid = Pid::from_raw(record.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert!(record.wait().unwrap().success());
+    assert!(recorded("\"why\":\"interrupted\""));
+
+    let replayed = env.run(&["rules", "replay", "--auto", "--json", "shop.recording"]).succeeds();
+    let signals = |text: &str| -> Vec<Value> {
+        told(text, "signal").into_iter().map(|it| it["signal"].clone()).collect()
+    };
+    assert_eq!(signals(&replayed.stdout), signals(&live), "{replayed}");
+    let acts = told(&replayed.stdout, "would_act");
+    assert_eq!((acts.len(), &acts[0]["remedy"]), (1, &"rollback".into()), "{replayed}");
+    assert_eq!(told(&replayed.stdout, "ended")[0]["shown"], true, "{replayed}");
+    assert_eq!(told(&replayed.stdout, "healed").len(), 1, "{replayed}");
+
+    // Killed while it writes a line, a recording is as good up to there; and nobody else's is written over.
+    let text = fs::read_to_string(&tape).unwrap();
+    fs::write(&tape, &text[..text.len() - 20]).unwrap();
+    let again = env.run(&["rules", "replay", "--auto", "--json", "shop.recording"]).succeeds();
+    again.complains("the last line is cut off");
+    env.run(&["record", "-o", "shop.recording", "--for", "1s"]).exits(2).complains("--force");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&tape).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}

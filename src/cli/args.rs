@@ -447,6 +447,9 @@ pub struct RuleTest {
     /// Which rules.
     #[command(flatten)]
     pub files: RuleFiles,
+    /// Only the tests of this rule, against all that are loaded: ID or PACK/ID.
+    #[arg(long, value_name = "RULE", conflicts_with = "labelled")]
+    pub rule: Option<String>,
     /// Instead, say how well the rules recognise these labelled excerpts of logs: a JSON object a line, with `id`,
     /// `class`, `also_ok` and `log`.
     #[arg(long, value_name = "FILE")]

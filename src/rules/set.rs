@@ -101,7 +101,13 @@ impl RuleSet {
     /// Plays the tests of every rule against the whole set.
     #[must_use]
     pub fn test(&self) -> TestReport {
-        trial::run(self)
+        trial::run(self, None)
+    }
+
+    /// Plays the tests of one rule, given as an index into [`Self::rules`], against the whole set.
+    #[must_use]
+    pub fn test_one(&self, rule: usize) -> TestReport {
+        trial::run(self, Some(rule))
     }
 
     /// What each of a line's matches, all within scope, is worth beside the others.

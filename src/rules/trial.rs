@@ -25,11 +25,12 @@ const AFTERWARDS: Duration = Duration::from_secs(3600);
 /// How many notes a failure shows.
 const SHOWN: usize = 6;
 
-/// Runs every test of every rule.
-pub(super) fn run(rules: &RuleSet) -> TestReport {
+/// Runs every test of every rule, or of one.
+pub(super) fn run(rules: &RuleSet, only: Option<usize>) -> TestReport {
     let shared = Arc::new(rules.clone());
     let mut results = Vec::new();
-    for (number, rule) in rules.rules().iter().enumerate() {
+    let wanted = |number: &usize| only.is_none_or(|only| only == *number);
+    for (number, rule) in rules.rules().iter().enumerate().filter(|(number, _)| wanted(number)) {
         for case in &rule.cases {
             for script in &case.scripts {
                 results.push(play(&shared, number, rule, case, script));

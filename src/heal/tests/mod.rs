@@ -3,6 +3,7 @@
 mod guards;
 mod life;
 mod people;
+mod replay;
 mod shell;
 mod simulation;
 

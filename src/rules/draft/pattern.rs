@@ -96,7 +96,11 @@ impl Drafted {
                     drafted.text(text);
                 }
                 Kind::Number if drafted.means_something() => drafted.text(token.text),
-                Kind::Number => drafted.parts.push(Part::Wild(r"\d+(?:[.,]\d+)*", token.text.to_owned())),
+                Kind::Number => {
+                    let is_whole = token.text.bytes().all(|byte| byte.is_ascii_digit());
+                    let expression = if is_whole { r"\d+" } else { r"\d[\d.,]*" };
+                    drafted.parts.push(Part::Wild(expression, token.text.to_owned()));
+                }
                 Kind::Time => drafted.parts.push(Part::Wild(r"\d[0-9TZ:.,/ +-]*", token.text.to_owned())),
                 Kind::Keyed => drafted.keyed(token.text),
                 Kind::Quoted => drafted.quoted(token.text),
@@ -242,7 +246,8 @@ impl Drafted {
     /// What it says to people.
     pub(super) fn say(&self) -> String {
         let part = |part: &Part| match part {
-            Part::Text(text) | Part::Wild(_, text) => text.replace('{', "{{").replace('}', "}}"),
+            Part::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+            Part::Wild(..) => "…".to_owned(),
             Part::Capture { name, .. } => format!("{{{name}}}"),
         };
         format!("{{app}}: {}", self.parts.iter().map(part).collect::<String>())

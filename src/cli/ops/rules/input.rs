@@ -9,8 +9,9 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::fleet::text::plural;
-use crate::fleet::{AppName, HostName, Observation, Recording};
-use crate::rules::{Setting, Transcript};
+use crate::fleet::{AppName, HostName, Observation, Recording, Stream, Timestamp};
+use crate::rules::{LogLine, Setting, Times, Transcript};
+use crate::watch::{Assembler, Line};
 
 /// Bytes that are read of one file.
 const LIMIT: u64 = 256 << 20;
@@ -99,10 +100,11 @@ impl Text {
             let more = plural(transcript.left_out, "more line");
             ui.tagged(Tag::Warning, &format!("{more} of {} are not read", self.name));
         }
-        let observations = setting.setting()?.observations(&transcript.lines);
+        let lines = assembled(&transcript, setting.stream.into());
+        let observations = setting.setting()?.observations(&lines);
         // What tells the setting comes before the lines.
-        let before = observations.len() - transcript.lines.len();
-        let number = |index: usize| index.checked_sub(before).map(|index| transcript.lines[index].number);
+        let before = observations.len() - lines.len();
+        let number = |index: usize| index.checked_sub(before).map(|index| lines[index].number);
         let numbered = observations.into_iter().enumerate();
         Ok(Evidence {
             observations: numbered.map(|(index, one)| (number(index), one)).collect(),
@@ -110,6 +112,28 @@ impl Text {
             is_recording: false,
         })
     }
+}
+
+/// The lines as the watcher would tell them: those of one stack trace as one. A trace has the number of its first line.
+fn assembled(transcript: &Transcript, stream: Stream) -> Vec<LogLine> {
+    let lines = &transcript.lines;
+    if transcript.times == Times::Arcane {
+        return lines.clone();
+    }
+    let mut assembler = Assembler::default();
+    let mut told: Vec<Line> = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        // The stamp of a trace is that of its first line: it tells which one that was.
+        let at = Timestamp::from_nanos(i64::try_from(index).unwrap_or(i64::MAX));
+        assembler.push(Line { at, stream, text: line.text.as_str().into() }, &mut told);
+    }
+    assembler.flush(&mut told);
+    let first = |line: Line| {
+        let index = usize::try_from(line.at.as_nanos()).ok()?;
+        let LogLine { number, at, .. } = lines.get(index)?;
+        Some(LogLine { number: *number, at: *at, text: line.text.to_string() })
+    };
+    told.into_iter().filter_map(first).collect()
 }
 
 /// Says how a recording ended when it was not ended in order.
@@ -139,4 +163,27 @@ impl SettingOptions {
 
 fn unreadable(path: &Path, why: &str) -> Failure {
     Failure::new(exit::USAGE, format!("cannot read {}: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_trace_is_one_line_and_has_the_number_of_its_first() {
+        let text = "up\nTraceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    x()\nKeyError: 'K'\ndown\n";
+        let lines = assembled(&Transcript::read(text), Stream::Stderr);
+        let told: Vec<(usize, usize)> =
+            lines.iter().map(|line| (line.number, line.text.lines().count())).collect();
+        assert_eq!(told, [(1, 1), (2, 4), (6, 1)]);
+    }
+
+    #[test]
+    fn what_looks_like_a_file_is_none_that_is_missing() {
+        for source in ["./nothing.log", "/nowhere", "shop.recording.jsonl"] {
+            assert_eq!(Text::line_or_file(source).unwrap_err().code(), exit::USAGE, "{source}");
+        }
+        assert!(Text::line_or_file("/healthz answered 500").unwrap().is_typed);
+        assert!(Text::line_or_file("panic").unwrap().is_typed);
+    }
 }

@@ -40,21 +40,23 @@ pub(super) fn marked(line: &str, marks: &[Range<usize>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     #[test]
     fn carets_stand_below_the_words() {
-        assert_eq!(marked("a bc d", &[2..4]), ["a bc d", "  ^^"]);
+        assert_eq!(marked("a bc d", from_ref(&(2..4))), ["a bc d", "  ^^"]);
         assert_eq!(marked("größe x", &[0..7, 8..9]), ["größe x", "^^^^^ ^"]);
         assert_eq!(marked("none", &[]), ["none"]);
-        assert_eq!(marked("\u{1b}[2J x", &[5..6]), [r"\u{1b}[2J x", "          ^"]);
-        assert_eq!(marked("ab", &[0..9]), ["ab", "^^"], "a range that is too long is cut");
+        assert_eq!(marked("\u{1b}[2J x", from_ref(&(5..6))), [r"\u{1b}[2J x", "          ^"]);
+        assert_eq!(marked("ab", from_ref(&(0..9))), ["ab", "^^"], "a range that is too long is cut");
     }
 
     #[test]
     fn a_long_line_is_shown_around_the_first_mark() {
         let line = format!("{}needle{}", "x".repeat(5000), "y".repeat(5000));
-        let shown = marked(&line, &[5000..5006]);
+        let shown = marked(&line, from_ref(&(5000..5006)));
         assert!(shown[0].chars().count() <= WIDTH + 2 && shown[0].contains("needle"));
         assert_eq!(shown[1].trim(), "^^^^^^");
         assert_eq!(shown[1].find('^'), shown[0].chars().position(|c| c == 'n'));

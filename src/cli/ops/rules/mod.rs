@@ -18,8 +18,8 @@ use crate::cli::args::{Arguments, RuleFiles, RuleTest, Rules};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, table};
-use crate::fleet::text::plural;
-use crate::rules::RuleSet;
+use crate::fleet::text::{plural, quoted};
+use crate::rules::{RuleSet, TestResult};
 
 /// A rule file larger than this is not one.
 const LIMIT: u64 = 1 << 20;
@@ -27,10 +27,10 @@ const LIMIT: u64 = 1 << 20;
 pub(in crate::cli::ops) fn run(ui: &Ui, arguments: &Arguments, command: &Rules) -> Result<u8, Failure> {
     match command {
         Rules::Lint(files) => lint(ui, files),
-        Rules::Test(RuleTest { files, labelled: Some(excerpts) }) => {
+        Rules::Test(RuleTest { files, labelled: Some(excerpts), .. }) => {
             labelled::run(ui, &named(files)?, excerpts, files.json)
         }
-        Rules::Test(RuleTest { files, .. }) => test(ui, files),
+        Rules::Test(RuleTest { files, rule, .. }) => test(ui, files, rule.as_deref()),
         Rules::List(files) => list(ui, files),
         Rules::Explain(options) => explain::run(ui, options),
         Rules::New(options) => new::run(ui, options),
@@ -51,6 +51,30 @@ pub(in crate::cli::ops) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
 fn named(files: &RuleFiles) -> Result<RuleSet, Failure> {
     let sources = if files.paths.is_empty() { RuleSet::builtin_files() } else { read(&files.paths)? };
     RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
+}
+
+/// The rule that is meant by ID or PACK/ID, as an index.
+fn one(rules: &RuleSet, wanted: &str) -> Result<usize, Failure> {
+    let found: Vec<usize> = (0..rules.rules().len())
+        .filter(|&number| {
+            let name = rules.rules()[number].name();
+            name == wanted || name.rsplit_once('/').is_some_and(|(_, id)| id == wanted)
+        })
+        .collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => {
+            let failure = Failure::new(exit::USAGE, format!("there is no rule {}", quoted(wanted)));
+            let meant = rules.nearest(wanted).map(|name| format!("did you mean `{name}`?"));
+            Err(failure.hint(
+                meant.unwrap_or_else(|| "`arcane rules list` lists them; --rules adds yours".to_owned()),
+            ))
+        }
+        _ => {
+            let names: Vec<_> = found.iter().map(|&number| rules.rules()[number].name()).collect();
+            Err(Failure::new(exit::USAGE, format!("{} could be {}", quoted(wanted), names.join(" or "))))
+        }
+    }
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
@@ -107,10 +131,24 @@ fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     Ok(if problems.is_empty() { exit::DONE } else { exit::FAILED })
 }
 
-fn test(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
-    let report = named(files)?.test();
+fn test(ui: &Ui, files: &RuleFiles, rule: Option<&str>) -> Result<u8, Failure> {
+    let rules = named(files)?;
+    let report = match rule {
+        Some(rule) => rules.test_one(one(&rules, rule)?),
+        None => rules.test(),
+    };
+    let failures: Vec<_> = report.failures().collect();
     if files.json {
-        ui.json(&json!({ "passed": report.results.len() - report.failures().count(), "failed": report.failures().count() }));
+        let shape = |failure: &&TestResult| {
+            json!({
+                "rule": failure.rule, "test": failure.test, "why": failure.why,
+                "problem": failure.problem.as_ref().map(ToString::to_string),
+            })
+        };
+        ui.json(&json!({
+            "passed": report.results.len() - failures.len(), "failed": failures.len(),
+            "failures": failures.iter().map(shape).collect::<Vec<_>>(),
+        }));
     } else {
         ui.out(&report.to_string());
     }

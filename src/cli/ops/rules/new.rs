@@ -39,8 +39,9 @@ pub(super) fn run(ui: &Ui, options: &New) -> Result<u8, Failure> {
         ui.out(made.trim_end());
         return Ok(exit::DONE);
     };
-    let written = OpenOptions::new().write(true).create_new(true).open(path);
-    written
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let opened = folder.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path));
+    opened
         .and_then(|mut file| file.write_all(made.as_bytes()))
         .map_err(|error| Failure::new(exit::USAGE, format!("cannot write {}: {error}", path.display())))?;
     ui.out(&format!("{} is written; go on with `arcane rules test {0}`", path.display()));

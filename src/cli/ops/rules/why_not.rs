@@ -8,21 +8,21 @@ use serde_json::json;
 use super::args;
 use super::explain::{condition, event, name};
 use super::input::{Evidence, Text};
-use super::load;
 use super::marks::marked;
+use super::{load, one};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::fleet::Observation;
 use crate::fleet::text::{plural, printable, quoted};
-use crate::rules::{Finding, Near, Obstacle, Outcome, RuleSet, Verdict, WhyNot, why_not};
+use crate::rules::{Finding, Near, Obstacle, Outcome, Verdict, WhyNot, why_not};
 
 /// How much of a pattern is shown.
 const SHORT: usize = 120;
 
 pub(super) fn run(ui: &Ui, options: &args::WhyNot) -> Result<u8, Failure> {
     let rules = Arc::new(load(&options.rules)?);
-    let rule = named(&rules, &options.rule)?;
+    let rule = one(&rules, &options.rule)?;
     let text = Text::file(&options.source)?;
     let evidence = text.evidence(ui, &options.setting)?;
     let (numbers, observations): (Vec<Option<usize>>, Vec<Observation>) =
@@ -56,29 +56,6 @@ pub(super) fn run(ui: &Ui, options: &args::WhyNot) -> Result<u8, Failure> {
         }
     }
     Ok(exit::DONE)
-}
-
-fn named(rules: &RuleSet, wanted: &str) -> Result<usize, Failure> {
-    let found: Vec<usize> = (0..rules.rules().len())
-        .filter(|&number| {
-            let name = rules.rules()[number].name();
-            name == wanted || name.rsplit_once('/').is_some_and(|(_, id)| id == wanted)
-        })
-        .collect();
-    match found[..] {
-        [one] => Ok(one),
-        [] => {
-            let failure = Failure::new(exit::USAGE, format!("there is no rule {}", quoted(wanted)));
-            let meant = rules.nearest(wanted).map(|name| format!("did you mean `{name}`?"));
-            Err(failure.hint(
-                meant.unwrap_or_else(|| "`arcane rules list` lists them; --rules adds yours".to_owned()),
-            ))
-        }
-        _ => {
-            let names: Vec<_> = found.iter().map(|&number| rules.rules()[number].name()).collect();
-            Err(Failure::new(exit::USAGE, format!("{} could be {}", quoted(wanted), names.join(" or "))))
-        }
-    }
 }
 
 fn summary(rule: &str, answer: &WhyNot, evidence: &Evidence) -> String {
