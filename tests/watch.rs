@@ -128,6 +128,7 @@ fn app() -> App {
         health: HealthCheck::default(),
         env: BTreeMap::new(),
         secrets: Default::default(),
+        role: None,
         command: None,
         volumes: Vec::new(),
         memory: None,

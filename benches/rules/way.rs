@@ -62,6 +62,7 @@ fn subject(app: &str) -> Arc<Subject> {
         release: ReleaseId::new(Timestamp::from_seconds(1_795_000_000), 0),
         container: ContainerId(format!("{app:0<64}")),
         role: Role::Live,
+        profile: Default::default(),
     })
 }
 

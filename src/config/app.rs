@@ -75,6 +75,7 @@ pub(super) fn read(
         entry,
         report,
     );
+    let role = section.field("role").and_then(|field| field.parsed(report));
     let command = section.field("command").and_then(|field| launch::command(&field, report));
     let volumes = section.field("volumes").map(|field| launch::volumes(&field, report));
     if strategy == Strategy::BlueGreen {
@@ -107,6 +108,7 @@ pub(super) fn read(
         health: health.unwrap_or_default(),
         env: env.unwrap_or_default(),
         secrets,
+        role,
         command,
         volumes: volumes.unwrap_or_default(),
         memory,

@@ -49,6 +49,7 @@ fn settings(app: &App) -> BTreeMap<String, String> {
         set("drain", Some(duration::format(slots.drain)));
     }
     set("health", Some(app.health.to_string()));
+    set("role", app.role.as_ref().map(ToString::to_string));
     set("command", app.command.as_ref().map(words));
     set("memory", app.memory.map(|limit| format!("{} bytes", limit.0)));
     set("network", app.network.clone());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::fleet::{App, AppName, ReleaseId, SpecDigest, Timestamp};
+use crate::fleet::{App, AppName, Profile, ReleaseId, SpecDigest, Timestamp};
 
 /// Marks a container as ours, and says of which app.
 pub const APP: &str = "arcane.app";
@@ -65,6 +65,15 @@ impl Record {
     #[must_use]
     pub fn host_port(&self) -> Option<u16> {
         self.slot.or(self.app.publish)
+    }
+
+    /// What the container with these labels is.
+    #[must_use]
+    pub fn profile(&self, labels: &BTreeMap<String, String>) -> Profile {
+        Profile {
+            environment: self.environment.clone(),
+            ..Profile::new(&self.image, labels, self.app.role.clone())
+        }
     }
 
     /// As labels for a container.

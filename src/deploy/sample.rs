@@ -19,6 +19,7 @@ pub(crate) fn app(name: &str) -> App {
         health: HealthCheck::default(),
         env: Default::default(),
         secrets: Default::default(),
+        role: None,
         command: None,
         volumes: Vec::new(),
         memory: None,

@@ -13,6 +13,7 @@ use super::duration;
 use super::health::HealthCheck;
 use super::hook::{Hooks, ReleaseCommand};
 use super::name::{AppName, HostName, ImageRef, VariableName};
+use super::profile::Kind;
 use super::remedy::HealPolicy;
 use super::secret::AppSecret;
 
@@ -41,6 +42,9 @@ pub struct App {
     /// The secrets that it gets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<VariableName, AppSecret>,
+    /// What it does for other apps, when its owner says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Kind>,
     /// The command, when the image's own is not wanted.
     pub command: Option<Vec<String>>,
     /// Volumes to mount.

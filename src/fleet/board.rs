@@ -175,6 +175,7 @@ mod tests {
                 release: ReleaseId::parse("20261125-184203-3f2c").unwrap(),
                 container: container(),
                 role: Role::Live,
+                profile: crate::fleet::Profile::default(),
             })
         });
         // A host whose clock is years off.

@@ -12,11 +12,13 @@ pub mod duration;
 pub mod health;
 pub mod hook;
 pub mod host;
+pub mod hours;
 pub mod incident;
 pub mod line;
 pub mod name;
 pub mod novelty;
 pub mod observation;
+pub mod profile;
 pub mod recording;
 pub mod release;
 pub mod remedy;
@@ -34,6 +36,7 @@ pub use class::Class;
 pub use health::{HealthCheck, Probe};
 pub use hook::{Hook, Hooks, Place, ReleaseCommand};
 pub use host::{Gate, Host};
+pub use hours::{QuietHours, QuietHoursError};
 pub use incident::{ActionOutcome, ActionRecord, Incident, IncidentId, IncidentState, Proposal};
 pub use line::LineText;
 pub use name::{
@@ -43,10 +46,11 @@ pub use novelty::{Newness, Novelty};
 pub use observation::{
     ContainerId, Fact, Freshness, HealthState, LogState, Observation, Role, Stream, Subject,
 };
+pub use profile::{Kind, Profile};
 pub use recording::{End, Header, Recorded, Recording, RecordingError};
 pub use release::{Deployment, PreviousRelease, ReleaseId, SpecDigest};
 pub use remedy::{HealPolicy, Mode, Remedy, Rung};
 pub use secret::{AppSecret, SecretForm, SecretVersion};
-pub use signal::{Evidence, Signal, Verify};
+pub use signal::{Evidence, OnFail, Signal, Symptom, Verify};
 pub use site::SiteAddress;
 pub use time::Timestamp;

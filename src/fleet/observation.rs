@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use super::line::LineText;
 use super::name::{AppName, HostName};
+use super::profile::Profile;
 use super::release::{Deployment, ReleaseId};
 use super::time::Timestamp;
 
@@ -39,6 +40,9 @@ pub struct Subject {
     pub container: ContainerId,
     /// Its part in the app at that moment.
     pub role: Role,
+    /// What it is.
+    #[serde(default)]
+    pub profile: Profile,
 }
 
 /// A container's id: 64 hexadecimal digits, as the engine gives it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hours::QuietHours;
 use super::text::quoted;
 
 /// One thing that can be done.
@@ -163,4 +164,13 @@ pub struct Rung {
     pub backoff: Option<(Duration, Duration)>,
     /// Only when the release is younger than this.
     pub if_deploy_younger_than: Option<Duration>,
+    /// What its rule asks for and did not hold when the rule fired, in words: then it is not tried.
+    #[serde(default)]
+    pub unmet: Option<String>,
+    /// The hours of a day in which it is not begun, nor asked for.
+    #[serde(default)]
+    pub quiet_hours: Option<QuietHours>,
+    /// Whether the apps that depend on it are to be restarted after it.
+    #[serde(default)]
+    pub then_dependents: bool,
 }

@@ -52,6 +52,32 @@ pub struct Signal {
     /// justifies anything: whoever can make the app log a string can make it up.
     #[serde(default)]
     pub novelty: Vec<Novelty>,
+    /// What to do when nothing has helped, beside calling a human.
+    #[serde(default)]
+    pub on_fail: OnFail,
+    /// Apps that show what is wrong here as symptoms of theirs.
+    #[serde(default)]
+    pub dependents: Vec<AppName>,
+}
+
+/// What to do when nothing has helped, beside calling a human.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OnFail {
+    /// Begin no more actions on the app until somebody thaws it.
+    pub freeze: bool,
+}
+
+/// Which signals tell that a symptom is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Symptom {
+    /// Those of the same rule.
+    #[default]
+    Own,
+    /// Those of any rule that says the same is wrong.
+    Class,
+    /// Any, of this app.
+    App,
 }
 
 /// One thing that made a rule fire.
@@ -72,4 +98,11 @@ pub struct Verify {
     /// … before this much time has passed.
     #[serde(with = "super::duration::text")]
     pub deadline: Duration,
+    /// Whether its health must be known: that its own `HEALTHCHECK` passes, or that it has none. Without that it is enough
+    /// that none is seen to fail.
+    #[serde(default)]
+    pub health: bool,
+    /// What must stay away.
+    #[serde(default)]
+    pub quiet: Symptom,
 }

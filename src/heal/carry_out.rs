@@ -10,6 +10,7 @@ use crate::deploy::rollback::{Changed, Request, redeploy, reinject, restart, rol
 use crate::deploy::secrets::Source;
 use crate::deploy::{Error, Event};
 use crate::fleet::{ActionOutcome, Host, Observation, ReleaseId, Remedy, duration};
+use crate::rules::RuleSet;
 
 /// What a task of the shell came to.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Ended {
     },
     /// An app was looked up.
     Inspected(Vec<Observation>),
+    /// It was looked whether the rules have changed.
+    Rules(Option<Result<RuleSet, String>>),
 }
 
 impl Ended {

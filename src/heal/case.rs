@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::fleet::text::printable;
 use crate::fleet::{
-    ActionOutcome, ActionRecord, ContainerId, Evidence, Incident, IncidentState, Novelty, ReleaseId, Remedy,
-    Signal, Timestamp, Verify,
+    ActionOutcome, ActionRecord, AppName, ContainerId, Evidence, Incident, IncidentState, Novelty, OnFail,
+    ReleaseId, Remedy, Signal, Symptom, Timestamp, Verify,
 };
 
 use super::ladder::Ladder;
@@ -29,6 +29,10 @@ pub(super) struct Case {
     pub(super) restored: bool,
     pub(super) verify: Verify,
     pub(super) forbid: Vec<Remedy>,
+    /// What to do when nothing has helped.
+    pub(super) on_fail: OnFail,
+    /// Apps that show what is wrong here as symptoms of theirs.
+    pub(super) dependents: Vec<AppName>,
     pub(super) trust: Trust,
     pub(super) phase: Phase,
     /// The time of the newest signal, by the host's clock.
@@ -114,6 +118,8 @@ impl Case {
         Self {
             verify,
             forbid: signal.forbid.clone(),
+            on_fail: signal.on_fail,
+            dependents: signal.dependents.clone(),
             container: Some(signal.container.clone()),
             newest_signal: signal.at,
             ..Self::bare(incident, Ladder::of(signal.class, &signal.ladder), now)
@@ -129,6 +135,8 @@ impl Case {
             restored: false,
             verify: super::policy::verify(&crate::fleet::HealPolicy::default(), None),
             forbid: Vec::new(),
+            on_fail: OnFail::default(),
+            dependents: Vec::new(),
             trust: Trust::default(),
             phase: Phase::Idle,
             newest_signal: Timestamp::from_nanos(i64::MIN),
@@ -152,6 +160,25 @@ impl Case {
     /// Whether a problem of `release` belongs to this case: its own, or the one that we rolled back to.
     pub(super) fn covers(&self, release: &ReleaseId) -> bool {
         self.incident.release == *release || (self.rolled_back.is_some() && *release < self.incident.release)
+    }
+
+    /// Whether a signal tells that what this case is about is back.
+    pub(super) fn is_symptom(&self, signal: &Signal) -> bool {
+        self.incident.rule == signal.rule
+            || match self.verify.quiet {
+                Symptom::Own => false,
+                Symptom::Class => self.incident.class == signal.class,
+                Symptom::App => true,
+            }
+    }
+
+    /// The apps to restart after a remedy, in words, when its rung asks for that. That is left to a human.
+    pub(super) fn afterwards(&self, remedy: Remedy) -> Option<String> {
+        let asks = self.ladder.rungs.iter().any(|rung| rung.remedy == remedy && rung.then_dependents);
+        let names: Vec<&str> = self.dependents.iter().map(AppName::as_str).collect();
+        (asks && !names.is_empty()).then(|| {
+            format!("what depends on it is yours to restart if it does not recover: {}", names.join(", "))
+        })
     }
 
     /// How often a remedy was carried out for this incident. What a lock refused does not count.

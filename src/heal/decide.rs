@@ -6,7 +6,7 @@ use crate::fleet::{
 };
 
 use super::case::{Case, Due, Phase};
-use super::effect::News;
+use super::effect::{Effect, News};
 use super::guard::{self, Guard, Refusal, Scene};
 use super::policy;
 use super::supervisor::Supervisor;
@@ -244,6 +244,23 @@ impl Supervisor {
         self.refresh_proposals(id);
         self.save(id);
         self.announce(id, News::Escalated, &note);
+        self.freeze_failed(id);
+    }
+
+    /// Freezes the app of a case when its rule says so and something was tried that did not help.
+    fn freeze_failed(&mut self, id: IncidentId) {
+        let Some(case) = self.cases.get(&id).filter(|case| case.on_fail.freeze) else {
+            return;
+        };
+        let tried = case.incident.actions.iter().any(|action| action.remedy.changes_server());
+        let (app, by) = (case.incident.app.clone(), format!("the rule {}", case.incident.rule));
+        if !tried || self.freezes.by(&app).is_some() {
+            return;
+        }
+        let why = format!("incident {id} could not be healed");
+        self.freezes.freeze(Some(app.clone()), by.clone());
+        self.out.push(Effect::Freeze { app: app.clone(), by, why });
+        self.announce(id, News::Frozen, &format!("nothing more is begun until `arcane thaw {app}`"));
     }
 }
 
@@ -253,6 +270,9 @@ fn makes_sense(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
 
 /// Who may carry out a rung that makes sense, and when.
 fn judge_rung(scene: &Scene<'_>, index: usize, rung: &Rung) -> Choice {
+    if let Err(refusal) = guard::quiet_hours(scene, rung) {
+        return Choice::Hold(refusal);
+    }
     let mode = policy::effective(rung.mode, scene.policy, scene.settings.ceiling);
     let question = |state, refusal: Refusal| {
         let again = refusal.until;
@@ -309,6 +329,10 @@ fn proposals(scene: &Scene<'_>, from: usize, why_first: Option<&str>) -> Vec<Pro
         let reason = match why_first.filter(|_| proposals.is_empty()) {
             Some(why) => why.to_owned(),
             None => format!("rung {} of {}", index + 1, scene.case.ladder.rungs.len()),
+        };
+        let reason = match scene.case.afterwards(rung.remedy) {
+            Some(afterwards) => format!("{reason}; {afterwards}"),
+            None => reason,
         };
         proposals.push(Proposal {
             remedy: rung.remedy,

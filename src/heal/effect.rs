@@ -19,6 +19,15 @@ pub enum Effect {
         /// Of this app.
         app: AppName,
     },
+    /// Write into the journal that an app is frozen: it holds here already, and must hold after a restart.
+    Freeze {
+        /// Which.
+        app: AppName,
+        /// Who froze it.
+        by: String,
+        /// Why.
+        why: String,
+    },
     /// Tell people.
     Announce(Announcement),
 }

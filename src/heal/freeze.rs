@@ -30,6 +30,11 @@ impl Freezes {
         }
     }
 
+    /// Who has frozen an app, if that one is.
+    pub(super) fn by(&self, app: &AppName) -> Option<&str> {
+        self.apps.get(app).map(String::as_str)
+    }
+
     /// Why nothing may begin for an app, if so.
     pub(super) fn holds(&self, app: &AppName) -> Option<String> {
         if let Some(by) = &self.everything {

@@ -30,6 +30,7 @@ pub(super) async fn inspect(pool: &Pool, host: &Host, app: &AppName) -> Result<V
         release: found.record.release.clone(),
         container: live.id.clone(),
         role: Role::Live,
+        profile: found.record.profile(&live.labels),
     });
     let state = Fact::State {
         running: live.state.is_running(),

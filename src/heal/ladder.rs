@@ -55,6 +55,15 @@ impl Ladder {
         self.rungs.len() > before
     }
 
+    /// Takes over what the same rule says now of what its rungs ask for.
+    pub(super) fn ask_again(&mut self, others: &[Rung]) {
+        for (rung, other) in self.rungs.iter_mut().zip(others) {
+            if rung.remedy == other.remedy {
+                rung.unmet.clone_from(&other.unmet);
+            }
+        }
+    }
+
     /// The rungs still ahead, with their index.
     pub(super) fn ahead(&self) -> impl Iterator<Item = (usize, &Rung)> {
         self.rungs.iter().enumerate().skip(self.at)
@@ -68,7 +77,17 @@ impl Ladder {
 
 /// A rung without conditions.
 pub(super) const fn rung(remedy: Remedy, mode: Mode, max: u32) -> Rung {
-    Rung { remedy, mode, max, per: None, backoff: None, if_deploy_younger_than: None }
+    Rung {
+        remedy,
+        mode,
+        max,
+        per: None,
+        backoff: None,
+        if_deploy_younger_than: None,
+        unmet: None,
+        quiet_hours: None,
+        then_dependents: false,
+    }
 }
 
 /// What usually helps against a class. Everything is trusted with `auto` here: the app's policy is what caps it.

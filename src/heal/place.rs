@@ -89,6 +89,11 @@ impl Place {
         !matches!(self.health, Some(HealthState::Starting | HealthState::Unhealthy))
     }
 
+    /// Whether its own `HEALTHCHECK` is known to pass, or known not to be there.
+    pub(super) fn is_known_well(&self) -> bool {
+        matches!(self.health, Some(HealthState::Healthy | HealthState::None))
+    }
+
     /// Whether it is down because its process ended, and nobody stopped it.
     pub(super) fn died_alone(&self) -> bool {
         self.running == Some(false) && self.halt.is_none() && self.died_at > self.started_at

@@ -24,7 +24,12 @@ pub(super) fn verify(policy: &HealPolicy, rule: Option<&Verify>) -> Verify {
     };
     let room = running.saturating_add(running).max(running.saturating_add(SLACK));
     let deadline = rule.map_or(room, |rule| rule.deadline.max(running.saturating_add(SLACK)));
-    Verify { running, deadline }
+    Verify {
+        running,
+        deadline,
+        health: rule.is_some_and(|rule| rule.health),
+        quiet: rule.map(|rule| rule.quiet).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -53,8 +58,12 @@ mod tests {
     fn the_owner_knows_best_then_the_rule() {
         let check = |owner: u64, rule: Option<(u64, u64)>, expected: (u64, u64)| {
             let policy = HealPolicy { verify: seconds(owner), ..HealPolicy::default() };
-            let rule = rule
-                .map(|(running, deadline)| Verify { running: seconds(running), deadline: seconds(deadline) });
+            let rule = rule.map(|(running, deadline)| Verify {
+                running: seconds(running),
+                deadline: seconds(deadline),
+                health: false,
+                quiet: crate::fleet::Symptom::Own,
+            });
             let verify = verify(&policy, rule.as_ref());
             assert_eq!((verify.running, verify.deadline), (seconds(expected.0), seconds(expected.1)));
         };

@@ -50,7 +50,9 @@ impl Supervisor {
         };
         let incident = &case.incident;
         let place = self.world.place(&incident.host, &incident.app);
-        let well = place.is_some_and(|place| place.is_well() && place.halt.is_none());
+        let asks = case.verify.health;
+        let well = place
+            .is_some_and(|place| place.is_well() && place.halt.is_none() && (!asks || place.is_known_well()));
         let quiet = watch.quiet_since.is_some_and(|since| since + case.verify.running <= now);
         if quiet && well && self.world.unreachable(&incident.host).is_none() {
             self.heal(id, "it runs and the symptom stayed away");
@@ -99,6 +101,10 @@ impl Supervisor {
             }
             (Some(remedy), _) => format!("{remedy} helped: {why}"),
             (None, _) => why.to_owned(),
+        };
+        let note = match remedy.and_then(|remedy| case.afterwards(remedy)) {
+            Some(afterwards) => format!("{note}; {afterwards}"),
+            None => note,
         };
         case.over_at = Some(now);
         case.stand(IncidentState::Healed, Some(note.clone()), Phase::Idle);

@@ -124,6 +124,7 @@ impl Replay {
             return;
         };
         if until.since(now) > LONGEST_PAUSE {
+            self.engine.doubt_clock();
             self.out.push(Happening { at: now, what: What::Jumped(until.since(now)) });
             return;
         }
@@ -155,7 +156,7 @@ impl Replay {
         let now = self.now.unwrap_or(Timestamp::EPOCH);
         for effect in self.supervisor.step(now, input) {
             match effect {
-                Effect::Save(_) => {}
+                Effect::Save(_) | Effect::Freeze { .. } => {}
                 Effect::Announce(announcement) => self.happen(What::Announced(announcement)),
                 Effect::Act(action) => {
                     self.happen(What::WouldAct(Box::new(action.clone())));

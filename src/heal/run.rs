@@ -16,6 +16,7 @@ use super::errand::Errand;
 use super::input::Input;
 use super::inspect::inspect;
 use super::records::{Kept, Records};
+use super::reread::Reread;
 use super::shell::{Error, Shell, Tell, Told, input};
 use crate::fleet::{ActionOutcome, AppName, HostName, IncidentId, Observation, Signal, Timestamp};
 use crate::journal::Freeze;
@@ -33,8 +34,8 @@ const LAST_ACTION: Duration = Duration::from_secs(120);
 pub(super) struct Run<'a> {
     pub(super) shell: Shell,
     pub(super) records: Records,
-    tell: Tell<'a>,
-    tasks: JoinSet<Ended>,
+    pub(super) tell: Tell<'a>,
+    pub(super) tasks: JoinSet<Ended>,
     errand: Option<Errand>,
     /// The number reserved for the next incident.
     number: Option<IncidentId>,
@@ -45,8 +46,9 @@ pub(super) struct Run<'a> {
     last_beat: Instant,
     last_signal: Instant,
     last_kept: Instant,
+    pub(super) reread: Reread,
     /// Nothing is begun any more.
-    closing: bool,
+    pub(super) closing: bool,
 }
 
 impl<'a> Run<'a> {
@@ -65,6 +67,7 @@ impl<'a> Run<'a> {
             last_beat: now,
             last_signal: now,
             last_kept: now,
+            reread: Reread::new(),
             closing: false,
         }
     }
@@ -136,7 +139,9 @@ impl<'a> Run<'a> {
         inputs.extend(self.decisions().await?);
         inputs.extend(self.errand.as_mut().and_then(Errand::due));
         let mut effects = self.step(inputs);
-        let late = self.shell.engine.advance(now);
+        let late = self.pass(now);
+        self.look_at_rules();
+        self.tell_dropped();
         effects.extend(self.signals(now, late));
         effects.extend(self.step([Input::Tick]));
         Ok(effects)
@@ -169,7 +174,8 @@ impl<'a> Run<'a> {
 
     fn seen(&mut self, now: Timestamp, seen: Observation) -> Vec<Effect> {
         self.shell.novelties.observe(&seen);
-        let signals = self.shell.engine.observe(&seen);
+        let mut signals = self.pass(now);
+        signals.extend(self.shell.engine.observe(&seen));
         if let Some(errand) = &mut self.errand {
             errand.see(&seen);
         }
@@ -194,6 +200,10 @@ impl<'a> Run<'a> {
         match ended {
             Ended::Action { action, outcome, detail, release } => {
                 self.step([Input::ActionEnded { action, outcome, detail, release }])
+            }
+            Ended::Rules(found) => {
+                self.take_rules(found);
+                Vec::new()
             }
             Ended::Inspected(observations) => {
                 observations.into_iter().flat_map(|seen| self.seen(now, seen)).collect()
@@ -222,6 +232,10 @@ impl<'a> Run<'a> {
                 Effect::Act(_) | Effect::Inspect { .. } if self.closing => {}
                 Effect::Act(action) => self.start(action),
                 Effect::Inspect { host, app } => self.look(&host, app),
+                Effect::Freeze { app, by, why } => {
+                    let at = crate::clock::now();
+                    self.records.ask(move |journal| journal.freeze(Some(&app), &by, at, &why)).await?;
+                }
                 Effect::Announce(announcement) => self.announce(announcement),
             }
         }

@@ -17,7 +17,7 @@ use crate::deploy::secrets::Source;
 use crate::diagnose::Novelties;
 use crate::fleet::{AppName, Host, HostName, Incident, IncidentId, Mode, Observation, Signal};
 use crate::journal::{self, Decision, DecisionRecord, Journal};
-use crate::rules::Engine;
+use crate::rules::{Engine, RuleSet};
 
 /// Without a beat for this long, a supervisor counts as gone.
 pub const BEAT_MAX_AGE: Duration = Duration::from_secs(8);
@@ -28,6 +28,8 @@ pub struct Shell {
     pub supervisor: Supervisor,
     /// The rules.
     pub engine: Engine,
+    /// Who is asked now and then whether there are others.
+    pub rules: Option<Arc<dyn RuleSource>>,
     /// What the apps' logs consist of.
     pub novelties: Novelties,
     /// This machine's memory.
@@ -57,6 +59,13 @@ pub struct Until {
     pub quiet: Option<Duration>,
 }
 
+/// Where rules come from.
+pub trait RuleSource: Send + Sync {
+    /// The rules, if they have changed since they were last asked for; or why those that there are now cannot be used,
+    /// told once. May block.
+    fn changed(&self) -> Option<Result<RuleSet, String>>;
+}
+
 /// Something to tell whoever watches the supervisor.
 #[derive(Debug, Clone)]
 pub enum Told {
@@ -64,6 +73,10 @@ pub enum Told {
     Seen(Observation),
     /// A rule fired.
     Signal(Signal),
+    /// The rules have changed: how many are in force now, or why those before still are.
+    Rules(Result<usize, String>),
+    /// More had to be forgotten to stay within the bounds of memory: so much in all.
+    Dropped(u64),
     /// The supervisor says something, about this incident if it is about one.
     Announced(Announcement, Option<Box<Incident>>),
 }

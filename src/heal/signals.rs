@@ -223,7 +223,7 @@ impl Supervisor {
                 let place = self.world.place(&signal.host, &signal.app);
                 let this_life =
                     place.and_then(|place| place.started_at).is_none_or(|start| signal.at >= start);
-                let same = case.incident.rule == signal.rule;
+                let same = case.is_symptom(signal);
                 if fresh && same && watch.quiet_since.is_some() && this_life {
                     self.not_healed(id, "its rule fired again");
                 }
@@ -249,6 +249,9 @@ impl Supervisor {
             return false;
         };
         let same = case.incident.rule == signal.rule;
+        if same && !case.restored {
+            case.ladder.ask_again(&signal.ladder);
+        }
         let may_take_over = matches!(case.phase, Phase::Idle | Phase::Due(_, Due::Decide))
             && case.rolled_back.is_none()
             && trust.is_complete()

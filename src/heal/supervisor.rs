@@ -268,6 +268,7 @@ impl Supervisor {
             case,
             siblings,
             now: self.time.now(),
+            wall: self.time.wall(),
         }
     }
 
@@ -309,13 +310,16 @@ impl Supervisor {
     fn on_freeze(&mut self, app: Option<AppName>, by: String) {
         let by = crate::fleet::text::printable(&by, self.settings.limits.text);
         let what = app.as_ref().map_or("everything", AppName::as_str);
-        self.out.push(Effect::Announce(Announcement {
-            incident: None,
-            host: None,
-            app: app.clone(),
-            news: News::Frozen,
-            text: format!("{what} is frozen by {by}; what is under way ends by itself"),
-        }));
+        let known = app.as_ref().is_some_and(|app| self.freezes.by(app) == Some(by.as_str()));
+        if !known {
+            self.out.push(Effect::Announce(Announcement {
+                incident: None,
+                host: None,
+                app: app.clone(),
+                news: News::Frozen,
+                text: format!("{what} is frozen by {by}; what is under way ends by itself"),
+            }));
+        }
         self.freezes.freeze(app.clone(), by);
         self.look_again(|case| app.as_ref().is_none_or(|app| case.incident.app == *app));
     }

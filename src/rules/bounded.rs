@@ -36,6 +36,16 @@ impl<K: Clone + Eq + Hash, V: Default> Bounded<K, V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
+    /// Every entry, in no particular order; counts as no use.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, (_, value))| (key, value))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut().map(|(key, (_, value))| (key, value))
+    }
+
     pub(super) fn remove(&mut self, key: &K) {
         if let Some((used, _)) = self.entries.remove(key) {
             self.order.remove(&used);

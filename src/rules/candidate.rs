@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::memory::Seen;
-use super::rule::Rule;
+use super::rule::{Proof, Rule};
 use super::say;
 use super::window::{EVIDENCE, Full, Process};
-use crate::fleet::{Evidence, HostName, Signal, Subject, Timestamp};
+use crate::fleet::{AppName, Evidence, HostName, Rung, Signal, Subject, Timestamp};
 
 /// Candidates that wait at the same time.
 const WAITING: usize = 1000;
@@ -24,40 +24,47 @@ pub(super) struct Candidate {
     pub(super) key: WindowKey,
     pub(super) host: HostName,
     pub(super) subject: Arc<Subject>,
-    pub(super) process: Process,
+    pub(super) process: Option<Process>,
     pub(super) full: Full,
     pub(super) at: Timestamp,
     /// Whether a state change that shows a fault is part of it.
     pub(super) fault: bool,
+    /// Apps that showed it as a symptom of theirs.
+    pub(super) dependents: Vec<AppName>,
 }
 
 impl Candidate {
-    /// Whether this state change of this container confirms it.
-    fn is_confirmed_by(&self, rule: &Rule, (host, subject, seen): (&HostName, &Subject, &Seen)) -> bool {
-        let apart = seen.at.since(self.at).max(self.at.since(seen.at));
-        self.host == *host
-            && self.subject.container == subject.container
-            && rule.confirm.iter().any(|confirmation| {
-                apart <= confirmation.within && confirmation.event.matches(seen.kind, seen.exit_code)
-            })
+    /// Whether a confirmation may be as far from it as `at`.
+    fn is_near(&self, at: Timestamp, within: Duration) -> bool {
+        at.since(self.at).max(self.at.since(at)) <= within
+    }
+
+    /// Whether it is about this container.
+    fn is_of(&self, host: &HostName, subject: &Subject) -> bool {
+        self.host == *host && self.subject.container == subject.container
     }
 
     /// With what confirmed it.
     pub(super) fn confirmed_by(mut self, seen: &Seen) -> Self {
+        self.fault |= seen.kind.shows_fault();
+        self.add(seen.at, seen.text.clone(), seen.live)
+    }
+
+    /// With one more piece of evidence.
+    pub(super) fn add(mut self, at: Timestamp, text: String, live: bool) -> Self {
         let evidence = &mut self.full.evidence;
-        evidence.push(Evidence { at: seen.at, text: seen.text.clone() });
+        evidence.push(Evidence { at, text });
         evidence.sort_by_key(|evidence| evidence.at);
         if evidence.len() > EVIDENCE {
             evidence.remove(0);
         }
-        self.full.live &= seen.live;
-        self.fault |= seen.kind.shows_fault();
-        self.at = self.at.max(seen.at);
+        self.full.live &= live;
+        self.at = self.at.max(at);
         self
     }
 
-    /// The signal.
-    pub(super) fn into_signal(self, rule: &Rule) -> Signal {
+    /// The signal, with the ladder as it stands at this moment.
+    pub(super) fn into_signal(self, rule: &Rule, ladder: Vec<Rung>) -> Signal {
         let mut captures = self.full.captures;
         captures.insert("count".to_owned(), self.full.count.to_string());
         captures.insert("repeats".to_owned(), self.full.repeats.to_string());
@@ -74,10 +81,12 @@ impl Candidate {
             evidence: self.full.evidence,
             state_evidence: self.fault,
             live: self.full.live,
-            ladder: rule.heal.clone(),
+            ladder,
             verify: rule.verify.clone(),
             forbid: rule.forbid.clone(),
             novelty: Vec::new(),
+            on_fail: rule.on_fail,
+            dependents: self.dependents,
         }
     }
 }
@@ -105,11 +114,32 @@ impl Unconfirmed {
         self.waiting.push_back(candidate);
     }
 
-    /// Takes out one that this state change confirms.
-    pub(super) fn take(&mut self, rules: &[Rule], change: (&HostName, &Subject, &Seen)) -> Option<Candidate> {
-        let place =
-            self.waiting.iter().position(|waiting| waiting.is_confirmed_by(&rules[waiting.rule], change))?;
+    /// Takes out one of this container that a proof of this kind, found at `at`, confirms.
+    pub(super) fn take(
+        &mut self,
+        rules: &[Rule],
+        (host, subject, at): (&HostName, &Subject, Timestamp),
+        proves: impl Fn(&Proof) -> bool,
+    ) -> Option<Candidate> {
+        let place = self.waiting.iter().position(|waiting| {
+            waiting.is_of(host, subject)
+                && rules[waiting.rule]
+                    .confirm
+                    .iter()
+                    .any(|one| waiting.is_near(at, one.within) && proves(&one.proof))
+        })?;
         self.waiting.remove(place)
+    }
+
+    /// Takes over those of an earlier set of rules, of rules that are still the same.
+    pub(super) fn renumber(&mut self, new: impl Fn(usize) -> Option<usize>) {
+        self.waiting.retain_mut(|waiting| match new(waiting.rule) {
+            Some(rule) => {
+                waiting.rule = rule;
+                true
+            }
+            None => false,
+        });
     }
 
     /// Lets go of those of `host` (of all hosts when it is `None`) that have waited too long by `now`, `grace`

@@ -4,16 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::absence::Absence;
 use super::bounded::Bounded;
-use super::candidate::{Candidate, Unconfirmed, WindowKey};
-use super::hit::{Hit, shown_capture, shown_line};
+use super::candidate::{Unconfirmed, WindowKey};
+use super::clocks::Clocks;
+use super::hit::Hit;
+use super::hold::Hold;
+use super::inhibition::Inhibitions;
+use super::level::Level;
 use super::memory::{Memory, Seen};
 use super::precedence::{self, Standing};
-use super::rule::{Key, Rule, Trigger};
-use super::set::{RuleSet, Scratch};
-use super::trace::{NOTES, Note, Outcome};
-use super::window::{Counted, Process, Window};
-use crate::fleet::{Fact, Freshness, HostName, Observation, Role, Signal, Stream, Subject, Timestamp};
+use super::progress::Progress;
+use super::rule::Trigger;
+use super::set::{LineMatch, RuleSet, Scratch};
+use super::trace::{Note, Outcome};
+use super::window::Window;
+use crate::fleet::{
+    ContainerId, Fact, Freshness, HostName, Observation, Role, Signal, Stream, Subject, Timestamp,
+};
 
 /// Keys remembered for each rule.
 const KEYS: usize = 1000;
@@ -21,37 +29,95 @@ const KEYS: usize = 1000;
 const LATE: Duration = Duration::from_secs(60);
 /// The same where the time is not the host's own: how far clocks may differ.
 const SKEW: Duration = Duration::from_secs(3600);
+/// Nothing is concluded from silence before so much more time has passed: what happened may still be on its way.
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
+/// What is due by time alone is looked for no more often than this.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs observations through a set of rules.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    rules: Arc<RuleSet>,
+    pub(super) rules: Arc<RuleSet>,
     scratch: Scratch,
-    memory: Memory,
+    pub(super) memory: Memory,
+    pub(super) clocks: Clocks,
     /// For each rule, what it has seen.
-    windows: Vec<Bounded<WindowKey, Window>>,
-    unconfirmed: Unconfirmed,
-    notes: Option<Vec<Note>>,
+    pub(super) states: Vec<State>,
+    pub(super) unconfirmed: Unconfirmed,
+    pub(super) inhibitions: Inhibitions,
+    looked: Option<Timestamp>,
+    /// What was forgotten for rules that are not there any more.
+    pub(super) dropped_before: u64,
+    pub(super) notes: Option<Vec<Note>>,
 }
 
-/// Where a hit happened.
-#[derive(Clone, Copy)]
-struct Scene<'o> {
-    host: &'o HostName,
-    subject: &'o Arc<Subject>,
+/// A container somewhere.
+pub(super) type Whereabouts = (HostName, ContainerId);
+
+/// What a rule has seen.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) windows: Bounded<WindowKey, Window>,
+    /// State changes that must last, of a rule about those.
+    pub(super) holds: Bounded<Whereabouts, Hold>,
+    /// What was last read of a stat, of a rule about one.
+    pub(super) levels: Bounded<Whereabouts, Level>,
+    /// When the line last came, of a rule about its absence.
+    pub(super) absences: Bounded<Whereabouts, Absence>,
+    /// How far it has come, of a rule about a sequence.
+    pub(super) sequences: Bounded<WindowKey, Progress>,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            windows: Bounded::new(KEYS),
+            holds: Bounded::new(KEYS),
+            levels: Bounded::new(KEYS),
+            absences: Bounded::new(KEYS),
+            sequences: Bounded::new(KEYS),
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        let hits: u64 = self.sequences.iter().map(|(_, progress)| progress.dropped()).sum();
+        self.windows.evicted()
+            + self.holds.evicted()
+            + self.levels.evicted()
+            + self.absences.evicted()
+            + self.sequences.evicted()
+            + hits
+    }
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'o> {
+    pub(super) host: &'o HostName,
+    pub(super) subject: &'o Arc<Subject>,
+}
+
+impl Scene<'_> {
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        (self.host.clone(), self.subject.container.clone())
+    }
 }
 
 impl Engine {
     /// An engine that remembers nothing yet.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        let windows = rules.rules().iter().map(|_| Bounded::new(KEYS)).collect();
+        let states = rules.rules().iter().map(|_| State::new()).collect();
         Self {
             rules,
             scratch: Scratch::default(),
             memory: Memory::new(),
-            windows,
+            clocks: Clocks::new(),
+            states,
             unconfirmed: Unconfirmed::default(),
+            inhibitions: Inhibitions::default(),
+            looked: None,
+            dropped_before: 0,
             notes: None,
         }
     }
@@ -62,6 +128,12 @@ impl Engine {
         Self { notes: Some(Vec::new()), ..Self::new(rules) }
     }
 
+    /// The rules that it goes by.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// What was noted since the last call; at most 10,000 notes are kept.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.notes.as_mut().map(std::mem::take).unwrap_or_default()
@@ -70,6 +142,7 @@ impl Engine {
     /// Takes in one observation; gives the signals it made.
     pub fn observe(&mut self, observation: &Observation) -> Vec<Signal> {
         self.memory.learn(observation);
+        self.clocks.learn(observation);
         let host = Some(&observation.host);
         self.unconfirmed.forget(self.rules.rules(), host, observation.at, LATE);
         let Some(subject) = &observation.subject else {
@@ -79,16 +152,7 @@ impl Engine {
         let seen = Seen::of(observation);
         let mut signals = Vec::new();
         if subject.role == Role::Live {
-            match (&observation.fact, &seen) {
-                (Fact::Line { stream, text }, _) => {
-                    self.judge_line(scene, observation, *stream, text, &mut signals);
-                }
-                (_, Some(seen)) => {
-                    self.confirm(scene, seen, &mut signals);
-                    self.judge_event(scene, seen, &mut signals);
-                }
-                _ => {}
-            }
+            self.judge_fact(scene, observation, seen.as_ref(), &mut signals);
         }
         if let Some(seen) = seen {
             self.memory.remember(&observation.host, subject, seen);
@@ -96,53 +160,122 @@ impl Engine {
         signals
     }
 
-    /// Time has passed without observations. What waited in vain for its confirmation is let go.
+    /// Takes in one observation of a recording, at the time that it happened: what became due by then comes first.
+    pub fn replay(&mut self, observation: &Observation) -> Vec<Signal> {
+        let mut signals = self.advance(observation.at);
+        signals.extend(self.observe(observation));
+        signals
+    }
+
+    /// It is `now`, by the clock of whoever runs the engine. What has lasted long enough or not come for long enough by
+    /// then fires; what waited in vain for its confirmation is let go.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Signal> {
+        self.clocks.advance(now);
+        if self.looked.is_some_and(|looked| now < looked + LOOK && looked < now + LOOK) {
+            return Vec::new();
+        }
+        self.looked = Some(now);
         self.unconfirmed.forget(self.rules.rules(), None, now, SKEW);
-        Vec::new()
+        let mut due = self.absences_due();
+        due.extend(self.holds_due());
+        due.sort_by_key(|due| due.hit.at);
+        let mut signals = Vec::new();
+        for due in due {
+            let scene = Scene { host: &due.host, subject: &due.subject };
+            self.judge(due.rule, scene, &due.hit, &mut signals);
+        }
+        signals
+    }
+
+    /// The clock that [`Engine::advance`] goes by has jumped, or stood still: nothing is concluded from silence on a host
+    /// until something is heard of it.
+    pub fn doubt_clock(&mut self) {
+        self.clocks.forget();
+        self.looked = None;
+    }
+
+    /// The room to work in is made for one set of rules.
+    pub(super) fn forget_scratch(&mut self) {
+        self.scratch = Scratch::default();
     }
 
     /// How much had to be forgotten to stay within the bounds.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let windows: u64 = self.windows.iter().map(Bounded::evicted).sum();
-        windows + self.memory.evicted() + self.unconfirmed.dropped()
+        let states: u64 = self.states.iter().map(State::dropped).sum();
+        states + self.memory.evicted() + self.unconfirmed.dropped() + self.dropped_before
+    }
+
+    fn judge_fact(
+        &mut self,
+        scene: Scene<'_>,
+        observation: &Observation,
+        seen: Option<&Seen>,
+        signals: &mut Vec<Signal>,
+    ) {
+        let live = observation.freshness == Freshness::Live;
+        match (&observation.fact, seen) {
+            (Fact::Line { stream, text }, _) => {
+                self.judge_line(scene, observation.at, live, (*stream, text), signals);
+            }
+            (fact, Some(seen)) => {
+                self.confirm_by_event(scene, seen, signals);
+                self.end_holds(scene, observation.at, fact);
+                self.judge_event(scene, seen, signals);
+                self.judge_stats(scene, observation, signals);
+            }
+            (Fact::Stats { .. }, None) => {
+                self.confirm_by_sample(scene, observation.at, live, signals);
+                self.judge_stats(scene, observation, signals);
+            }
+            (fact @ Fact::State { .. }, None) => {
+                self.end_holds(scene, observation.at, fact);
+                self.judge_stats(scene, observation, signals);
+            }
+            _ => {}
+        }
+        if matches!(observation.fact, Fact::State { .. } | Fact::Started | Fact::Log { .. } | Fact::Destroyed)
+        {
+            self.attend(scene, &observation.fact);
+        }
     }
 
     fn judge_line(
         &mut self,
         scene: Scene<'_>,
-        observation: &Observation,
-        stream: Stream,
-        text: &str,
+        at: Timestamp,
+        live: bool,
+        (stream, text): (Stream, &str),
         signals: &mut Vec<Signal>,
     ) {
         let rules = Arc::clone(&self.rules);
         let admits =
-            |number: usize| rules.rules()[number].scope.admits(scene.host, &scene.subject.app, Some(stream));
+            |number: usize| rules.rules()[number].scope.admits(scene.host, scene.subject, Some(stream));
         // Whoever traces wants to be told of rules that are out of scope as well.
         let traced = self.notes.is_some();
         let matches = rules.match_line(text, |number| traced || admits(number), &mut self.scratch);
-        let admitted: Vec<usize> = matches.iter().map(|found| found.rule).filter(|&n| admits(n)).collect();
-        for found in matches {
-            let rule = &rules.rules()[found.rule];
-            let hit = Hit {
-                at: observation.at,
-                text: shown_line(text),
-                captures: found
-                    .captures
-                    .into_iter()
-                    .map(|(name, value)| (name, shown_capture(&value)))
-                    .collect(),
-                live: observation.freshness == Freshness::Live,
-                fault: false,
-            };
+        if matches.is_empty() {
+            return;
+        }
+        let (parts, whole): (Vec<LineMatch>, Vec<LineMatch>) =
+            matches.into_iter().partition(|found| found.step.is_some());
+        // Causes come before their symptoms, which may be to be kept quiet.
+        for found in parts.into_iter().filter(|found| admits(found.rule)) {
+            let hit = Hit::of_line(at, text, found.captures, live);
+            match &rules.rules()[found.rule].trigger {
+                Trigger::Absent(_) => self.see_expected(found.rule, scene, at),
+                _ => self.take_step(found.rule, found.step.unwrap_or(0), scene, Some(stream), hit, signals),
+            }
+        }
+        let admitted: Vec<usize> = whole.iter().map(|found| found.rule).filter(|&n| admits(n)).collect();
+        for found in whole {
+            let hit = Hit::of_line(at, text, found.captures, live);
             if !admitted.contains(&found.rule) {
                 self.note(found.rule, &hit, Outcome::OutOfScope);
                 continue;
             }
             match precedence::standing(rules.rules(), admitted.iter().copied(), found.rule) {
-                Standing::Counts => signals.extend(self.judge(found.rule, rule, scene, &hit)),
+                Standing::Counts => self.judge(found.rule, scene, &hit, signals),
                 Standing::Suppressed(by) => {
                     let by = rules.rules()[by].name.clone();
                     self.note(found.rule, &hit, Outcome::Suppressed { by });
@@ -157,139 +290,23 @@ impl Engine {
 
     fn judge_event(&mut self, scene: Scene<'_>, seen: &Seen, signals: &mut Vec<Signal>) {
         let rules = Arc::clone(&self.rules);
-        for &number in rules.event_rules() {
+        self.take_event_steps(scene, seen, signals);
+        for &number in &rules.by_trigger().event {
             let rule = &rules.rules()[number];
-            let Trigger::Event { on, not_preceded_by } = &rule.trigger else {
-                continue;
-            };
-            if !on.matches(seen.kind, seen.exit_code) {
+            let Trigger::Event(event) = &rule.trigger else { continue };
+            if !event.on.matches(seen.kind, seen.exit_code) {
                 continue;
             }
-            let hit = Hit {
-                at: seen.at,
-                text: seen.text.clone(),
-                captures: seen
-                    .exit_code
-                    .map(|code| ("exit_code".to_owned(), code.to_string()))
-                    .into_iter()
-                    .collect(),
-                live: seen.live,
-                fault: seen.kind.shows_fault(),
-            };
-            let explained = not_preceded_by
-                .iter()
-                .find_map(|event| self.memory.preceded_by(scene.host, scene.subject, seen, *event));
-            if !rule.scope.admits(scene.host, &scene.subject.app, None) {
+            let hit = Hit::of(seen);
+            if !rule.scope.admits(scene.host, scene.subject, None) {
                 self.note(number, &hit, Outcome::OutOfScope);
-            } else if let Some(by) = explained {
-                let outcome = Outcome::Explained { by: by.text.clone(), ago: seen.at.since(by.at) };
+            } else if let Some(outcome) = self.explained(scene, seen, event) {
                 self.note(number, &hit, outcome);
+            } else if let Some(lasts) = rule.threshold.holds {
+                self.begin_hold(number, scene, hit, lasts);
             } else {
-                signals.extend(self.judge(number, rule, scene, &hit));
+                self.judge(number, scene, &hit, signals);
             }
         }
     }
-
-    /// From a hit within scope to a signal, when it is one too many.
-    fn judge(&mut self, number: usize, rule: &Rule, scene: Scene<'_>, hit: &Hit) -> Option<Signal> {
-        let circumstances = self.memory.circumstances(scene.host, scene.subject, hit.at);
-        if let Some(unmet) = rule.require.unmet(&circumstances) {
-            self.note(number, hit, Outcome::Unmet(unmet));
-            return None;
-        }
-        let key = window_key(rule, scene, hit);
-        let process = self.process(scene);
-        let counted = self.windows[number].entry(&key).count(hit, &process, rule.count, rule.within);
-        let full = match counted {
-            Counted::Have(have) => {
-                self.note(number, hit, Outcome::Counted { have, need: rule.count, within: rule.within });
-                return None;
-            }
-            Counted::Quiet => {
-                self.note(number, hit, Outcome::Quiet);
-                return None;
-            }
-            Counted::Full(full) => full,
-        };
-        let candidate = Candidate {
-            rule: number,
-            key,
-            host: scene.host.clone(),
-            subject: Arc::clone(scene.subject),
-            process,
-            full,
-            at: hit.at,
-            fault: hit.fault,
-        };
-        if rule.confirm.is_empty() {
-            self.note(number, hit, Outcome::Fired);
-            return Some(self.fire(candidate));
-        }
-        let near = rule.confirm.iter().find_map(|confirmation| {
-            let wanted = (&confirmation.event, confirmation.within);
-            self.memory.near(scene.host, scene.subject, hit.at, wanted)
-        });
-        if let Some(seen) = near.cloned() {
-            self.note(number, hit, Outcome::Fired);
-            return Some(self.fire(candidate.confirmed_by(&seen)));
-        }
-        self.note(number, hit, Outcome::Unconfirmed);
-        self.unconfirmed.keep(candidate);
-        None
-    }
-
-    /// Fires what has waited for this state change.
-    fn confirm(&mut self, scene: Scene<'_>, seen: &Seen, signals: &mut Vec<Signal>) {
-        let change = (scene.host, scene.subject.as_ref(), seen);
-        while let Some(candidate) = self.unconfirmed.take(self.rules.rules(), change) {
-            self.record(Note {
-                at: seen.at,
-                rule: candidate.rule,
-                text: seen.text.clone(),
-                outcome: Outcome::Fired,
-            });
-            signals.push(self.fire(candidate.confirmed_by(seen)));
-        }
-    }
-
-    fn fire(&mut self, candidate: Candidate) -> Signal {
-        let rule = &self.rules.rules()[candidate.rule];
-        let window = self.windows[candidate.rule].entry(&candidate.key);
-        window.quieten(candidate.at, rule.cooldown, candidate.process.clone());
-        candidate.into_signal(rule)
-    }
-
-    fn process(&self, scene: Scene<'_>) -> Process {
-        Process {
-            container: scene.subject.container.clone(),
-            deliberate_starts: self.memory.deliberate_starts(scene.host, scene.subject),
-        }
-    }
-
-    fn note(&mut self, rule: usize, hit: &Hit, outcome: Outcome) {
-        if self.notes.is_some() {
-            self.record(Note { at: hit.at, rule, text: hit.text.clone(), outcome });
-        }
-    }
-
-    fn record(&mut self, note: Note) {
-        if let Some(notes) = &mut self.notes
-            && notes.len() < NOTES
-        {
-            notes.push(note);
-        }
-    }
-}
-
-/// What hits are grouped by. Those of two releases are never mixed: what the old one did says nothing of the new.
-fn window_key(rule: &Rule, scene: Scene<'_>, hit: &Hit) -> WindowKey {
-    let part = |key: &Key| match key {
-        Key::Host => scene.host.to_string(),
-        Key::App => scene.subject.app.to_string(),
-        Key::Container => scene.subject.container.to_string(),
-        Key::Capture(name) => hit.capture(name).unwrap_or_default().to_owned(),
-    };
-    let mut key: WindowKey = rule.by.iter().map(part).collect();
-    key.push(scene.subject.release.to_string());
-    key
 }

@@ -81,6 +81,19 @@ impl EventKind {
         })
     }
 
+    /// The state changes that end what this one began; none when it is over as soon as it happened.
+    #[must_use]
+    pub const fn ended_by(self) -> &'static [Self] {
+        match self {
+            Self::Die | Self::Stop | Self::SecretsGone => &[Self::Start, Self::Destroy],
+            Self::Start => &[Self::Die, Self::Destroy],
+            Self::Pause => &[Self::Unpause, Self::Die, Self::Destroy],
+            Self::Healthy => &[Self::Unhealthy, Self::Start, Self::Die, Self::Destroy],
+            Self::Unhealthy => &[Self::Healthy, Self::Start, Self::Die, Self::Destroy],
+            Self::OutOfMemory | Self::Kill | Self::Destroy | Self::Unpause => &[],
+        }
+    }
+
     /// Whether it shows by itself that something is wrong. A start or an operator's stop is a state change too, but
     /// no reason to act unattended.
     #[must_use]
@@ -149,6 +162,12 @@ impl EventPattern {
             _ => true,
         };
         code_fits && self.kinds.contains(&kind)
+    }
+
+    /// Its kinds, in words.
+    pub(super) fn words(&self) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        kinds.join(" or ")
     }
 
     /// Whether whatever matches shows a fault.

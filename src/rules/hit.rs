@@ -1,7 +1,8 @@
 //! One observation that a rule's trigger matched.
 
+use super::memory::Seen;
 use crate::fleet::text::{printable, printable_block};
-use crate::fleet::{Evidence, Timestamp};
+use crate::fleet::{AppName, Evidence, Timestamp};
 
 /// How much of a line is kept as evidence, in bytes.
 const EVIDENCE_LINE: usize = 1024;
@@ -18,9 +19,42 @@ pub(super) struct Hit {
     pub(super) live: bool,
     /// Whether it is a state change that shows a fault.
     pub(super) fault: bool,
+    /// What led to it, oldest first, when it is more than itself.
+    pub(super) behind: Vec<Evidence>,
+    /// Apps that showed it as a symptom of theirs.
+    pub(super) dependents: Vec<AppName>,
 }
 
 impl Hit {
+    /// A hit that is nothing but itself.
+    pub(super) fn new(at: Timestamp, text: String, live: bool) -> Self {
+        Self {
+            at,
+            text,
+            live,
+            captures: Vec::new(),
+            fault: false,
+            behind: Vec::new(),
+            dependents: Vec::new(),
+        }
+    }
+
+    /// A state change that makes a rule look up.
+    pub(super) fn of(seen: &Seen) -> Self {
+        let code = seen.exit_code.map(|code| ("exit_code".to_owned(), code.to_string()));
+        Self {
+            captures: code.into_iter().collect(),
+            fault: seen.kind.shows_fault(),
+            ..Self::new(seen.at, seen.text.clone(), seen.live)
+        }
+    }
+
+    /// A line that makes a rule look up.
+    pub(super) fn of_line(at: Timestamp, line: &str, captures: Vec<(String, String)>, live: bool) -> Self {
+        let shown = captures.into_iter().map(|(name, value)| (name, shown_capture(&value)));
+        Self { captures: shown.collect(), ..Self::new(at, shown_line(line), live) }
+    }
+
     pub(super) fn evidence(&self) -> Evidence {
         Evidence { at: self.at, text: self.text.clone() }
     }

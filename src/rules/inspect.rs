@@ -132,7 +132,7 @@ impl Rule {
     pub fn inspect(&self, line: &str) -> Option<Inspection> {
         match &self.trigger {
             Trigger::Log(pattern) => Some(inspect(pattern, line)),
-            Trigger::Event { .. } => None,
+            _ => None,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What is wrong with a rule that could be read. Some of it is unsafe and refused at loading; the rest is careless
 //! and told by `arcane rules lint`.
 
+use std::collections::BTreeSet;
+
+use super::case::Case;
 use super::cost;
 use super::event::EventKind;
 use super::index::{Gate, Key};
 use super::log::LogPattern;
 use super::pattern::Pattern;
 use super::problem::{Problem, Source, nearest};
-use super::rule::{Case, Rule, Trigger};
+use super::rule::{EventTrigger, Rule, StepTrigger, Trigger};
+use super::vain;
 use crate::fleet::text::{plural, quoted};
 use crate::fleet::{Fact, Mode};
 
@@ -25,13 +29,62 @@ pub(super) fn unsafe_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         let hint = "add `confirm` with die, oom or health:unhealthy, or use mode approve";
         problems.push(at_rule(rule, sources, message, hint));
     }
-    if let Trigger::Event { on, not_preceded_by } = &rule.trigger
-        && on.kinds.contains(&EventKind::Die)
-        && !not_preceded_by.iter().any(|(kind, _)| *kind == EventKind::Kill)
+    let deaths = events(rule).into_iter().filter(|event| event.on.kinds.contains(&EventKind::Die));
+    if deaths.into_iter().any(|event| !event.not_preceded_by.iter().any(|(kind, _)| *kind == EventKind::Kill))
     {
         let message =
             format!("rule `{}` has mode auto and would take an operator's stop for a crash", rule.id);
         problems.push(at_rule(rule, sources, message, "add `not_preceded_by = \"kill:15s\"` to `on`"));
+    }
+    problems
+}
+
+/// The state changes that a rule looks for.
+fn events(rule: &Rule) -> Vec<&EventTrigger> {
+    match &rule.trigger {
+        Trigger::Event(event) => vec![event],
+        Trigger::Sequence(steps) => {
+            let steps = steps.iter().filter_map(|step| match &step.on {
+                StepTrigger::Event(event) => Some(event),
+                StepTrigger::Log(_) => None,
+            });
+            steps.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Rules that wait for each other's signals: one would make the other fire for ever.
+pub(super) fn circles(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
+    let waits_for = |number: usize| -> Vec<usize> {
+        let Trigger::Signal(chosen) = &rules[number].trigger else {
+            return Vec::new();
+        };
+        let is_chosen = |rule: &Rule| chosen.iter().any(|one| one.includes(rule.name(), rule.class));
+        (0..rules.len()).filter(|&other| is_chosen(&rules[other])).collect()
+    };
+    let mut problems = Vec::new();
+    for (number, rule) in rules.iter().enumerate() {
+        let mut reached: BTreeSet<usize> = BTreeSet::new();
+        let mut next = waits_for(number);
+        if matches!(rule.trigger, Trigger::Signal(_)) && next.is_empty() {
+            let message = format!("rule `{}` waits for a signal that no rule gives", rule.id);
+            problems.push(at_rule(
+                rule,
+                sources,
+                message,
+                "name rules like core/crashloop, core/* or class:hang",
+            ));
+        }
+        while let Some(other) = next.pop() {
+            if reached.insert(other) {
+                next.extend(waits_for(other));
+            }
+        }
+        if reached.contains(&number) {
+            let message = format!("rule `{}` waits for its own signal", rule.id);
+            problems.push(at_rule(rule, sources, message, "name the rules that it is about one by one"));
+        }
     }
     problems
 }
@@ -55,6 +108,7 @@ pub(super) fn careless_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
     if let Trigger::Log(pattern) = &rule.trigger {
         problems.extend(loose(rule, pattern, sources));
         problems.extend(unsampled(rule, pattern, sources));
+        problems.extend(vain::parts(rule, pattern, sources));
     }
     problems
 }
@@ -129,7 +183,7 @@ fn loose(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Vec<Problem> 
     pattern.gates().into_iter().filter_map(problem).collect()
 }
 
-fn at_rule(rule: &Rule, sources: &[Source], message: String, hint: &str) -> Problem {
+pub(super) fn at_rule(rule: &Rule, sources: &[Source], message: String, hint: &str) -> Problem {
     let mut problem = sources[rule.place.source].problem(&rule.place.span, message);
     problem.hint = Some(hint.to_owned());
     problem

@@ -1,9 +1,9 @@
 //! What a rule asks for besides its trigger, in words.
 
-use super::rule::Rule;
+use super::case::{Actor, Played, Setting, Surroundings};
+use super::rule::{Rule, Threshold};
+use super::stage::{self, Stage};
 use super::transcript::LogLine;
-use super::trial;
-use super::{Setting, rule::Step};
 use crate::fleet::{Fact, Observation, Timestamp, duration};
 
 impl Rule {
@@ -11,17 +11,14 @@ impl Rule {
     #[must_use]
     pub fn needs(&self) -> Vec<String> {
         let mut needs = Vec::new();
-        if self.count > 1 {
-            needs.push(format!("{} of them within {}", self.count, duration::format(self.within)));
+        let Threshold { count, within, distinct, lasts, holds, .. } = &self.threshold;
+        if *count > 1 {
+            let different = if distinct.is_some() { "different ones" } else { "of them" };
+            needs.push(format!("{count} {different} within {}", duration::format(*within)));
         }
-        let ages = [("deploy_age", self.require.deploy_age), ("uptime", self.require.uptime)];
-        needs.extend(ages.iter().filter_map(|(name, bound)| bound.map(|bound| format!("{name} {bound}"))));
-        needs.extend(self.require.previous.map(|bound| bound.to_string()));
-        let confirmations = self.confirm.iter().map(|confirmation| {
-            let kinds: Vec<&str> = confirmation.event.kinds.iter().map(|kind| kind.as_str()).collect();
-            format!("{} within {}", kinds.join(" or "), duration::format(confirmation.within))
-        });
-        let confirmations: Vec<String> = confirmations.collect();
+        needs.extend(lasts.or(*holds).map(|lasts| format!("for {}", duration::format(lasts))));
+        needs.extend(self.require.phrases());
+        let confirmations: Vec<String> = self.confirm.iter().map(ToString::to_string).collect();
         if !confirmations.is_empty() {
             needs.push(format!("confirmed by {}", confirmations.join(", or ")));
         }
@@ -34,11 +31,13 @@ impl Setting {
     #[must_use]
     pub fn observations(&self, lines: &[LogLine]) -> Vec<Observation> {
         let start = lines.iter().map(|line| line.at).min().unwrap_or(Timestamp::EPOCH);
-        let step = |line: &LogLine| Step {
+        let step = |line: &LogLine| Played {
             at: line.at.since(start),
+            actor: Actor::default(),
             fact: Fact::Line { stream: self.stream, text: line.text.as_str().into() },
         };
-        let script: Vec<Step> = lines.iter().map(step).collect();
-        trial::observations(self, start, &script)
+        let script: Vec<Played> = lines.iter().map(step).collect();
+        let surroundings = Surroundings::default();
+        stage::observations(Stage { setting: self, surroundings: &surroundings, start }, &script)
     }
 }

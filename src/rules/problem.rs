@@ -75,6 +75,8 @@ fn listed(problems: &[Problem]) -> String {
 pub(super) struct Source {
     pub(super) file: String,
     pub(super) text: String,
+    /// Files of a higher layer replace what lower ones have.
+    pub(super) layer: usize,
 }
 
 impl Source {

@@ -1,15 +1,18 @@
 //! A rule, as it was read and found to be sound.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::case::Case;
+use super::compare::Bound;
 use super::event::{EventKind, EventPattern};
 use super::log::LogPattern;
 use super::require::Require;
 use super::say::Template;
-use super::scope::Scope;
-use crate::fleet::{AppName, Class, Fact, HostName, Remedy, Rung, Stream, Verify};
+use super::scope::{Glob, Scope};
+use super::stat::{Stat, StatBound};
+use crate::fleet::{Class, OnFail, Remedy, Rung, Verify, duration};
 
 /// One rule.
 #[derive(Debug, Clone)]
@@ -21,18 +24,26 @@ pub struct Rule {
     pub(super) scope: Scope,
     pub(super) trigger: Trigger,
     pub(super) by: Vec<Key>,
-    pub(super) count: usize,
-    pub(super) within: Duration,
+    pub(super) threshold: Threshold,
     pub(super) cooldown: Duration,
     pub(super) require: Require,
-    /// State changes of which one must be seen near the trigger, when any are given.
+    /// Of these one must be seen near the trigger, when any are given.
     pub(super) confirm: Vec<Confirmation>,
+    /// The symptoms that are quiet while this is known to be their cause.
+    pub(super) inhibit: Option<Inhibit>,
     pub(super) heal: Vec<Rung>,
+    /// What each rung asks for.
+    pub(super) conditions: Vec<Require>,
+    /// Whether what is healed is where a sequence began, and not where it ended.
+    pub(super) heals_cause: bool,
+    pub(super) on_fail: OnFail,
     pub(super) verify: Option<Verify>,
     pub(super) forbid: Vec<Remedy>,
     /// Counts only lines that no other rule knows.
     pub(super) fallback: bool,
     pub(super) cases: Vec<Case>,
+    /// Of everything that it is made of but its tests: rules with the same name and digest are the same rule.
+    pub(super) digest: u64,
     pub(super) place: Place,
 }
 
@@ -88,10 +99,30 @@ impl Rule {
     /// Whether firing rests on a state change that shows a fault, not on log text alone.
     #[must_use]
     pub fn has_state_evidence(&self) -> bool {
-        let triggered = matches!(&self.trigger, Trigger::Event { on, .. } if on.shows_fault());
-        let confirmed = !self.confirm.is_empty()
-            && self.confirm.iter().all(|confirmation| confirmation.event.shows_fault());
-        triggered || confirmed
+        let shows_fault =
+            |step: &Step| matches!(&step.on, StepTrigger::Event(event) if event.on.shows_fault());
+        let triggered = match &self.trigger {
+            Trigger::Event(event) => event.on.shows_fault(),
+            Trigger::Stat(bound) => bound.stat == Stat::RestartCount,
+            // What is healed must itself have shown the fault.
+            Trigger::Sequence(steps) if self.heals_cause => steps.first().is_some_and(shows_fault),
+            Trigger::Sequence(steps) => steps.last().is_some_and(shows_fault),
+            Trigger::Log(_) | Trigger::Absent(_) | Trigger::Signal(_) => false,
+        };
+        triggered || (!self.confirm.is_empty() && self.confirm.iter().all(Confirmation::shows_fault))
+    }
+
+    /// Whether it takes samples of memory and processor to judge by it.
+    pub(super) fn needs_samples(&self) -> bool {
+        let triggered = matches!(&self.trigger, Trigger::Stat(bound) if bound.stat.needs_samples());
+        let confirmed = self
+            .confirm
+            .iter()
+            .any(|one| matches!(&one.proof, Proof::Stat(bound) if bound.stat.needs_samples()));
+        triggered
+            || confirmed
+            || self.require.needs_samples()
+            || self.conditions.iter().any(Require::needs_samples)
     }
 }
 
@@ -99,11 +130,89 @@ impl Rule {
 #[derive(Debug, Clone)]
 pub(super) enum Trigger {
     Log(Box<LogPattern>),
-    Event {
-        on: EventPattern,
-        /// Events that explain the trigger away when they came not longer before it than this.
-        not_preceded_by: Vec<(EventKind, Duration)>,
-    },
+    Event(EventTrigger),
+    Stat(StatBound),
+    Absent(Box<Absent>),
+    /// Another rule's signal.
+    Signal(Vec<Chosen>),
+    /// One thing after another.
+    Sequence(Vec<Step>),
+}
+
+/// State changes that nothing explains.
+#[derive(Debug, Clone)]
+pub(super) struct EventTrigger {
+    pub(super) on: EventPattern,
+    /// Events that explain the trigger away when they came not longer before it than this.
+    pub(super) not_preceded_by: Vec<(EventKind, Duration)>,
+}
+
+/// A line that should have come.
+#[derive(Debug, Clone)]
+pub(super) struct Absent {
+    pub(super) log: LogPattern,
+    /// It has not come for this long.
+    pub(super) lasts: Duration,
+    /// How long the process must have run by then.
+    pub(super) uptime: Option<Bound>,
+}
+
+/// A step of a sequence.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) on: StepTrigger,
+    pub(super) scope: Scope,
+    /// Of so many different apps.
+    pub(super) apps: usize,
+}
+
+/// What a step looks for.
+#[derive(Debug, Clone)]
+pub(super) enum StepTrigger {
+    Log(Box<LogPattern>),
+    Event(EventTrigger),
+}
+
+/// Rules, chosen by what they are called or by what they say is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Chosen {
+    Class(Class),
+    /// A glob over `pack/id`.
+    Named(Glob),
+}
+
+impl Chosen {
+    pub(super) fn includes(&self, name: &str, class: Class) -> bool {
+        match self {
+            Self::Class(wanted) => *wanted == class,
+            Self::Named(glob) => glob.matches(name),
+        }
+    }
+}
+
+/// The symptoms that are quiet while their cause is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inhibit {
+    pub(super) what: Vec<Chosen>,
+    /// For so long after the cause was last seen.
+    pub(super) lasts: Duration,
+    /// Whether on every host, or only on that of the cause.
+    pub(super) everywhere: bool,
+}
+
+/// How many hits it takes, in which time, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Threshold {
+    pub(super) count: usize,
+    pub(super) within: Duration,
+    /// Count the different values of this only.
+    pub(super) distinct: Option<Key>,
+    /// There must be enough lines for this long.
+    pub(super) lasts: Option<Duration>,
+    /// A state must hold, or a stat be beyond its limit, for this long before it counts at all.
+    pub(super) holds: Option<Duration>,
+    /// It is over when it has not held for this long.
+    pub(super) clear: Option<Duration>,
 }
 
 /// Part of what hits are grouped by.
@@ -121,12 +230,48 @@ impl Key {
         [("host", Self::Host), ("app", Self::App), ("container", Self::Container)];
 }
 
-/// A state change that confirms a trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that confirms a trigger.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Confirmation {
-    pub(super) event: EventPattern,
+    pub(super) proof: Proof,
     /// Not further from the trigger than this, before or after.
     pub(super) within: Duration,
+}
+
+/// What confirms.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Proof {
+    Event(EventPattern),
+    Stat(StatBound),
+}
+
+impl fmt::Display for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = duration::format(self.within);
+        match &self.proof {
+            Proof::Event(event) => write!(f, "{} within {within}", event.words()),
+            Proof::Stat(bound) => write!(f, "{bound} within {within}"),
+        }
+    }
+}
+
+impl Confirmation {
+    fn shows_fault(&self) -> bool {
+        match &self.proof {
+            Proof::Event(event) => event.shows_fault(),
+            Proof::Stat(bound) => bound.stat == Stat::RestartCount,
+        }
+    }
+}
+
+/// A rule that another of the same name has replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Replaced {
+    pub(super) name: String,
+    pub(super) was: Place,
+    pub(super) by: Place,
+    /// Nothing stands in its place.
+    pub(super) off: bool,
 }
 
 /// Where something stands: the index of a source file of the set, and bytes of it.
@@ -134,42 +279,4 @@ pub(super) struct Confirmation {
 pub(super) struct Place {
     pub(super) source: usize,
     pub(super) span: Range<usize>,
-}
-
-/// A test that a rule carries.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) fires: usize,
-    /// Each is played by itself and must fire as often.
-    pub(super) scripts: Vec<Vec<Step>>,
-    pub(super) setting: Setting,
-    pub(super) captures: BTreeMap<String, String>,
-    /// Other rules that may fire as well.
-    pub(super) also: Vec<String>,
-    pub(super) place: Place,
-}
-
-/// The world that a test, or a log file that is being explained, plays in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
-    /// The app that writes the lines.
-    pub app: AppName,
-    /// Its host.
-    pub host: HostName,
-    /// How long ago its release was deployed.
-    pub deploy_age: Duration,
-    /// How long the release before ran; `None` when there is none.
-    pub previous: Option<Duration>,
-    /// Since when its process runs.
-    pub uptime: Duration,
-    /// Where it writes the lines.
-    pub stream: Stream,
-}
-
-/// Something that happens in a test.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Step {
-    pub(super) at: Duration,
-    pub(super) fact: Fact,
 }

@@ -1,25 +1,45 @@
 //! A set of rules: everything that was loaded, compiled together.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::index::{self, Index};
-use super::log::LogMatch;
+use super::log::{LogMatch, LogPattern};
 use super::precedence::{self, Standing};
 use super::problem::{Error, Problem, Source};
-use super::read::{self, Sink};
+use super::read::{self, Read};
 use super::report::TestReport;
-use super::rule::{Rule, Trigger};
+use super::rule::{Place, Replaced, Rule, StepTrigger, Trigger};
 use super::structured::Structured;
-use super::{ansi, builtin, lint, trial};
+use super::{ansi, builtin, lint, trial, vain};
 
 /// Rules that were read, found sound, and compiled.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     rules: Vec<Rule>,
     sources: Vec<Source>,
+    replaced: Vec<Replaced>,
     index: Index,
-    event_rules: Vec<usize>,
+    /// What the index finds: patterns of rules, in the order of the rules.
+    slots: Vec<Slot>,
+    by_trigger: Triggers,
+}
+
+/// A pattern over lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    rule: usize,
+    /// Which step of the rule's sequence it belongs to, if its rule has one.
+    step: Option<usize>,
+}
+
+/// The rules of each kind of trigger but `log`, by number.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Triggers {
+    pub(super) event: Vec<usize>,
+    pub(super) stat: Vec<usize>,
+    pub(super) absent: Vec<usize>,
+    pub(super) signal: Vec<usize>,
+    pub(super) sequence: Vec<usize>,
 }
 
 /// A rule whose `log` trigger a line matches, whatever else the rule asks for.
@@ -31,6 +51,9 @@ pub struct LineMatch {
     pub captures: Vec<(String, String)>,
     /// Which pattern of its `any` list matched.
     pub alternative: Option<usize>,
+    /// Which step of a sequence it is, or 0 for a line that is missed when it does not come; `None` for what makes a
+    /// rule look up by itself.
+    pub(super) step: Option<usize>,
 }
 
 impl RuleSet {
@@ -39,37 +62,66 @@ impl RuleSet {
     /// # Errors
     /// When anything in any file is not understood, could never work, or would be unsafe; the error lists all of it.
     pub fn load(files: &[(String, String)]) -> Result<Self, Error> {
-        let sources: Vec<Source> =
-            files.iter().map(|(file, text)| Source { file: file.clone(), text: text.clone() }).collect();
-        let mut problems = Vec::new();
-        let mut rules = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
-            let sink = Sink::new(source);
-            rules.extend(read::read(source, index, &sink));
-            problems.extend(sink.into_problems());
-        }
-        problems.extend(duplicates(&rules, &sources));
+        Self::layered(&[files.to_vec()])
+    }
+
+    /// Reads layers of rule files, the lowest first: a rule of a later layer replaces the one of the same name in those
+    /// before it, and may extend it.
+    ///
+    /// # Errors
+    /// As [`RuleSet::load`].
+    pub fn layered(layers: &[Vec<(String, String)>]) -> Result<Self, Error> {
+        let sources: Vec<Source> = layers
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, files)| files.iter().map(move |file| (layer, file)))
+            .map(|(layer, (file, text))| Source { file: file.clone(), text: text.clone(), layer })
+            .collect();
+        let Read { rules, replaced, mut problems } = read::read(&sources);
         problems.extend(rules.iter().flat_map(|rule| lint::unsafe_parts(rule, &sources)));
+        problems.extend(lint::circles(&rules, &sources));
         if problems.is_empty() {
-            Self::compile(rules, sources)
+            Self::compile(rules, sources, replaced)
         } else {
             problems.sort_by_key(|problem| (place_of(&sources, problem), problem.line, problem.column));
+            problems.dedup();
             Err(Error(problems))
         }
     }
 
-    fn compile(rules: Vec<Rule>, sources: Vec<Source>) -> Result<Self, Error> {
-        let log_rules = rules.iter().enumerate().filter_map(|(number, rule)| match &rule.trigger {
-            Trigger::Log(pattern) => Some((number, pattern.gates())),
-            Trigger::Event { .. } => None,
-        });
-        let index = Index::new(log_rules).map_err(|message| {
+    /// Reads rule files that may extend those of the layers below them, and leaves the rules of those out.
+    ///
+    /// # Errors
+    /// As [`RuleSet::load`].
+    pub fn over(below: &[Vec<(String, String)>], files: &[(String, String)]) -> Result<Self, Error> {
+        let mut layers = below.to_vec();
+        layers.push(files.to_vec());
+        let Self { mut rules, sources, replaced, .. } = Self::layered(&layers)?;
+        rules.retain(|rule| sources[rule.place.source].layer == below.len());
+        Self::compile(rules, sources, replaced)
+    }
+
+    fn compile(rules: Vec<Rule>, sources: Vec<Source>, replaced: Vec<Replaced>) -> Result<Self, Error> {
+        let patterns: Vec<(Slot, &LogPattern)> =
+            rules.iter().enumerate().flat_map(|(number, rule)| patterns(number, rule)).collect();
+        let slots = patterns.iter().map(|(slot, _)| *slot).collect();
+        let entries = patterns.iter().enumerate().map(|(number, (_, pattern))| (number, pattern.gates()));
+        let index = Index::new(entries).map_err(|message| {
             let problem = sources.first().map(|source| source.problem(&(0..0), message));
             Error(problem.into_iter().collect())
         })?;
-        let is_event = |rule: &Rule| matches!(rule.trigger, Trigger::Event { .. });
-        let event_rules = (0..rules.len()).filter(|&number| is_event(&rules[number])).collect();
-        Ok(Self { rules, sources, index, event_rules })
+        let mut by_trigger = Triggers::default();
+        for (number, rule) in rules.iter().enumerate() {
+            match &rule.trigger {
+                Trigger::Log(_) => {}
+                Trigger::Event(_) => by_trigger.event.push(number),
+                Trigger::Stat(_) => by_trigger.stat.push(number),
+                Trigger::Absent(_) => by_trigger.absent.push(number),
+                Trigger::Signal(_) => by_trigger.signal.push(number),
+                Trigger::Sequence(_) => by_trigger.sequence.push(number),
+            }
+        }
+        Ok(Self { rules, sources, replaced, index, slots, by_trigger })
     }
 
     /// The rules that come with Arcane.
@@ -95,7 +147,8 @@ impl RuleSet {
     #[must_use]
     pub fn lint(&self) -> Vec<Problem> {
         let careless = self.rules.iter().flat_map(|rule| lint::careless_parts(rule, &self.sources));
-        careless.chain(lint::unknown_companions(&self.rules, &self.sources)).collect()
+        let unknown = lint::unknown_companions(&self.rules, &self.sources);
+        careless.chain(unknown).chain(vain::broad(self, &self.sources)).collect()
     }
 
     /// Plays the tests of every rule against the whole set.
@@ -127,12 +180,47 @@ impl RuleSet {
         &self.sources
     }
 
-    /// The rules that events make fire.
-    pub(super) fn event_rules(&self) -> &[usize] {
-        &self.event_rules
+    /// The rules of each kind of trigger but `log`.
+    pub(super) fn by_trigger(&self) -> &Triggers {
+        &self.by_trigger
     }
 
-    /// The rules whose `log` trigger matches, in order. Of those that are not `admitted`, by number, nothing is asked.
+    /// Whether some rule needs samples of memory and processor.
+    #[must_use]
+    pub fn needs_stats(&self) -> bool {
+        self.rules.iter().any(Rule::needs_samples)
+    }
+
+    /// The rules that were replaced or switched off by files of a higher layer, in order.
+    #[must_use]
+    pub fn replacements(&self) -> Vec<Replacement> {
+        let file = |place: &Place| {
+            let at = self.sources[place.source].problem(&place.span, "");
+            format!("{}:{}", at.file, at.line)
+        };
+        let replacements = self.replaced.iter().map(|one| Replacement {
+            rule: one.name.clone(),
+            was: file(&one.was),
+            by: file(&one.by),
+            off: one.off,
+        });
+        replacements.collect()
+    }
+
+    fn pattern(&self, slot: Slot) -> Option<&LogPattern> {
+        match (&self.rules[slot.rule].trigger, slot.step) {
+            (Trigger::Log(pattern), None) => Some(pattern),
+            (Trigger::Absent(absent), _) => Some(&absent.log),
+            (Trigger::Sequence(steps), Some(step)) => match &steps.get(step)?.on {
+                StepTrigger::Log(pattern) => Some(pattern),
+                StepTrigger::Event(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The rules of which a pattern over lines matches, in order. Of those that are not `admitted`, by number, nothing is
+    /// asked.
     pub(super) fn match_line(
         &self,
         line: &str,
@@ -145,18 +233,18 @@ impl RuleSet {
         counts.lines += 1;
         let gates = self.index.candidates(line.line(), &mut scratch.index);
         for gates in gates.chunk_by(|&left, &right| self.index.rule(left) == self.index.rule(right)) {
-            let rule = self.index.rule(gates[0]);
-            let Trigger::Log(pattern) = &self.rules[rule].trigger else { continue };
-            if !admitted(rule) {
+            let slot = self.slots[self.index.rule(gates[0])];
+            if !admitted(slot.rule) {
                 continue;
             }
+            let Some(pattern) = self.pattern(slot) else { continue };
             let alternatives = gates.iter().map(|&gate| self.index.alternative(gate));
             counts.tried += 1;
-            // The gates of a rule are all of its `any`, or none of them.
+            // The gates of a pattern are all of its `any`, or none of them.
             let alternatives = self.index.alternative(gates[0]).map(|_| alternatives.flatten());
             if let Some(LogMatch { captures, alternative }) = pattern.matches(&line, alternatives) {
                 counts.matched += 1;
-                matches.push(LineMatch { rule, captures, alternative });
+                matches.push(LineMatch { rule: slot.rule, captures, alternative, step: slot.step });
             }
         }
         matches
@@ -170,6 +258,36 @@ pub(super) struct Scratch {
     plain: String,
     index: index::Scratch,
     counts: Counts,
+}
+
+/// The patterns over lines of a rule. A line that is missed when it does not come is step 0.
+fn patterns(number: usize, rule: &Rule) -> Vec<(Slot, &LogPattern)> {
+    let slot = |step| Slot { rule: number, step };
+    match &rule.trigger {
+        Trigger::Log(pattern) => vec![(slot(None), &**pattern)],
+        Trigger::Absent(absent) => vec![(slot(Some(0)), &absent.log)],
+        Trigger::Sequence(steps) => {
+            let steps = steps.iter().enumerate().filter_map(|(step, one)| match &one.on {
+                StepTrigger::Log(pattern) => Some((slot(Some(step)), &**pattern)),
+                StepTrigger::Event(_) => None,
+            });
+            steps.collect()
+        }
+        Trigger::Event(_) | Trigger::Stat(_) | Trigger::Signal(_) => Vec::new(),
+    }
+}
+
+/// A rule that is not in force, for a file of a higher layer has one of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// The rule, as `pack/id`.
+    pub rule: String,
+    /// Where the one stands that is not in force, as `file:line`.
+    pub was: String,
+    /// Where what replaces it stands.
+    pub by: String,
+    /// Whether it is switched off, so that nothing stands in its place.
+    pub off: bool,
 }
 
 /// Matches single lines against a set: what `rules explain` shows, what `rules bench` measures.
@@ -199,7 +317,9 @@ impl Scanner {
 
     /// The rules whose `log` trigger matches this line, in order; windows, scopes and guards are not asked.
     pub fn matches(&mut self, line: &str) -> Vec<LineMatch> {
-        self.rules.match_line(line, |_| true, &mut self.scratch)
+        let mut matches = self.rules.match_line(line, |_| true, &mut self.scratch);
+        matches.retain(|found| found.step.is_none());
+        matches
     }
 
     /// What the lines so far have cost.
@@ -217,25 +337,6 @@ impl Scanner {
         };
         matches.iter().filter(|found| counts(found)).cloned().collect()
     }
-}
-
-fn duplicates(rules: &[Rule], sources: &[Source]) -> Vec<Problem> {
-    let mut first: BTreeMap<&str, &Rule> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for rule in rules {
-        match first.get(rule.name()) {
-            Some(other) => {
-                let there = sources[other.place.source].problem(&other.place.span, "");
-                let message =
-                    format!("rule `{}` is there already, at {}:{}", rule.name(), there.file, there.line);
-                problems.push(sources[rule.place.source].problem(&rule.place.span, message));
-            }
-            None => {
-                first.insert(rule.name(), rule);
-            }
-        }
-    }
-    problems
 }
 
 fn place_of(sources: &[Source], problem: &Problem) -> usize {

@@ -54,6 +54,25 @@ pub enum Outcome {
         /// Within this time.
         within: Duration,
     },
+    /// It holds, but not for long enough yet.
+    Lasting {
+        /// For so long.
+        lasted: Duration,
+        /// It takes so long.
+        need: Duration,
+    },
+    /// A step of its sequence was found; others are missing, or came in another order.
+    Step {
+        /// Which, counted from 1.
+        step: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The cause of it is known, so that it is only counted.
+    Inhibited {
+        /// The rule that found the cause.
+        by: String,
+    },
     /// The rule fired not long ago and only counts repeats.
     Quiet,
     /// Enough of them, but no state change confirms it so far.
@@ -73,6 +92,11 @@ impl fmt::Display for Outcome {
             Self::Counted { have, need, within } => {
                 write!(f, "counted: {have} of {need} within {}", duration::format(*within))
             }
+            Self::Lasting { lasted, need } => {
+                write!(f, "holds for {}, {} are needed", duration::brief(*lasted), duration::format(*need))
+            }
+            Self::Step { step, of } => write!(f, "step {step} of {of}"),
+            Self::Inhibited { by } => write!(f, "kept quiet, for {by} has found the cause"),
             Self::Quiet => f.write_str("kept quiet by the cooldown"),
             Self::Unconfirmed => f.write_str("no event confirms it so far"),
             Self::Fired => f.write_str("fired"),

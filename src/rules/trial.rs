@@ -5,23 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::case::{Case, Played};
+use super::engine::{Engine, SETTLE};
 use super::report::{TestReport, TestResult};
-use super::rule::{Case, Rule, Setting, Step};
+use super::rule::Rule;
 use super::set::RuleSet;
+use super::stage::{self, START, Stage};
 use super::trace::Note;
 use crate::fleet::text::{plural, quoted};
-use crate::fleet::{
-    Class, ContainerId, Deployment, Fact, Freshness, HealthState, Observation, PreviousRelease, ReleaseId,
-    Role, Signal, SpecDigest, Subject, Timestamp, duration,
-};
+use crate::fleet::{Class, Fact, Signal, duration};
 
-/// When tests begin: some moment far from the epoch, so that ages can lie before it.
-const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
-/// How long a test's release must run to count as proved.
-const PROVE: Duration = Duration::from_secs(600);
-/// Let pass after a script, so that nothing is left in the air.
-const AFTERWARDS: Duration = Duration::from_secs(3600);
 /// How many notes a failure shows.
 const SHOWN: usize = 6;
 
@@ -40,14 +33,15 @@ pub(super) fn run(rules: &RuleSet, only: Option<usize>) -> TestReport {
     TestReport { results }
 }
 
-fn play(rules: &Arc<RuleSet>, number: usize, rule: &Rule, case: &Case, script: &[Step]) -> TestResult {
+fn play(rules: &Arc<RuleSet>, number: usize, rule: &Rule, case: &Case, script: &[Played]) -> TestResult {
     let mut engine = Engine::traced(Arc::clone(rules));
     let mut signals = Vec::new();
-    for observation in observations(&case.setting, START, script) {
-        signals.extend(engine.observe(&observation));
+    let stage = Stage { setting: &case.setting, surroundings: &case.surroundings, start: START };
+    for observation in stage::observations(stage, script) {
+        signals.extend(engine.replay(&observation));
     }
     let end = script.last().map_or(Duration::ZERO, |step| step.at);
-    signals.extend(engine.advance(START + end + AFTERWARDS));
+    signals.extend(engine.advance(START + end + case.surroundings.advance + SETTLE));
     let source = &rules.sources()[case.place.source];
     let problem = failure(rule, case, &signals).map(|what| {
         let mut problem = source.problem(&case.place.span, what);
@@ -61,7 +55,7 @@ fn play(rules: &Arc<RuleSet>, number: usize, rule: &Rule, case: &Case, script: &
     TestResult { rule: rule.name.clone(), test: title(case, script), problem, why }
 }
 
-fn title(case: &Case, script: &[Step]) -> String {
+fn title(case: &Case, script: &[Played]) -> String {
     match (case.name.as_str(), case.scripts.len(), script_line(script).map(quoted)) {
         ("", _, line) => line.unwrap_or_else(|| "events".to_owned()),
         (name, 2.., Some(line)) => format!("{name}: {line}"),
@@ -70,7 +64,7 @@ fn title(case: &Case, script: &[Step]) -> String {
 }
 
 /// The first line that a script plays.
-fn script_line(script: &[Step]) -> Option<&str> {
+fn script_line(script: &[Played]) -> Option<&str> {
     script.iter().find_map(|step| match &step.fact {
         Fact::Line { text, .. } => Some(text.as_str()),
         _ => None,
@@ -90,6 +84,14 @@ fn failure(rule: &Rule, case: &Case, signals: &[Signal]) -> Option<String> {
     };
     if let Some(other) = signals.iter().find(stranger) {
         return Some(format!("on a test of `{}`, `{}` fired as well", rule.id, other.rule));
+    }
+    if let Some(target) = &case.target
+        && let Some(other) = own.iter().find(|signal| signal.app != *target)
+    {
+        return Some(format!(
+            "test of `{}` wants it to be about {target}, and it is about {}",
+            rule.id, other.app
+        ));
     }
     case.captures.iter().find_map(|(name, wanted)| {
         let signal = own.iter().find(|signal| signal.captures.get(name) != Some(wanted))?;
@@ -126,46 +128,4 @@ fn explanation(rules: &RuleSet, number: usize, signals: &[Signal], notes: &[Note
         format!("{} {}: {}", duration::format(note.at.since(START)), quoted(&note.text), note.outcome)
     }));
     why
-}
-
-/// The script as observations from `start` on, after those that set the scene.
-pub(super) fn observations(setting: &Setting, start: Timestamp, script: &[Step]) -> Vec<Observation> {
-    let deployed_at = start - setting.deploy_age;
-    let release = ReleaseId::new(deployed_at, 0);
-    let subject = Arc::new(Subject {
-        app: setting.app.clone(),
-        release: release.clone(),
-        container: ContainerId("0".repeat(64)),
-        role: Role::Live,
-    });
-    let observation = |at, fact| Observation {
-        at,
-        host: setting.host.clone(),
-        subject: Some(Arc::clone(&subject)),
-        freshness: Freshness::Live,
-        fact,
-    };
-    let deployment = Deployment {
-        policy: crate::fleet::HealPolicy::default(),
-        app: setting.app.clone(),
-        release,
-        deployed_at,
-        spec: SpecDigest("1".repeat(64)),
-        prove: PROVE,
-        previous: setting.previous.map(|ran_for| PreviousRelease {
-            release: ReleaseId::new(deployed_at - ran_for, 0),
-            spec: SpecDigest("0".repeat(64)),
-            ran_for,
-            across_migration: false,
-        }),
-    };
-    let state = Fact::State {
-        running: true,
-        started_at: Some(start - setting.uptime),
-        restart_count: 0,
-        health: HealthState::None,
-    };
-    let scene = [observation(start, Fact::Deployed { deployment }), observation(start, state)];
-    let played = script.iter().map(|step| observation(start + step.at, step.fact.clone()));
-    scene.into_iter().chain(played).collect()
 }

@@ -7,10 +7,10 @@ use super::event::EventKind;
 use super::inspect::{Condition, Inspection, Verdict};
 use super::near::{Beginnings, Near};
 use super::pattern::Pattern;
-use super::rule::{Rule, Trigger};
+use super::rule::{EventTrigger, Rule, Trigger};
 use super::set::RuleSet;
 use super::trace::{Note, Outcome};
-use crate::fleet::{Fact, Observation, Timestamp};
+use crate::fleet::{Fact, Observation, Timestamp, duration};
 
 /// Lines that are compared word by word with what they should say. Only those that met most conditions are.
 const COMPARED: usize = 20_000;
@@ -58,6 +58,11 @@ pub enum Obstacle {
         /// Such events with another exit code: the observations, as indices, and their codes.
         other_codes: Vec<(usize, i64)>,
     },
+    /// Nothing was observed of what it waits for, which is neither a line nor an event alone.
+    Nothing {
+        /// What it waits for, in words.
+        wanted: String,
+    },
     /// Its trigger matched, and this is how far it got.
     Judged {
         /// The observation that got furthest, as an index.
@@ -77,7 +82,7 @@ pub fn why_not(rules: &Arc<RuleSet>, rule: usize, observations: &[Observation]) 
     let mut engine = Engine::traced(Arc::clone(rules));
     let mut notes: Vec<(usize, Note)> = Vec::new();
     for (index, observation) in observations.iter().enumerate() {
-        engine.observe(observation);
+        engine.replay(observation);
         let own = engine.take_notes().into_iter().filter(|note| note.rule == rule);
         notes.extend(own.map(|note| (index, note)));
     }
@@ -107,11 +112,14 @@ fn progress(outcome: &Outcome) -> (u8, usize) {
     match outcome {
         Outcome::OutOfScope => (0, 0),
         Outcome::Suppressed { .. } | Outcome::GaveWay { .. } | Outcome::Explained { .. } => (1, 0),
-        Outcome::Unmet(_) => (2, 0),
-        Outcome::Counted { have, .. } => (3, *have),
-        Outcome::Quiet => (4, 0),
-        Outcome::Unconfirmed => (5, 0),
-        Outcome::Fired => (6, 0),
+        Outcome::Step { step, .. } => (2, *step),
+        Outcome::Unmet(_) => (3, 0),
+        Outcome::Counted { have, .. } => (4, *have),
+        Outcome::Lasting { .. } => (5, 0),
+        Outcome::Quiet => (6, 0),
+        Outcome::Unconfirmed => (7, 0),
+        Outcome::Inhibited { .. } => (8, 0),
+        Outcome::Fired => (9, 0),
     }
 }
 
@@ -119,13 +127,22 @@ fn progress(outcome: &Outcome) -> (u8, usize) {
 fn unmatched(rule: &Rule, observations: &[Observation]) -> Obstacle {
     match &rule.trigger {
         Trigger::Log(_) => unmatched_line(rule, observations),
-        Trigger::Event { on, .. } => {
+        Trigger::Event(EventTrigger { on, .. }) => {
             let code = |(index, seen): (usize, &Observation)| match seen.fact {
                 Fact::Died { exit_code } if on.kinds.contains(&EventKind::Die) => Some((index, exit_code)),
                 _ => None,
             };
             let other_codes = observations.iter().enumerate().filter_map(code).collect();
             Obstacle::NoEvent { wanted: on.kinds.clone(), other_codes }
+        }
+        Trigger::Stat(bound) => Obstacle::Nothing { wanted: bound.to_string() },
+        Trigger::Absent(absent) => {
+            let lasts = duration::format(absent.lasts);
+            Obstacle::Nothing { wanted: format!("{lasts} without its line, while everything is heard") }
+        }
+        Trigger::Signal(_) => Obstacle::Nothing { wanted: "a signal of another rule".to_owned() },
+        Trigger::Sequence(steps) => {
+            Obstacle::Nothing { wanted: format!("any of the {} steps of its sequence", steps.len()) }
         }
     }
 }
@@ -183,7 +200,7 @@ impl Yardstick {
         let all_of = |patterns: &[Pattern]| patterns.iter().map(Beginnings::of).collect();
         match &rule.trigger {
             Trigger::Log(log) => Self { any: all_of(log.any.patterns()), all: all_of(&log.all) },
-            Trigger::Event { .. } => Self { any: Vec::new(), all: Vec::new() },
+            _ => Self { any: Vec::new(), all: Vec::new() },
         }
     }
 

@@ -201,7 +201,11 @@ impl HostTask {
                     self.read_clock(engine).await?;
                     self.survey(engine, &mut events, &mut changed, Occasion::Review).await?;
                 }
-                _ = stats.tick(), if self.options.stats_every.is_some() => self.sample(engine).await,
+                _ = stats.tick(), if self.options.stats_every.is_some() => {
+                    if self.options.sampling.is_on() {
+                        self.sample(engine).await;
+                    }
+                }
             }
         }
     }

@@ -36,4 +36,4 @@ pub use join::Line;
 pub use places::Places;
 pub use reader::LogReader;
 pub use trace::Assembler;
-pub use watcher::{Logs, Options, Watcher};
+pub use watcher::{Logs, Options, Sampling, Watcher};

@@ -106,6 +106,7 @@ mod tests {
             release: ReleaseId::new(Timestamp::from_seconds(0), 0),
             container: ContainerId("c".to_owned()),
             role: Role::Live,
+            profile: crate::fleet::Profile::default(),
         };
         LogReader::new(HostName::parse("web1").unwrap(), Arc::new(subject), Redactor::default())
     }

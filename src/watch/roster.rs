@@ -152,7 +152,7 @@ impl Roster {
         }
         let record = Record::from_labels(&event.attributes).ok()?;
         let name = event.attributes.get("name")?;
-        self.selection.has(&record.app.name).then(|| survey::subject(&record, id, name))
+        self.selection.has(&record.app.name).then(|| survey::subject(&record, id, name, &event.attributes))
     }
 
     /// Compares with what was found on the host at `read_at`, of the apps in `scope`.

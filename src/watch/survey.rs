@@ -86,7 +86,7 @@ fn sort(containers: impl Iterator<Item = Container>, now: Timestamp) -> BTreeMap
             }
         };
         let (app, found) = apps.entry(record.app.name.clone()).or_default();
-        let subject = Arc::new(subject(&record, &container.id, &container.name));
+        let subject = Arc::new(subject(&record, &container.id, &container.name, &container.labels));
         found.push(judged(&container, record));
         app.containers.push((subject, container));
     }
@@ -98,12 +98,18 @@ fn sort(containers: impl Iterator<Item = Container>, now: Timestamp) -> BTreeMap
 }
 
 /// The container of a record.
-pub(super) fn subject(record: &Record, id: &ContainerId, name: &str) -> Subject {
+pub(super) fn subject(
+    record: &Record,
+    id: &ContainerId,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> Subject {
     Subject {
         app: record.app.name.clone(),
         release: record.release.clone(),
         container: id.clone(),
         role: situation::role(&record.app.name, name),
+        profile: record.profile(labels),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -28,10 +28,37 @@ pub struct Options {
     pub follow: bool,
     /// How often memory and processor of live containers are sampled, if at all.
     pub stats_every: Option<Duration>,
+    /// Whether there is anybody who needs the samples, now.
+    pub sampling: Sampling,
     /// Observations that may wait to be taken. When so many do, reading stops; nothing is lost by that but time,
     /// unless it takes so long that the engine drops events, which is said by a [`crate::fleet::Fact::Gap`].
     pub queue: usize,
 }
+
+/// A switch for samples, shared with whoever knows whether they are needed. On unless it is turned off.
+#[derive(Debug, Clone, Default)]
+pub struct Sampling(Arc<AtomicBool>);
+
+impl Sampling {
+    /// Has samples taken from now on, or not.
+    pub fn turn(&self, on: bool) {
+        self.0.store(!on, Ordering::Relaxed);
+    }
+
+    /// Whether samples are taken.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Sampling {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_on() == other.is_on()
+    }
+}
+
+impl Eq for Sampling {}
 
 /// Whose logs are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +73,15 @@ pub enum Logs {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { apps: None, logs: Logs::Live, tail: 0, follow: true, stats_every: None, queue: 4_096 }
+        Self {
+            apps: None,
+            logs: Logs::Live,
+            tail: 0,
+            follow: true,
+            stats_every: None,
+            sampling: Sampling::default(),
+            queue: 4_096,
+        }
     }
 }
 

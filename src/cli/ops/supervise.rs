@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::rules::{self, RuleWatch};
 use super::vault::VaultSource;
-use super::{context, masking, rules};
+use super::{context, masking};
 use crate::cli::args::{Arguments, Heal, Watch};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -17,10 +18,10 @@ use crate::deploy::remote::Pool;
 use crate::diagnose::Novelties;
 use crate::fleet::text::{plural, printable, printable_block};
 use crate::fleet::{Board, Evidence, Fact, Host, Incident, Mode, Observation, Timestamp, Turn};
-use crate::heal::{self, Announcement, News, Settings, Shell, Supervisor, Told, Until};
+use crate::heal::{self, Announcement, News, RuleSource, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
 use crate::rules::Engine;
-use crate::watch::{Options, Places, Watcher};
+use crate::watch::{Options, Places, Sampling, Watcher};
 
 /// `--once` ends when nothing new was found for this long.
 const QUIET: Duration = Duration::from_secs(15);
@@ -57,7 +58,8 @@ async fn supervise(
 ) -> Result<u8, Failure> {
     let fleet = context::fleet(arguments)?;
     let hosts = context::hosts(&fleet, options.to.as_deref())?;
-    let rules = rules::load(&options.rules)?;
+    let sampling = Sampling::default();
+    let (watch, rules) = RuleWatch::begin(&arguments.directory, &options.rules, sampling.clone())?;
     let what = match ceiling {
         Mode::Auto => "healing unattended, within each app's policy",
         Mode::Approve => "healing what is approved with `arcane approve ID`",
@@ -80,7 +82,9 @@ async fn supervise(
     }
     let engine = Engine::new(Arc::new(rules));
     let reader = Some(if acts { "heal" } else { "watch" });
-    let supervision = Supervision { ui, hosts: &hosts, engine, settings, until, source, reader };
+    let rules: Option<Arc<dyn RuleSource>> = Some(Arc::new(watch));
+    let supervision =
+        Supervision { ui, hosts: &hosts, engine, rules, sampling, settings, until, source, reader };
     let supervisor = supervision.run(&show, cancel).await?;
     if cancel.is_cancelled() && !is_limited {
         ui.note("stopped; nothing is left running");
@@ -94,6 +98,8 @@ struct Supervision<'a> {
     ui: &'a Ui,
     hosts: &'a [Host],
     engine: Engine,
+    rules: Option<Arc<dyn RuleSource>>,
+    sampling: Sampling,
     settings: Settings,
     until: Until,
     source: Arc<VaultSource>,
@@ -112,18 +118,20 @@ impl Supervision<'_> {
         let pool = Pool::new(self.ui.redactor());
         // The watcher outlives the shell by a moment: an action in flight is waited for.
         let watching = CancellationToken::new();
+        let options = Options { stats_every: Some(SAMPLES), sampling: self.sampling, ..Options::default() };
         let hosts = self.hosts.to_vec();
         let (watcher, mut observations) = match self.reader {
             Some(reader) => {
                 let places = Places::new(open_journal(self.ui)?, reader);
-                Watcher::resume(hosts, pool.clone(), Options::default(), places, watching.clone())
+                Watcher::resume(hosts, pool.clone(), options, places, watching.clone())
             }
-            None => Watcher::start(hosts, pool.clone(), Options::default(), watching.clone()),
+            None => Watcher::start(hosts, pool.clone(), options, watching.clone()),
         };
         let shell = Shell {
             ceiling: self.settings.ceiling,
             supervisor: Supervisor::new(self.settings),
             engine: self.engine,
+            rules: self.rules,
             novelties: Novelties::default(),
             journal: Arc::new(Mutex::new(journal)),
             hosts: self
@@ -186,6 +194,9 @@ pub(super) fn open_journal(ui: &Ui) -> Result<Journal, Failure> {
     Ok(journal.masking(ui.redactor()))
 }
 
+/// How often memory and processor are sampled, while some rule needs it.
+const SAMPLES: Duration = Duration::from_secs(15);
+
 /// How much of a log line is shown with an incident.
 const LINE: usize = 200;
 
@@ -206,6 +217,14 @@ fn show(ui: &Ui, json: bool, board: &Mutex<Board>, told: &Told) {
                 ui.json(&serde_json::json!({ "event": "signal", "signal": signal }));
             }
         }
+        Told::Rules(found) => rules_changed(ui, json, found),
+        Told::Dropped(count) => {
+            if json {
+                ui.json(&serde_json::json!({ "event": "dropped", "count": count }));
+            } else {
+                ui.note(&format!("the rules had to forget {count} things to stay within their memory"));
+            }
+        }
         Told::Announced(announcement, incident) => {
             if json {
                 ui.json(&serde_json::json!({
@@ -216,6 +235,18 @@ fn show(ui: &Ui, json: bool, board: &Mutex<Board>, told: &Told) {
                 announced(ui, announcement, incident.as_deref());
             }
         }
+    }
+}
+
+/// Rule files were changed while a supervisor runs.
+fn rules_changed(ui: &Ui, json: bool, found: &Result<usize, String>) {
+    match found {
+        Ok(count) if json => ui.json(&serde_json::json!({ "event": "rules", "rules": count })),
+        Ok(count) => ui.note(&format!("the rules were changed: {} in force", plural(*count, "rule"))),
+        Err(why) if json => ui.json(&serde_json::json!({ "event": "rules", "error": why })),
+        Err(why) => ui.note(&format!(
+            "the rules were changed and cannot be used, so those before stay in force: {why}"
+        )),
     }
 }
 
@@ -297,10 +328,14 @@ pub(super) async fn run_for(
             announced(ui, announcement, incident.as_deref());
         }
     };
-    let engine = Engine::new(Arc::new(rules::load(&[])?));
+    let engine = Engine::new(Arc::new(rules::load(&arguments.directory, &[])?));
     let settings = settings(arguments, Mode::Approve)?;
     let source = Arc::new(VaultSource::ready(arguments));
     masking::renew(ui, arguments);
     let hosts = std::slice::from_ref(host);
-    Supervision { ui, hosts, engine, settings, until, source, reader: None }.run(&show, cancel).await
+    let never = Sampling::default();
+    never.turn(false);
+    Supervision { ui, hosts, engine, rules: None, sampling: never, settings, until, source, reader: None }
+        .run(&show, cancel)
+        .await
 }

@@ -32,6 +32,7 @@ impl Story {
             release: self.release_id(),
             container: ContainerId("c".to_owned()),
             role: Role::Live,
+            profile: crate::fleet::Profile::default(),
         };
         self.novelties.observe(&Observation {
             at: self.at,
@@ -160,6 +161,7 @@ fn apps_are_bounded_and_hostile_lines_are_harmless() {
             release: story.release_id(),
             container: ContainerId("c".to_owned()),
             role: Role::Live,
+            profile: crate::fleet::Profile::default(),
         };
         story.novelties.observe(&Observation {
             at: START + Duration::from_secs(number),

@@ -8,7 +8,7 @@ mod scene;
 mod sense;
 mod unattended;
 
-pub(super) use moment::frozen;
+pub(super) use moment::{frozen, quiet_hours};
 pub(super) use refusal::refuse;
 pub use refusal::{Guard, Refusal};
 pub(super) use scene::{BEFORE_ACTING, BUDGETS, PACE, RUNG, SENSE, Scene, UNATTENDED, ask};

@@ -12,6 +12,20 @@ pub(in crate::heal) fn frozen(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal
     }
 }
 
+/// Whether nobody is to be woken for this now. What a human decides, a human decides.
+pub(in crate::heal) fn quiet_hours(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
+    let Some(hours) = &rung.quiet_hours else {
+        return Ok(());
+    };
+    match hours.over_after(scene.wall) {
+        Some(end) => Err(Refusal {
+            until: Some(scene.now + end.since(scene.wall)),
+            ..refuse(Guard::QuietHours, format!("no {} in the quiet hours {hours}", rung.remedy))
+        }),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn reachable(scene: &Scene<'_>, _: &Rung) -> Result<(), Refusal> {
     let host = &scene.case.incident.host;
     match scene.world.unreachable(host) {

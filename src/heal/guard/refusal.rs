@@ -39,6 +39,8 @@ pub enum Guard {
     RollbackOnce,
     /// The release is too old for this rung.
     DeployAge,
+    /// What the rung asks for did not hold.
+    Condition,
     /// Tried often enough.
     Attempts,
     /// What the rule, the owner or this process allows.
@@ -53,6 +55,8 @@ pub enum Guard {
     Doubt,
     /// The engine's own restart policy comes first.
     Engine,
+    /// The hours in which nobody is to be woken.
+    QuietHours,
     /// The pause before the next try.
     Backoff,
     /// The time after a deploy in which log text alone counts for nothing.
@@ -92,6 +96,7 @@ impl Guard {
             Self::RollbackMigration => "rollback-migration",
             Self::RollbackOnce => "rollback-once",
             Self::DeployAge => "deploy-age",
+            Self::Condition => "condition",
             Self::Attempts => "attempts",
             Self::Mode => "mode",
             Self::Remedies => "remedies",
@@ -99,6 +104,7 @@ impl Guard {
             Self::Live => "live",
             Self::Doubt => "doubt",
             Self::Engine => "engine",
+            Self::QuietHours => "quiet-hours",
             Self::Backoff => "backoff",
             Self::Grace => "grace",
             Self::BudgetApp => "budget-app",

@@ -22,6 +22,8 @@ pub(in crate::heal) struct Scene<'a> {
     /// Other cases of the same app.
     pub(in crate::heal) siblings: Vec<&'a Case>,
     pub(in crate::heal) now: Timestamp,
+    /// The same by this machine's clock: people live by that.
+    pub(in crate::heal) wall: Timestamp,
 }
 
 type Check = fn(&Scene<'_>, &Rung) -> Result<(), Refusal>;
@@ -39,7 +41,8 @@ pub(in crate::heal) const SENSE: [Check; 8] = [
 ];
 
 /// Whether a rung's own limits still allow it.
-pub(in crate::heal) const RUNG: [Check; 3] = [sense::deploy_age, sense::attempts, sense::limit];
+pub(in crate::heal) const RUNG: [Check; 4] =
+    [sense::deploy_age, sense::condition, sense::attempts, sense::limit];
 
 /// What only a human may do.
 pub(in crate::heal) const UNATTENDED: [Check; 4] =

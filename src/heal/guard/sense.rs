@@ -136,6 +136,17 @@ pub(super) fn deploy_age(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> 
     Err(refuse(Guard::DeployAge, why))
 }
 
+/// What the rule asks for of this rung was asked when it fired last.
+pub(super) fn condition(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
+    match &rung.unmet {
+        Some(unmet) => {
+            let rule = &scene.case.incident.rule;
+            Err(refuse(Guard::Condition, format!("{rule} does not {} now: {unmet}", rung.remedy)))
+        }
+        None => Ok(()),
+    }
+}
+
 pub(super) fn attempts(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> {
     let incident = &scene.case.incident;
     let here = scene.case.tries(rung.remedy);

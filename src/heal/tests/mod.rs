@@ -1,6 +1,7 @@
 //! A stage for the supervisor: a clock that is moved by hand, and short words for what hosts, rules and people say.
 
 mod guards;
+mod language;
 mod life;
 mod people;
 mod replay;
@@ -60,6 +61,7 @@ struct Stage {
     news: Vec<(News, String)>,
     saved: BTreeMap<IncidentId, Incident>,
     inspected: usize,
+    frozen: Vec<(AppName, String)>,
 }
 
 fn settings() -> Settings {
@@ -108,6 +110,7 @@ impl Stage {
             news: Vec::new(),
             saved: BTreeMap::new(),
             inspected: 0,
+            frozen: Vec::new(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Stage {
                 }
                 Effect::Announce(news) => self.news.push((news.news, news.text)),
                 Effect::Inspect { .. } => self.inspected += 1,
+                Effect::Freeze { app, by, .. } => self.frozen.push((app, by)),
             }
         }
     }
@@ -179,6 +183,7 @@ impl Stage {
                 release: release(n),
                 container: container(at_host, of, n),
                 role,
+                profile: crate::fleet::Profile::default(),
             })),
             freshness,
             fact,
@@ -227,6 +232,8 @@ impl Stage {
             verify: None,
             forbid: Vec::new(),
             novelty: Vec::new(),
+            on_fail: crate::fleet::OnFail::default(),
+            dependents: Vec::new(),
         }
     }
 

@@ -22,8 +22,13 @@ impl Tape {
 
     fn tell(mut self, n: u32, role: Role, fact: Fact) -> Self {
         self.now = self.now + Duration::from_secs(1);
-        let subject =
-            Subject { app: app("shop"), release: release(n), container: container("web1", "shop", n), role };
+        let subject = Subject {
+            app: app("shop"),
+            release: release(n),
+            container: container("web1", "shop", n),
+            role,
+            profile: crate::fleet::Profile::default(),
+        };
         let observation = Observation {
             at: self.now - OFF,
             host: host("web1"),

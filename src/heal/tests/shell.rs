@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::super::records::{Kept, Records};
+use super::super::shell::RuleSource;
 use super::*;
 use crate::fleet::{Host, Proposal};
 use crate::journal::{Decision, Journal};
@@ -62,6 +63,7 @@ impl Desk {
         Shell {
             source: Arc::new(crate::deploy::secrets::NoSource),
             supervisor: Supervisor::new(Settings { ceiling: Mode::Approve, ..settings() }),
+            rules: None,
             engine: Engine::new(Arc::new(RuleSet::builtin())),
             novelties: crate::diagnose::Novelties::default(),
             journal: self.shared(),
@@ -82,6 +84,7 @@ impl Desk {
                 release: release(n),
                 container: ContainerId(n.to_string()),
                 role: Role::Live,
+                profile: crate::fleet::Profile::default(),
             };
             let at = crate::clock::now() - Duration::from_secs(ago);
             let freshness = if ago > 10 { Freshness::Backlog } else { Freshness::Live };
@@ -226,4 +229,58 @@ async fn an_incident_says_what_is_new_in_the_log_even_after_a_restart_of_ours() 
     let new: Vec<_> = opened.novelty.iter().map(|novelty| novelty.template.as_str()).collect();
     assert_eq!(new, ["payment failed: no route to *"]);
     assert_eq!(opened.novelty[0].what, crate::fleet::Newness::NeverSeen);
+}
+
+/// A folder of rules that is found broken, then mended, then as it was.
+struct Folder(Mutex<Vec<Option<std::result::Result<RuleSet, String>>>>);
+
+impl RuleSource for Folder {
+    fn changed(&self) -> Option<std::result::Result<RuleSet, String>> {
+        self.0.lock().unwrap().pop().flatten()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_change_are_taken_up_and_those_that_are_broken_are_told() {
+    let desk = Desk::new("reload");
+    let (sender, mut observations) = mpsc::channel(10);
+    let rule =
+        "pack = \"t\"\nschema = 1\n[[rule]]\nid = \"r\"\nclass = \"hang\"\nlog = { any = [\"boom\"] }\n";
+    let mended = RuleSet::load(&[("t.toml".to_owned(), rule.to_owned())]).unwrap();
+    let found = vec![None, Some(Ok(mended)), Some(Err("t.toml:4:6: a mistake".to_owned()))];
+    let shell = Shell {
+        rules: Some(Arc::new(Folder(Mutex::new(found)))),
+        ..desk.shell("127.0.0.1:1", Until::default())
+    };
+    let told = Mutex::new(Vec::new());
+    let tell = |what: Told| {
+        match &what {
+            Told::Rules(Ok(count)) => {
+                told.lock().unwrap().push(format!("{count} rules"));
+                let subject = Subject {
+                    app: app("shop"),
+                    release: release(2),
+                    container: ContainerId("2".to_owned()),
+                    role: Role::Live,
+                    profile: crate::fleet::Profile::default(),
+                };
+                let fact = Fact::Line { stream: crate::fleet::Stream::Stdout, text: "boom".into() };
+                let (at, freshness) = (crate::clock::now(), Freshness::Live);
+                let subject = Some(Arc::new(subject));
+                let line = Observation { at, host: host("web1"), subject, freshness, fact };
+                sender.try_send(line).unwrap();
+            }
+            Told::Rules(Err(why)) => told.lock().unwrap().push(why.clone()),
+            Told::Signal(signal) => told.lock().unwrap().push(signal.rule.clone()),
+            _ => {}
+        };
+    };
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        stop.cancel();
+    });
+    shell.run(&mut observations, &tell, &cancel).await.unwrap();
+    assert_eq!(told.into_inner().unwrap(), ["t.toml:4:6: a mistake", "1 rules", "t/r"]);
 }

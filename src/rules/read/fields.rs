@@ -9,36 +9,14 @@ use toml::de::{DeTable, DeValue};
 use super::super::problem::{Problem, Source, nearest};
 use crate::fleet::text::quoted;
 
-/// Words of the language that this version does not know. Better told than guessed at.
-const RESERVED: [&str; 18] = [
-    "absent",
-    "clear_for",
-    "distinct",
-    "env",
-    "extends",
-    "for",
-    "image",
-    "inhibit",
-    "label",
-    "min_apps",
-    "not_image",
-    "on_fail",
-    "op",
-    "quiet_hours",
-    "role",
-    "rule",
-    "sequence",
-    "stat",
-];
-
 /// Where problems of one file are collected.
-pub(in super::super) struct Sink<'s> {
+pub(super) struct Sink<'s> {
     source: &'s Source,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'s> Sink<'s> {
-    pub(in super::super) fn new(source: &'s Source) -> Self {
+    pub(super) fn new(source: &'s Source) -> Self {
         Self { source, problems: RefCell::default() }
     }
 
@@ -61,7 +39,7 @@ impl<'s> Sink<'s> {
         self.problems.borrow().len()
     }
 
-    pub(in super::super) fn into_problems(self) -> Vec<Problem> {
+    pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
 }
@@ -105,6 +83,51 @@ impl<'t> Fields<'t> {
 
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// Keys that are known, and read elsewhere.
+    pub(super) fn known(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend_from_slice(keys);
+    }
+
+    /// The keys that are there.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'t str> {
+        self.table.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    /// All of it, as it stands there.
+    pub(super) fn whole(&self) -> &'t DeTable<'t> {
+        self.table
+    }
+
+    /// Whether a table stands there.
+    pub(super) fn is_table(&self, key: &'static str) -> bool {
+        self.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// Whether it has no key at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The text, when a text stands there; something else is somebody else's to read.
+    pub(super) fn only_text(&self, key: &'static str) -> Option<Text<'t>> {
+        as_text(self.get(key)?)
+    }
+
+    /// A number, whole or not.
+    pub(super) fn float(&self, key: &'static str) -> Option<f64> {
+        let value = self.get(key)?;
+        let inner = value.get_ref();
+        let digits = inner
+            .as_float()
+            .map(|float| float.as_str())
+            .or_else(|| inner.as_integer().map(|whole| whole.as_str()));
+        let number = digits.and_then(|digits| digits.replace('_', "").parse::<f64>().ok());
+        if number.is_none() {
+            self.wrong_type(key, value, "a number");
+        }
+        number.filter(|number| number.is_finite())
     }
 
     pub(super) fn text(&self, key: &'static str) -> Option<Text<'t>> {
@@ -172,9 +195,10 @@ impl<'t> Fields<'t> {
 
     /// A string, or a list of them.
     pub(super) fn texts(&self, key: &'static str) -> Vec<Text<'t>> {
-        let Some(value) = self.get(key) else {
-            return Vec::new();
-        };
+        self.get(key).map(|value| self.list(key, value)).unwrap_or_default()
+    }
+
+    fn list(&self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Vec<Text<'t>> {
         if let Some(text) = as_text(value) {
             return vec![text];
         }
@@ -233,18 +257,33 @@ impl<'t> Fields<'t> {
         entries.collect()
     }
 
+    /// Every key with its string or list of strings; for tables whose keys are the author's own.
+    pub(super) fn lists(&self) -> Vec<(&'t str, Vec<Text<'t>>)> {
+        let lists =
+            self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), self.list(key.get_ref(), value)));
+        lists.collect()
+    }
+
+    /// Every key with its table; for tables whose keys are the author's own.
+    pub(super) fn named_tables(&self) -> Vec<(Text<'t>, Fields<'t>)> {
+        let tables = self.table.iter().filter_map(|(key, value)| {
+            let name: &str = key.get_ref();
+            let Some(table) = value.get_ref().as_table() else {
+                self.wrong_type(name, value, "a table");
+                return None;
+            };
+            let what = format!("{} of {}", quoted(name), self.what);
+            Some((Text { value: name, span: key.span() }, Fields::new(table, value.span(), what, self.sink)))
+        });
+        tables.collect()
+    }
+
     /// Reports every key that was never asked for.
     pub(super) fn close(self) {
         let known = self.asked.borrow();
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             if known.contains(&name) {
-                continue;
-            }
-            if RESERVED.contains(&name) {
-                let message =
-                    format!("{} uses {}, which this version does not support", self.what, quoted(name));
-                self.sink.report(&key.span(), message);
                 continue;
             }
             let meant = nearest(name, known.iter().copied());

@@ -2,33 +2,75 @@
 
 use std::time::Duration;
 
+use super::super::compare::Bound;
 use super::super::problem::nearest;
-use super::super::require::Bound;
+use super::super::require::Require;
 use super::fields::{Fields, Text};
+use super::require::require;
 use crate::fleet::text::quoted;
-use crate::fleet::{Class, Mode, Remedy, Rung, Verify, duration};
+use crate::fleet::{Class, Mode, OnFail, QuietHours, Remedy, Rung, Symptom, Verify, duration};
 
-/// The ladder; its rungs are checked against what can help the class at all, and against `forbid`.
-pub(super) fn ladder(rule: &Fields<'_>, class: Option<Class>, forbid: &[Remedy]) -> Vec<Rung> {
+/// The ladder, and what each of its rungs asks for. Its rungs are checked against what can help the class at all, and
+/// against `forbid`.
+pub(super) fn ladder(
+    rule: &Fields<'_>,
+    class: Option<Class>,
+    forbid: &[Remedy],
+) -> Vec<(Rung, Require, Target)> {
     rule.tables("heal").into_iter().filter_map(|entry| rung(entry, class, forbid)).collect()
 }
 
-fn rung(entry: Fields<'_>, class: Option<Class>, forbid: &[Remedy]) -> Option<Rung> {
+/// What a rung is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Where the rule fired.
+    Here,
+    /// Where its sequence began.
+    Cause,
+}
+
+fn rung(entry: Fields<'_>, class: Option<Class>, forbid: &[Remedy]) -> Option<(Rung, Require, Target)> {
     let word = entry.required_text("do");
     let remedy = word.as_ref().and_then(|word| remedy(&entry, word));
     let mode = entry.parsed("mode", str::parse::<Mode>);
     let max = entry.number("max", 1..=1000).and_then(|max| u32::try_from(max).ok()).unwrap_or(1);
     let per = entry.parsed("per", per).flatten();
     let backoff = entry.parsed("backoff", backoff);
-    let if_deploy_younger_than = condition(&entry);
+    let condition = require(&entry, "if");
+    let quiet_hours = entry.parsed("quiet_hours", QuietHours::parse);
+    let target = entry.parsed("target", |text| match text {
+        "self" => Ok(Target::Here),
+        "cause" => Ok(Target::Cause),
+        other => Err(format!("{} is no target; choose from self, cause", quoted(other))),
+    });
+    let then_dependents = entry.parsed("then", |text| match text {
+        "dependents" => Ok(true),
+        other => Err(format!("{} cannot follow; the only choice is dependents", quoted(other))),
+    });
     if let (Some(word), Some(remedy)) = (&word, remedy) {
         check_allowed(&entry, word, remedy, class, forbid);
+        if !remedy.changes_server() && (then_dependents.is_some() || quiet_hours.is_some()) {
+            let message = format!("`then` and `quiet_hours` are for what changes a server, not for {remedy}");
+            entry.sink.report(&word.span, message);
+        }
     }
     entry.close();
     let remedy = remedy?;
     // Nobody is asked whether to wait or to call a human; everything that changes a server is asked for by default.
     let default = if remedy.changes_server() { Mode::Approve } else { Mode::Auto };
-    Some(Rung { remedy, mode: mode.unwrap_or(default), max, per, backoff, if_deploy_younger_than })
+    let rung = Rung {
+        remedy,
+        mode: mode.unwrap_or(default),
+        max,
+        per,
+        backoff,
+        // The supervisor asks for this one itself, at the moment of acting.
+        if_deploy_younger_than: condition.deploy_age.and_then(Bound::younger_than),
+        unmet: None,
+        quiet_hours,
+        then_dependents: then_dependents.unwrap_or(false),
+    };
+    Some((rung, condition, target.unwrap_or(Target::Here)))
 }
 
 fn remedy(table: &Fields<'_>, word: &Text<'_>) -> Option<Remedy> {
@@ -80,20 +122,6 @@ fn backoff(text: &str) -> Result<(Duration, Duration), String> {
     if first > last { Err(fail()) } else { Ok((first, last)) }
 }
 
-fn condition(entry: &Fields<'_>) -> Option<Duration> {
-    let table = entry.table("if")?;
-    let younger = table.parsed("deploy_age", |text| {
-        Bound::parse(text)?.younger_than().ok_or_else(|| {
-            format!("{}: a rung can only ask for a release younger than a time, like <24h", quoted(text))
-        })
-    });
-    if !table.has("deploy_age") {
-        table.missing("deploy_age");
-    }
-    table.close();
-    younger
-}
-
 /// What healed means.
 pub(super) fn verify(rule: &Fields<'_>) -> Option<Verify> {
     let table = rule.table("verify")?;
@@ -104,8 +132,45 @@ pub(super) fn verify(rule: &Fields<'_>) -> Option<Verify> {
     {
         table.sink.report(&table.span, "`running` is longer than `deadline`, so it could never be verified");
     }
+    let health = table.parsed("health", |text| match text {
+        "healthy" => Ok(true),
+        "any" => Ok(false),
+        other => Err(format!("{} proves nothing; choose from healthy, any", quoted(other))),
+    });
+    let quiet = table.parsed("quiet", |text| match text {
+        "self" => Ok(Symptom::Own),
+        "class" => Ok(Symptom::Class),
+        "app" => Ok(Symptom::App),
+        other => Err(format!("{} cannot be listened to; choose from self, class, app", quoted(other))),
+    });
     table.close();
-    Some(Verify { running: running?, deadline: deadline? })
+    Some(Verify {
+        running: running?,
+        deadline: deadline?,
+        health: health.unwrap_or(false),
+        quiet: quiet.unwrap_or_default(),
+    })
+}
+
+/// `on_fail`: what to do when nothing has helped. A human is called in any case.
+pub(super) fn on_fail(rule: &Fields<'_>) -> OnFail {
+    let read = rule.parsed("on_fail", |text| {
+        let mut on_fail = OnFail::default();
+        for word in text.split('+') {
+            match word.trim() {
+                "escalate" => {}
+                "freeze" => on_fail.freeze = true,
+                other => {
+                    return Err(format!(
+                        "{} is unknown; choose from escalate, freeze+escalate",
+                        quoted(other)
+                    ));
+                }
+            }
+        }
+        Ok(on_fail)
+    });
+    read.unwrap_or_default()
 }
 
 /// Remedies never to use; a restart is among them wherever it cannot help.

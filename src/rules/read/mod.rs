@@ -2,10 +2,16 @@
 //! not known is a problem, never ignored: a guard with a typing error would otherwise be no guard.
 
 mod case;
+mod counting;
+mod event;
+mod extend;
 mod fields;
 mod heal;
 mod pack;
+mod require;
+mod rule;
+mod scope;
+mod sequence;
 mod trigger;
 
-pub(super) use fields::Sink;
-pub(super) use pack::read;
+pub(super) use pack::{Read, read};

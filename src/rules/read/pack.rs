@@ -1,38 +1,100 @@
-//! Reading a whole file: its header, and each rule.
+//! Reading whole files: their headers, which rules there are, what each extends, and what replaces what.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
-use super::super::event::EventKind;
-use super::super::problem::{Source, nearest};
-use super::super::rule::{Key, Place, Rule, Trigger};
-use super::super::say::{self, Template};
-use super::fields::{Fields, Sink};
-use super::{case, heal, trigger};
+use super::super::problem::{Problem, Source};
+use super::super::rule::{Place, Replaced, Rule};
+use super::extend;
+use super::fields::{Fields, Sink, Text};
+use super::rule;
+use crate::fleet::duration;
 use crate::fleet::text::quoted;
-use crate::fleet::{Class, duration};
 
 /// The only version of the language so far.
 const SCHEMA: i64 = 1;
-/// The highest `count`; hits are remembered one by one.
-const MOST_HITS: i64 = 1000;
 /// The longest window: longer ones would outlive the memory they rest on.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// How long a log rule keeps quiet after firing when it does not say; an event rule does not.
-const LOG_COOLDOWN: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// Reads the rules of a file, the `index`-th of its set. Problems go to `sink`; a rule with problems is left out.
-pub(in super::super) fn read(source: &Source, index: usize, sink: &Sink<'_>) -> Vec<Rule> {
+/// What was read of all files.
+pub(in super::super) struct Read {
+    pub(in super::super) rules: Vec<Rule>,
+    pub(in super::super) replaced: Vec<Replaced>,
+    pub(in super::super) problems: Vec<Problem>,
+}
+
+/// What a rule is called and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) digest: u64,
+    pub(super) place: Place,
+}
+
+/// A rule's table, before it is read.
+pub(super) struct Raw<'t> {
+    pub(super) table: &'t DeTable<'t>,
+    /// The file, as an index into the sources.
+    pub(super) source: usize,
+    pub(super) name: String,
+    /// Where it is named.
+    pub(super) place: Range<usize>,
+    pub(super) extends: Option<Text<'t>>,
+    pub(super) off: bool,
+}
+
+/// Reads the rules of all files; later layers of files replace what earlier ones have.
+pub(in super::super) fn read(sources: &[Source]) -> Read {
+    let sinks: Vec<Sink<'_>> = sources.iter().map(Sink::new).collect();
+    let documents: Vec<Option<Spanned<DeTable<'_>>>> =
+        sources.iter().zip(&sinks).map(|(source, sink)| document(source, sink)).collect();
+    let mut raws = Vec::new();
+    for (index, document) in documents.iter().enumerate() {
+        if let Some(document) = document {
+            raws.extend(tables(document.get_ref(), index, &sinks[index]));
+        }
+    }
+    let layout = extend::lay_out(&raws, sources, &sinks);
+    let merged: Vec<DeTable<'_>> =
+        (0..raws.len()).map(|number| extend::merged(&raws, &layout.bases, number)).collect();
+    let mut rules = Vec::new();
+    for (number, raw) in raws.iter().enumerate().filter(|(_, raw)| !raw.off) {
+        if layout.baseless.contains(&number) {
+            continue;
+        }
+        let what = format!("rule {}", quoted(raw.name.rsplit('/').next().unwrap_or(&raw.name)));
+        let fields = Fields::new(&merged[number], raw.place.clone(), what, &sinks[raw.source]);
+        let header = Header {
+            id: raw.name.rsplit('/').next().unwrap_or(&raw.name).to_owned(),
+            name: raw.name.clone(),
+            digest: extend::digest(&merged[number]),
+            place: Place { source: raw.source, span: raw.place.clone() },
+        };
+        // One that is replaced is read as well: what is wrong with it is wrong.
+        rules.extend(rule::rule(fields, &header).filter(|_| layout.in_force.contains(&number)));
+    }
+    drop(merged);
+    drop(raws);
+    let problems = sinks.into_iter().flat_map(Sink::into_problems).collect();
+    Read { rules, replaced: layout.replaced, problems }
+}
+
+fn document<'s>(source: &'s Source, sink: &Sink<'_>) -> Option<Spanned<DeTable<'s>>> {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         sink.report(&span, format!("not valid TOML: {}", error.message().replace('\n', ", ")));
     }
-    if !errors.is_empty() {
-        return Vec::new();
-    }
-    let file = Fields::new(document.get_ref(), 0..0, "the file".to_owned(), sink);
+    errors.is_empty().then_some(document)
+}
+
+/// Reads a file's header, and finds its rules.
+fn tables<'t>(document: &'t DeTable<'t>, source: usize, sink: &'t Sink<'t>) -> Vec<Raw<'t>> {
+    let file = Fields::new(document, 0..0, "the file".to_owned(), sink);
     let pack = file.required_text("pack").and_then(|text| file.read(&text, |text| name(text, "pack")));
     if !file.has("schema") {
         file.missing("schema");
@@ -41,63 +103,36 @@ pub(in super::super) fn read(source: &Source, index: usize, sink: &Sink<'_>) -> 
         sink.report(&file.span, format!("this version reads schema {SCHEMA}"));
     }
     let pack = pack.unwrap_or_default();
-    let rules = file.tables("rule").into_iter().filter_map(|table| rule(table, &pack, index)).collect();
+    let raws = file.tables("rule").into_iter().filter_map(|table| raw(&table, &pack, source)).collect();
     file.close();
-    rules
+    raws
 }
 
-fn rule(mut fields: Fields<'_>, pack: &str, source: usize) -> Option<Rule> {
-    let before = fields.sink.count();
-    let header = fields.span.clone();
-    fields.what = "a rule".to_owned();
-    let id = fields.required_text("id").and_then(|text| {
-        fields.span = text.span.clone();
-        fields.read(&text, |text| name(text, "id"))
-    });
-    if let Some(id) = &id {
-        fields.what = format!("rule {}", quoted(id));
-    }
-    let place = Place { source, span: if id.is_some() { fields.span.clone() } else { header } };
-    let class = class(&fields);
-    let trigger = trigger::trigger(&fields);
-    let forbid = heal::forbid(&fields, class);
-    let window = window(&fields, trigger.as_ref());
-    let by = by(&fields, trigger.as_ref());
-    let say = sentence(&fields, class, trigger.as_ref());
-    let scope = trigger::scope(&fields);
-    let require = trigger::require(&fields);
-    let confirm = trigger::confirm(&fields);
-    let heal = heal::ladder(&fields, class, &forbid);
-    let verify = heal::verify(&fields);
-    let fallback = fallback(&fields, trigger.as_ref());
-    let cases = case::cases(&fields, source);
-    let sink = fields.sink;
-    fields.close();
-    if sink.count() > before {
+/// What a rule's table is called, and what it extends.
+fn raw<'t>(fields: &Fields<'t>, pack: &str, source: usize) -> Option<Raw<'t>> {
+    let id = fields.text("id");
+    let named = id.as_ref().map(|text| fields.read(text, |text| name(text, "id")));
+    let extends = fields.text("extends");
+    let off = fields.flag("off").unwrap_or(false);
+    if id.is_none() && extends.is_none() {
+        if !fields.has("id") && !fields.has("extends") {
+            fields.sink.report(&fields.span, "a rule has no `id`");
+        }
         return None;
     }
-    let id = id?;
-    let (count, within, cooldown) = window;
-    Some(Rule {
-        name: format!("{pack}/{id}"),
-        id,
-        class: class?,
-        say: say?,
-        scope,
-        trigger: trigger?,
-        by,
-        count,
-        within,
-        cooldown,
-        require,
-        confirm,
-        heal,
-        verify,
-        forbid,
-        fallback,
-        cases,
-        place,
-    })
+    let place = id.as_ref().or(extends.as_ref()).map_or(fields.span.clone(), |text| text.span.clone());
+    let name = match (named, &extends) {
+        (Some(id), _) => format!("{pack}/{}", id?),
+        (None, Some(base)) => base.value.to_owned(),
+        (None, None) => return None,
+    };
+    if off && id.is_some() && extends.is_some() {
+        fields.sink.report(&place, "a rule that is off has one of `id` and `extends`");
+    }
+    if off && fields.keys().any(|key| !["id", "extends", "off"].contains(&key)) {
+        fields.sink.report(&place, format!("rule {} is off, so it says nothing else", quoted(&name)));
+    }
+    Some(Raw { table: fields.whole(), source, name, place, extends, off })
 }
 
 /// A pack's or rule's name: it ends up in file names, commands and the journal.
@@ -112,119 +147,8 @@ fn name(text: &str, kind: &str) -> Result<String, String> {
     }
 }
 
-fn class(rule: &Fields<'_>) -> Option<Class> {
-    let text = rule.required_text("class")?;
-    let class = text.value.parse::<Class>();
-    if let Err(error) = &class {
-        let meant = nearest(text.value, Class::ALL.map(Class::as_str));
-        rule.sink.report_with_hint(
-            &text.span,
-            error.to_string(),
-            meant.map(|meant| format!("did you mean `{meant}`?")),
-        );
-    }
-    class.ok()
-}
-
-fn fallback(rule: &Fields<'_>, trigger: Option<&Trigger>) -> bool {
-    let fallback = rule.flag("fallback").unwrap_or(false);
-    if fallback && matches!(trigger, Some(Trigger::Event { .. })) {
-        rule.sink.report(&rule.span, format!("{} has `fallback`, which only lines can be", rule.what));
-    }
-    fallback
-}
-
-/// `count`, `within` and `cooldown`.
-fn window(rule: &Fields<'_>, trigger: Option<&Trigger>) -> (usize, Duration, Duration) {
-    let count =
-        rule.number("count", 1..=MOST_HITS).and_then(|count| usize::try_from(count).ok()).unwrap_or(1);
-    let within = rule.parsed("within", time);
-    match (count, rule.has("within")) {
-        (1, true) => rule.sink.report(&rule.span, format!("{} has `within` but no `count`", rule.what)),
-        (2.., false) => rule.sink.report(&rule.span, format!("{} has a `count` but no `within`", rule.what)),
-        _ => {}
-    }
-    let default = match trigger {
-        Some(Trigger::Log(_)) => LOG_COOLDOWN,
-        _ => Duration::ZERO,
-    };
-    let cooldown = rule.parsed("cooldown", time).unwrap_or(default);
-    (count, within.unwrap_or(LONGEST), cooldown)
-}
-
-fn time(text: &str) -> Result<Duration, String> {
+/// A time that a rule or its test may span.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text).map_err(|error| error.to_string())?;
     if time > LONGEST { Err(format!("{} is longer than 7d", quoted(text))) } else { Ok(time) }
-}
-
-fn by(rule: &Fields<'_>, trigger: Option<&Trigger>) -> Vec<Key> {
-    if !rule.has("by") {
-        return vec![Key::Host, Key::App];
-    }
-    let captures = capture_names(trigger);
-    let key = |word: &str| {
-        let known = Key::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, key)| key);
-        let captured = captures.iter().any(|(name, _)| name == word).then(|| Key::Capture(word.to_owned()));
-        known.or(captured).ok_or_else(|| {
-            format!("{} is nothing to group by; choose from host, app, container, or a capture", quoted(word))
-        })
-    };
-    rule.texts("by").iter().filter_map(|text| rule.read(text, key)).collect()
-}
-
-/// The names that a trigger captures, and whether each of its matches has it.
-fn capture_names(trigger: Option<&Trigger>) -> Vec<(String, bool)> {
-    match trigger {
-        Some(Trigger::Log(pattern)) => {
-            let (always, sometimes) = pattern.capture_names();
-            let always = always.into_iter().map(|name| (name, true));
-            always.chain(sometimes.into_iter().map(|name| (name, false))).collect()
-        }
-        Some(Trigger::Event { on, .. }) => {
-            vec![("exit_code".to_owned(), on.kinds.iter().all(|kind| *kind == EventKind::Die))]
-        }
-        None => Vec::new(),
-    }
-}
-
-fn sentence(rule: &Fields<'_>, class: Option<Class>, trigger: Option<&Trigger>) -> Option<Template> {
-    let captures = capture_names(trigger);
-    for (name, _) in &captures {
-        if say::KNOWN.contains(&name.as_str()) {
-            rule.sink.report(
-                &rule.span,
-                format!("{} captures `{name}`, a name that has a meaning already", rule.what),
-            );
-        }
-    }
-    let Some(text) = rule.text("say") else {
-        let meaning = class.map_or("", Class::meaning);
-        return Template::parse(&format!("{{app}}: {meaning}")).ok();
-    };
-    let template = rule.read(&text, Template::parse)?;
-    for (name, optional) in template.captures() {
-        let known = say::KNOWN.contains(&name);
-        let captured = captures.iter().find(|(captured, _)| captured == name);
-        if trigger.is_none() || known {
-            continue;
-        }
-        match captured {
-            None => {
-                let names = say::KNOWN.into_iter().chain(captures.iter().map(|(name, _)| name.as_str()));
-                let meant = nearest(name, names).map(|meant| format!("did you mean `{{{meant}}}`?"));
-                rule.sink.report_with_hint(
-                    &text.span,
-                    format!("`say` names `{{{name}}}`, which nothing captures"),
-                    meant,
-                );
-            }
-            Some((_, false)) if !optional => rule.sink.report_with_hint(
-                &text.span,
-                format!("`say` names `{{{name}}}`, which not every pattern captures"),
-                Some(format!("write `{{{name}?}}`")),
-            ),
-            Some(_) => {}
-        }
-    }
-    Some(template)
 }

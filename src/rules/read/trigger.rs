@@ -1,41 +1,88 @@
-//! Reading what makes a rule fire: `log`, `on`, `scope`, `require`, `confirm`.
+//! Reading what makes a rule look up: one of `log`, `on`, `stat`, `absent`, `rule` and `sequence`.
 
-use std::time::Duration;
-
-use super::super::event::{EventKind, EventPattern, ExitCodes};
+use super::super::compare::Bound;
 use super::super::log::LogPattern;
 use super::super::pattern::{AnyOf, FieldPattern, Pattern};
-use super::super::problem::nearest;
-use super::super::require::{Bound, PreviousBound, Require};
-use super::super::rule::{Confirmation, Trigger};
-use super::super::scope::{Glob, Names, Scope};
-use super::fields::{Fields, Text};
+use super::super::rule::{Absent, Trigger};
+use super::event::{event_trigger, stat_bound};
+use super::fields::Fields;
+use super::pack::time;
+use super::sequence::{chosen, sequence};
 use crate::fleet::text::quoted;
-use crate::fleet::{Stream, duration};
 
-/// How far a confirmation may be from its trigger when the rule does not say.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+/// The keys of which a rule has one.
+const TRIGGERS: [&str; 6] = ["log", "on", "stat", "absent", "rule", "sequence"];
 
 /// The trigger: exactly one.
 pub(super) fn trigger(rule: &Fields<'_>) -> Option<Trigger> {
-    match (rule.table("log"), rule.table("on")) {
-        (Some(log), None) => log_pattern(log).map(|pattern| Trigger::Log(Box::new(pattern))),
-        (None, Some(on)) => event_trigger(on),
-        (Some(_), Some(on)) => {
-            rule.sink
-                .report(&on.span, format!("{} has both `log` and `on`; a rule has one trigger", rule.what));
+    let given: Vec<&'static str> = TRIGGERS.into_iter().filter(|key| rule.has(key)).collect();
+    match given[..] {
+        ["log"] => log_pattern(rule.table("log")?).map(|pattern| Trigger::Log(Box::new(pattern))),
+        ["on"] => event_trigger(rule).map(Trigger::Event),
+        ["stat"] => stat(rule),
+        ["absent"] => absent(rule.table("absent")?),
+        ["rule"] => Some(Trigger::Signal(chosen(rule, "rule"))),
+        ["sequence"] => sequence(rule).map(Trigger::Sequence),
+        [] => {
+            rule.sink.report(
+                &rule.span,
+                format!("{} has no trigger: write one of {}", rule.what, list(&TRIGGERS, ", ")),
+            );
             None
         }
-        (None, None) => {
-            if !rule.has("log") && !rule.has("on") {
-                rule.sink.report(&rule.span, format!("{} has no trigger: write `log` or `on`", rule.what));
-            }
+        _ => {
+            let message = format!("{} has {}; a rule has one trigger", rule.what, list(&given, " and "));
+            rule.sink.report(&rule.span, message);
             None
         }
     }
 }
 
-fn log_pattern(log: Fields<'_>) -> Option<LogPattern> {
+fn list(keys: &[&str], between: &str) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(between)
+}
+
+fn stat(rule: &Fields<'_>) -> Option<Trigger> {
+    if !rule.is_table("stat") {
+        return stat_bound(rule).map(Trigger::Stat);
+    }
+    let table = rule.table("stat")?;
+    let bound = stat_bound(&table);
+    table.close();
+    bound.map(Trigger::Stat)
+}
+
+fn absent(table: Fields<'_>) -> Option<Trigger> {
+    let log = if let Some(text) = table.only_text("log") {
+        let pattern = table.read(&text, Pattern::parse)?;
+        let (any, not) = (AnyOf::new(vec![pattern]), AnyOf::new(Vec::new()));
+        Some(LogPattern { any, all: Vec::new(), not, json: Vec::new(), fields: Vec::new() })
+    } else {
+        if !table.has("log") {
+            table.missing("log");
+        }
+        table.table("log").and_then(log_pattern)
+    };
+    let lasts = table.required_text("for").and_then(|text| table.read(&text, time));
+    let uptime = table.table("while").and_then(circumstances);
+    table.close();
+    Some(Trigger::Absent(Box::new(Absent { log: log?, lasts: lasts?, uptime })))
+}
+
+/// `while`. That the container runs and its log is heard is asked for in any case, so those two have one value each.
+fn circumstances(table: Fields<'_>) -> Option<Bound> {
+    for (key, only) in [("state", "running"), ("stream", "live")] {
+        table.parsed(key, |text| {
+            let wrong = || format!("{} could not be told from silence; `{key}` is {only}", quoted(text));
+            if text == only { Ok(()) } else { Err(wrong()) }
+        });
+    }
+    let uptime = table.parsed("uptime", Bound::parse);
+    table.close();
+    uptime
+}
+
+pub(super) fn log_pattern(log: Fields<'_>) -> Option<LogPattern> {
     let before = log.sink.count();
     let any = AnyOf::new(patterns(&log, "any"));
     let all = patterns(&log, "all");
@@ -64,118 +111,4 @@ fn field_patterns(log: &Fields<'_>, key: &'static str) -> Vec<(String, FieldPatt
         .into_iter()
         .filter_map(|(name, text)| Some((name.to_owned(), table.read(&text, FieldPattern::parse)?)))
         .collect()
-}
-
-fn event_trigger(on: Fields<'_>) -> Option<Trigger> {
-    let pattern = event_pattern(&on);
-    let not_preceded_by =
-        on.texts("not_preceded_by").iter().filter_map(|text| on.read(text, preceding)).collect();
-    on.close();
-    Some(Trigger::Event { on: pattern?, not_preceded_by })
-}
-
-/// `event` and `exit_code` of a table.
-fn event_pattern(table: &Fields<'_>) -> Option<EventPattern> {
-    let event = table.required_text("event")?;
-    let kinds: Vec<EventKind> =
-        event.value.split('|').filter_map(|word| kind(table, &event, word.trim())).collect();
-    let exit_code = table.parsed("exit_code", ExitCodes::parse);
-    if kinds.len() != event.value.split('|').count() {
-        return None;
-    }
-    if table.has("exit_code") && !kinds.contains(&EventKind::Die) {
-        table.sink.report(&event.span, "`exit_code` belongs to the event `die`");
-    }
-    Some(EventPattern { kinds, exit_code })
-}
-
-fn kind(table: &Fields<'_>, text: &Text<'_>, word: &str) -> Option<EventKind> {
-    let kind = EventKind::from_word(word);
-    if kind.is_none() {
-        let words = EventKind::ALL.map(EventKind::as_str);
-        let hint = nearest(word, words).map_or_else(
-            || format!("choose from {}", words.join(", ")),
-            |meant| format!("did you mean `{meant}`?"),
-        );
-        table.sink.report_with_hint(&text.span, format!("{} is not an event", quoted(word)), Some(hint));
-    }
-    kind
-}
-
-/// Reads `kill:15s`.
-fn preceding(text: &str) -> Result<(EventKind, Duration), String> {
-    let (word, within) = text
-        .rsplit_once(':')
-        .ok_or_else(|| format!("{} needs an event and a time, like kill:15s", quoted(text)))?;
-    let kind = EventKind::from_word(word).ok_or_else(|| format!("{} is not an event", quoted(word)))?;
-    let within = duration::parse(within).map_err(|error| error.to_string())?;
-    Ok((kind, within))
-}
-
-/// What the rule is about.
-pub(super) fn scope(rule: &Fields<'_>) -> Scope {
-    let Some(table) = rule.table("scope") else {
-        return Scope::default();
-    };
-    let globs = |key| table.texts(key).iter().map(|text| Glob::new(text.value)).collect();
-    let scope = Scope {
-        app: Names { only: globs("app"), not: globs("not_app") },
-        host: Names { only: globs("host"), not: globs("not_host") },
-        stream: stream(&table),
-    };
-    for key in ["app", "host"] {
-        if table.has(key) && table.texts(key).is_empty() {
-            table.sink.report(
-                &table.span,
-                format!("`{key}` of {} names nothing, so the rule could never fire", table.what),
-            );
-        }
-    }
-    table.close();
-    scope
-}
-
-/// `stream` of a table.
-pub(super) fn stream(table: &Fields<'_>) -> Option<Stream> {
-    table.parsed("stream", |text| match text {
-        "stdout" => Ok(Stream::Stdout),
-        "stderr" => Ok(Stream::Stderr),
-        other => Err(format!("{} is not a stream; choose from stdout, stderr", quoted(other))),
-    })
-}
-
-/// What must be true for a hit to count.
-pub(super) fn require(rule: &Fields<'_>) -> Require {
-    let Some(table) = rule.table("require") else {
-        return Require::default();
-    };
-    let require = Require {
-        deploy_age: table.parsed("deploy_age", Bound::parse),
-        previous: table.parsed("previous_release", PreviousBound::parse),
-        uptime: table.parsed("uptime", Bound::parse),
-    };
-    table.close();
-    require
-}
-
-/// State changes that confirm the trigger.
-pub(super) fn confirm(rule: &Fields<'_>) -> Vec<Confirmation> {
-    let Some(table) = rule.table("confirm") else {
-        return Vec::new();
-    };
-    let confirmations: Vec<Confirmation> = table
-        .tables("any")
-        .into_iter()
-        .filter_map(|entry| {
-            let event = event_pattern(&entry);
-            let within = entry.parsed("within", duration::parse).unwrap_or(CONFIRM_WITHIN);
-            entry.close();
-            Some(Confirmation { event: event?, within })
-        })
-        .collect();
-    if confirmations.is_empty() {
-        table.sink.report(&table.span, format!("{} needs `any` with at least one event", table.what));
-    }
-    table.close();
-    confirmations
 }

@@ -47,7 +47,7 @@ fn check_added(cases: &[(&str, &str)]) {
 #[test]
 fn triggers_are_checked() {
     check(&[
-        ("", "rule `r` has no trigger: write `log` or `on`"),
+        ("", "rule `r` has no trigger: write one of `log`, `on`, `stat`, `absent`, `rule`, `sequence`"),
         ("on = { evnt = \"die\" }", "unknown key `evnt` in `on` of rule `r`"),
         ("on = { event = \"dye\" }", "`dye` is not an event"),
         ("on = { event = \"die|ooom\" }", "did you mean `oom`?"),
@@ -58,8 +58,9 @@ fn triggers_are_checked() {
         ),
         ("on = { event = \"die\", exit_code = \"!\" }", "`!` lists no exit codes"),
         ("on = { event = \"die\", not_preceded_by = \"kill\" }", "`kill` needs an event and a time"),
-        ("on = \"die\"", "`on` of rule `r` is a table, not string"),
-        ("on = { event = \"die\" }\nlog = { any = ['x'] }", "has both `log` and `on`"),
+        ("on = 5", "`on` of rule `r` is a table, not integer"),
+        ("on = \"dye\"", "`dye` is not an event"),
+        ("on = { event = \"die\" }\nlog = { any = ['x'] }", "has `log` and `on`; a rule has one trigger"),
         ("log = {}", "asks for nothing"),
         ("log = { not = ['x'] }", "asks for nothing"),
         ("log = { any = [''] }", "empty pattern"),
@@ -69,7 +70,7 @@ fn triggers_are_checked() {
         ("log = { any = ['re:a(?=b)'] }", "look-around"),
         ("log = { any = ['re:x\\w{400}'] }", "when compiled"),
         ("log = { json = { level = 'a||b' } }", "has an empty alternative"),
-        ("sequence = []\nlog = { any = ['abc'] }", "uses `sequence`, which this version does not support"),
+        ("sequence = []\nlog = { any = ['abc'] }", "has `log` and `sequence`; a rule has one trigger"),
     ]);
 }
 
@@ -83,7 +84,7 @@ fn patterns_have_samples() {
             "the pattern `re:\\d\\d` is tried on every line, at up to 2 steps for each byte of it",
         ),
         ("log = { any = ['ok'] }", "the pattern `ok` is tried on every line, at up to 2 steps"),
-        ("log = { all = ['re:\\w{200}'] }", "rule `r` is tried on every line, at up to 200 steps"),
+        ("log = { all = ['re:\\w{100}'] }", "rule `r` is tried on every line, at up to 100 steps"),
         ("log = { fields = { code = '5' } }", "is tried on every line, and the fields of each are read"),
         (
             "log = { any = ['abc', 'def'] }\ntest = [{ fires = 1, line = 'abc' }]",
@@ -95,7 +96,8 @@ fn patterns_have_samples() {
 #[test]
 fn guards_are_checked() {
     check_added(&[
-        ("scope = { image = \"x\" }", "uses `image`, which this version does not support"),
+        ("scope = { imge = \"x\" }", "did you mean `image`?"),
+        ("scope = { role = [] }", "names nothing"),
         ("scope = { app = [] }", "names nothing"),
         ("scope = { stream = \"err\" }", "`err` is not a stream"),
         ("count = 0", "`count` of rule `r` lies within 1 and 1000"),
@@ -117,8 +119,13 @@ fn remedies_and_tests_are_checked() {
     check_added(&[
         ("heal = [{ do = \"rollback\", per = \"1 h\" }]", "or release"),
         ("heal = [{ do = \"rollback\", backoff = \"10m..1m\" }]", "is not a backoff"),
-        ("heal = [{ do = \"rollback\", if = { deploy_age = \">1h\" } }]", "younger than a time"),
-        ("heal = [{ do = \"rollback\", if = {} }]", "has no `deploy_age`"),
+        ("heal = [{ do = \"rollback\", quiet_hours = \"22-6\" }]", "names no hours"),
+        ("heal = [{ do = \"rollback\", quiet_hours = \"22:00-06:00 Mars\" }]", "no time zone"),
+        ("heal = [{ do = \"wait\", quiet_hours = \"22:00-06:00 UTC\" }]", "what changes a server"),
+        ("heal = [{ do = \"rollback\", then = \"pray\" }]", "cannot follow"),
+        ("on_fail = \"panic\"", "choose from escalate, freeze+escalate"),
+        ("verify = { running = \"1m\", deadline = \"2m\", health = \"sick\" }", "proves nothing"),
+        ("heal = [{ do = \"rollback\", if = {} }]", "asks for nothing"),
         ("forbid = [\"redeploy\"]\nheal = [{ do = \"redeploy\" }]", "the rule's own `forbid`"),
         ("verify = { running = \"2m\", deadline = \"1m\" }", "could never be verified"),
         ("say = \"{ap}\"", "did you mean `{app}`?"),

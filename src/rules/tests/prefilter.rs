@@ -45,7 +45,7 @@ fn judge(rules: &RuleSet) -> Judge {
                 let texts = [all(log.any.patterns()), all(&log.all), all(log.not.patterns())];
                 Some((number, log.as_ref().clone(), texts))
             }
-            Trigger::Event { .. } => None,
+            _ => None,
         })
         .collect()
 }
@@ -61,7 +61,12 @@ fn slowly(judge: &Judge, line: &str) -> Vec<LineMatch> {
         if log.json.is_empty() && log.fields.is_empty() {
             assert_eq!(found.is_some(), texts, "{line:?} and rule {rule}");
         }
-        found.map(|found| LineMatch { rule: *rule, captures: found.captures, alternative: found.alternative })
+        found.map(|found| LineMatch {
+            rule: *rule,
+            captures: found.captures,
+            alternative: found.alternative,
+            step: None,
+        })
     };
     judge.iter().filter_map(matches).collect()
 }

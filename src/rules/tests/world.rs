@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::{Engine, RuleSet};
 use crate::fleet::{
-    AppName, ContainerId, Deployment, Fact, Freshness, HostName, Observation, PreviousRelease, ReleaseId,
-    Role, Signal, SpecDigest, Stream, Subject, Timestamp,
+    AppName, ContainerId, Deployment, Fact, Freshness, HostName, Observation, PreviousRelease, Profile,
+    ReleaseId, Role, Signal, SpecDigest, Stream, Subject, Timestamp,
 };
 
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -21,6 +21,7 @@ pub(super) fn subject(app: &str, number: u16) -> Subject {
         release: release(number),
         container: ContainerId(format!("{app}-{number}")),
         role: Role::Live,
+        profile: Profile::default(),
     }
 }
 

@@ -10,14 +10,15 @@ use bytestring::ByteString;
 use serde_json::json;
 
 use super::load;
+use crate::cli::args::Arguments;
 use crate::cli::args::RuleBench;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::fleet::text::plural;
 use crate::fleet::{
-    AppName, ContainerId, Fact, Freshness, HostName, LineText, Observation, ReleaseId, Role, Stream, Subject,
-    Timestamp,
+    AppName, ContainerId, Fact, Freshness, HostName, LineText, Observation, Profile, ReleaseId, Role, Stream,
+    Subject, Timestamp,
 };
 use crate::rules::Engine;
 
@@ -38,8 +39,8 @@ struct Judge {
     signals: u64,
 }
 
-pub(super) fn run(ui: &Ui, options: &RuleBench) -> Result<u8, Failure> {
-    let rules = Arc::new(load(&options.rules)?);
+pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &RuleBench) -> Result<u8, Failure> {
+    let rules = Arc::new(load(&arguments.directory, &options.rules)?);
     let path = &options.file;
     let mut judge = Judge::new(Engine::new(Arc::clone(&rules)))?;
     let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
@@ -77,6 +78,7 @@ impl Judge {
             release: ReleaseId::new(at, 0),
             container: ContainerId("0".repeat(64)),
             role: Role::Live,
+            profile: Profile::default(),
         });
         let host = HostName::parse("host").map_err(name)?;
         Ok(Self { engine, host, subject, at, lines: 0, signals: 0 })

@@ -9,6 +9,7 @@ use super::args::Explain;
 use super::input::{Evidence, Text};
 use super::load;
 use super::marks::marked;
+use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
@@ -21,8 +22,8 @@ const SHORT: usize = 120;
 /// Signals that are listed one by one.
 const LISTED: usize = 50;
 
-pub(super) fn run(ui: &Ui, options: &Explain) -> Result<u8, Failure> {
-    let rules = Arc::new(load(&options.rules)?);
+pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &Explain) -> Result<u8, Failure> {
+    let rules = Arc::new(load(&arguments.directory, &options.rules)?);
     let text = Text::line_or_file(&options.source)?;
     let evidence = text.evidence(ui, &options.setting)?;
     let mut report = Report {

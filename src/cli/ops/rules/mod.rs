@@ -3,11 +3,14 @@
 pub(in crate::cli) mod args;
 mod bench;
 mod explain;
+mod files;
 mod input;
 mod marks;
 mod new;
 mod replay;
 mod why_not;
+
+pub(in crate::cli::ops) use files::RuleWatch;
 
 use std::path::{Path, PathBuf};
 
@@ -21,36 +24,39 @@ use crate::cli::ui::{Ui, table};
 use crate::fleet::text::{plural, quoted};
 use crate::rules::{RuleSet, TestResult};
 
-/// A rule file larger than this is not one.
-const LIMIT: u64 = 1 << 20;
-
 pub(in crate::cli::ops) fn run(ui: &Ui, arguments: &Arguments, command: &Rules) -> Result<u8, Failure> {
     match command {
-        Rules::Lint(files) => lint(ui, files),
+        Rules::Lint(files) => lint(ui, arguments, files),
         Rules::Test(RuleTest { files, labelled: Some(excerpts), .. }) => {
-            labelled::run(ui, &named(files)?, excerpts, files.json)
+            labelled::run(ui, &named(arguments, files)?, excerpts, files.json)
         }
-        Rules::Test(RuleTest { files, rule, .. }) => test(ui, files, rule.as_deref()),
-        Rules::List(files) => list(ui, files),
-        Rules::Explain(options) => explain::run(ui, options),
-        Rules::New(options) => new::run(ui, options),
-        Rules::WhyNot(options) => why_not::run(ui, options),
+        Rules::Test(RuleTest { files, rule, .. }) => test(ui, arguments, files, rule.as_deref()),
+        Rules::List(files) => list(ui, arguments, files),
+        Rules::Explain(options) => explain::run(ui, arguments, options),
+        Rules::New(options) => new::run(ui, arguments, options),
+        Rules::WhyNot(options) => why_not::run(ui, arguments, options),
         Rules::Replay(options) => replay::run(ui, arguments, options),
-        Rules::Bench(options) => bench::run(ui, options),
+        Rules::Bench(options) => bench::run(ui, arguments, options),
     }
 }
 
-/// The built-in rules and those of further files and directories.
-pub(in crate::cli::ops) fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
-    let mut sources = RuleSet::builtin_files();
-    sources.extend(read(paths)?);
-    RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
+/// The rules in force in a directory: the built-in ones, and over them those of the user, of the project and of further
+/// files and directories.
+pub(in crate::cli::ops) fn load(directory: &Path, paths: &[PathBuf]) -> Result<RuleSet, Failure> {
+    RuleSet::layered(&files::layers(directory, paths)?)
+        .map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
-/// The rules that a `rules` command is about: those named, or the built-in ones.
-fn named(files: &RuleFiles) -> Result<RuleSet, Failure> {
-    let sources = if files.paths.is_empty() { RuleSet::builtin_files() } else { read(&files.paths)? };
-    RuleSet::load(&sources).map_err(|error| Failure::from_error(exit::USAGE, &error))
+/// The rules that a `rules` command is about: those named, which may extend all that are in force without them; or, when
+/// none are named, those in force.
+fn named(arguments: &Arguments, files: &RuleFiles) -> Result<RuleSet, Failure> {
+    let below = files::layers(&arguments.directory, &[])?;
+    let rules = if files.paths.is_empty() {
+        RuleSet::layered(&below)
+    } else {
+        RuleSet::over(&below, &files::read(&files.paths)?)
+    };
+    rules.map_err(|error| Failure::from_error(exit::USAGE, &error))
 }
 
 /// The rule that is meant by ID or PACK/ID, as an index.
@@ -77,47 +83,8 @@ fn one(rules: &RuleSet, wanted: &str) -> Result<usize, Failure> {
     }
 }
 
-fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
-    let mut sources = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let mut files: Vec<_> = std::fs::read_dir(path)
-                .map_err(|error| unreadable(path, &error))?
-                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-                .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
-                .collect();
-            files.sort();
-            if files.is_empty() {
-                return Err(Failure::new(exit::USAGE, format!("{} holds no .toml file", path.display())));
-            }
-            for file in files {
-                sources.push(read_one(&file)?);
-            }
-        } else {
-            sources.push(read_one(path)?);
-        }
-    }
-    Ok(sources)
-}
-
-fn read_one(path: &Path) -> Result<(String, String), Failure> {
-    let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
-    if size > LIMIT {
-        return Err(Failure::new(
-            exit::USAGE,
-            format!("{} has {size} bytes, {LIMIT} are allowed", path.display()),
-        ));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    Ok((path.display().to_string(), text))
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(exit::USAGE, format!("cannot read rules from {}: {error}", path.display()))
-}
-
-fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
-    let rules = named(files)?;
+fn lint(ui: &Ui, arguments: &Arguments, files: &RuleFiles) -> Result<u8, Failure> {
+    let rules = named(arguments, files)?;
     let problems = rules.lint();
     if files.json {
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -131,8 +98,8 @@ fn lint(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
     Ok(if problems.is_empty() { exit::DONE } else { exit::FAILED })
 }
 
-fn test(ui: &Ui, files: &RuleFiles, rule: Option<&str>) -> Result<u8, Failure> {
-    let rules = named(files)?;
+fn test(ui: &Ui, arguments: &Arguments, files: &RuleFiles, rule: Option<&str>) -> Result<u8, Failure> {
+    let rules = named(arguments, files)?;
     let report = match rule {
         Some(rule) => rules.test_one(one(&rules, rule)?),
         None => rules.test(),
@@ -155,8 +122,8 @@ fn test(ui: &Ui, files: &RuleFiles, rule: Option<&str>) -> Result<u8, Failure> {
     Ok(if report.passed() { exit::DONE } else { exit::FAILED })
 }
 
-fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
-    let rules = named(files)?;
+fn list(ui: &Ui, arguments: &Arguments, files: &RuleFiles) -> Result<u8, Failure> {
+    let rules = named(arguments, files)?;
     let row = |rule: &crate::rules::Rule| {
         let ladder: Vec<_> =
             rule.ladder().iter().map(|rung| format!("{} ({})", rung.remedy, rung.mode)).collect();
@@ -169,6 +136,10 @@ fn list(ui: &Ui, files: &RuleFiles) -> Result<u8, Failure> {
         ui.json(&list);
     } else {
         ui.out(&table(&["RULE", "CLASS", "LADDER"], &rows));
+        for one in rules.replacements() {
+            let how = if one.off { "switched off" } else { "replaced" };
+            ui.note(&format!("{} ({}) is {how} by {}", one.rule, one.was, one.by));
+        }
     }
     Ok(exit::DONE)
 }

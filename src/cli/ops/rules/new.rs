@@ -7,14 +7,15 @@ use std::sync::Arc;
 use super::args::New;
 use super::input::Text;
 use super::load;
+use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::Ui;
 use crate::fleet::text::printable;
 use crate::rules::{DraftError, Transcript, Wish, draft, telling_line};
 
-pub(super) fn run(ui: &Ui, options: &New) -> Result<u8, Failure> {
-    let known = Arc::new(load(&[])?);
+pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &New) -> Result<u8, Failure> {
+    let known = Arc::new(load(&arguments.directory, &[])?);
     let text = Text::line_or_file(&options.source)?;
     let transcript = Transcript::read(&text.text);
     let lines: Vec<&str> = transcript.lines.iter().map(|line| line.text.as_str()).collect();

@@ -20,7 +20,7 @@ use crate::heal::{Happening, News, Replay, Settings, What};
 const TEXT: usize = 500;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::Replay) -> Result<u8, Failure> {
-    let rules = load(&options.rules)?;
+    let rules = load(&arguments.directory, &options.rules)?;
     let recording = Text::file(&options.recording)?.recording()?;
     warn_of_the_end(ui, &recording);
     let ceiling = if options.auto { Mode::Auto } else { options.mode };

@@ -10,6 +10,7 @@ use super::explain::{condition, event, name};
 use super::input::{Evidence, Text};
 use super::marks::marked;
 use super::{load, one};
+use crate::cli::args::Arguments;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
@@ -20,8 +21,8 @@ use crate::rules::{Finding, Near, Obstacle, Outcome, Verdict, WhyNot, why_not};
 /// How much of a pattern is shown.
 const SHORT: usize = 120;
 
-pub(super) fn run(ui: &Ui, options: &args::WhyNot) -> Result<u8, Failure> {
-    let rules = Arc::new(load(&options.rules)?);
+pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::WhyNot) -> Result<u8, Failure> {
+    let rules = Arc::new(load(&arguments.directory, &options.rules)?);
     let rule = one(&rules, &options.rule)?;
     let text = Text::file(&options.source)?;
     let evidence = text.evidence(ui, &options.setting)?;
@@ -119,6 +120,11 @@ fn tell(obstacle: &Obstacle, observations: &[Observation]) -> Told {
                 ..nothing
             }
         }
+        Obstacle::Nothing { wanted } => Told {
+            why: format!("it waits for {wanted}, and nothing of that was observed"),
+            hint: Some("a log file has lines only; `arcane record APP` records events as well"),
+            ..nothing
+        },
         Obstacle::Judged { at, text, outcome, .. } => Told {
             at: Some(*at),
             how_near: "got furthest",

@@ -202,6 +202,7 @@ impl Run {
                     self.fleet.act(&action);
                 }
                 Effect::Inspect { host, app } => self.fleet.inspect(&host, &app),
+                Effect::Freeze { app, .. } => self.note(Line::Said(format!("freeze {app}"))),
                 Effect::Announce(news) => self.note(Line::Said(news.text)),
             }
         }

@@ -23,6 +23,7 @@ impl Fleet {
             release: release(thing.release),
             container: ContainerId(format!("{}-{}-{}", thing.host, thing.app, thing.release)),
             role: if thing.candidate { Role::Candidate } else { Role::Live },
+            profile: crate::fleet::Profile::default(),
         }
     }
 
@@ -147,6 +148,8 @@ impl Fleet {
             verify: None,
             forbid: if self.chance(5) { vec![Remedy::Rollback] } else { Vec::new() },
             novelty: Vec::new(),
+            on_fail: crate::fleet::OnFail::default(),
+            dependents: Vec::new(),
         };
         let after = if self.chance(80) { self.below(500) } else { self.below(20_000) };
         self.plan(after, Plan::Deliver(Input::Signal(signal.clone())));

@@ -1,0 +1,129 @@
+//! What time it is on each host. Observations bring their own time; whoever runs the engine says how much of it passes
+//! without any, by a clock of their own, which may be off by hours. So the difference is read from what comes live.
+
+use std::time::Duration;
+
+use super::bounded::Bounded;
+use crate::fleet::{Fact, Freshness, HostName, Observation, Timestamp};
+
+/// Hosts kept track of.
+const HOSTS: usize = 10_000;
+
+/// A host that is back in sight is read within this time.
+const SETTLES: Duration = Duration::from_secs(10);
+
+/// The clocks of all hosts.
+#[derive(Debug, Clone)]
+pub(super) struct Clocks {
+    now: Option<Timestamp>,
+    hosts: Bounded<HostName, HostClock>,
+}
+
+/// How a host's clock stands to ours.
+#[derive(Debug, Clone, Default)]
+struct HostClock {
+    /// Nanoseconds that it is ahead, at least: what comes late makes it look behind.
+    ahead: Option<i64>,
+    /// Nothing is known of the present: it cannot be reached, or our own clock jumped.
+    lost: bool,
+    /// When it was last seen to be back, by its own clock: what changed meanwhile is read only then.
+    back: Option<Timestamp>,
+}
+
+impl Clocks {
+    pub(super) fn new() -> Self {
+        Self { now: None, hosts: Bounded::new(HOSTS) }
+    }
+
+    /// It is `now` by the clock of whoever runs the engine.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.now = Some(now);
+    }
+
+    /// Learns from what came.
+    pub(super) fn learn(&mut self, observation: &Observation) {
+        let unreachable = matches!(observation.fact, Fact::HostUnreachable { .. });
+        let known = self.hosts.get(&observation.host);
+        if !unreachable && observation.freshness != Freshness::Live && known.is_some() {
+            return;
+        }
+        let now = self.now.unwrap_or(observation.at);
+        let ahead = observation.at.as_nanos().saturating_sub(now.as_nanos());
+        // Looked up first: a line must not cost more than that.
+        if known.is_some_and(|clock| !clock.lost && clock.ahead.is_some_and(|known| known >= ahead))
+            && !unreachable
+        {
+            return;
+        }
+        let clock = self.hosts.entry(&observation.host);
+        if clock.lost && !unreachable {
+            clock.back = Some(observation.at);
+        }
+        clock.lost = unreachable;
+        clock.ahead = clock.ahead.max(Some(ahead));
+    }
+
+    /// The clock of whoever runs the engine has jumped: nothing is believed of any host until it is heard again.
+    pub(super) fn forget(&mut self) {
+        self.now = None;
+        for (_, clock) in self.hosts.iter_mut() {
+            *clock = HostClock { ahead: None, lost: true, back: None };
+        }
+    }
+
+    /// What time it is on a host, if that can be said.
+    pub(super) fn time_on(&self, host: &HostName) -> Option<Timestamp> {
+        let clock = self.hosts.get(host)?;
+        let now = self.now?.as_nanos();
+        let time = Timestamp::from_nanos(now.saturating_add(clock.ahead.unwrap_or(0)));
+        let settled = clock.back.is_none_or(|back| time >= back + SETTLES || time < back);
+        (!clock.lost && settled).then_some(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(host: &str, at: i64, fact: Fact) -> Observation {
+        Observation {
+            at: Timestamp::from_seconds(at),
+            host: HostName::parse(host).unwrap(),
+            subject: None,
+            freshness: Freshness::Live,
+            fact,
+        }
+    }
+
+    #[test]
+    fn each_host_has_a_time_of_its_own() {
+        let mut clocks = Clocks::new();
+        let time = |clocks: &Clocks, host: &str| {
+            clocks.time_on(&HostName::parse(host).unwrap()).map(Timestamp::as_seconds)
+        };
+        clocks.advance(Timestamp::from_seconds(1000));
+        clocks.learn(&seen("ahead", 4600, Fact::HostReachable));
+        clocks.learn(&seen("late", 990, Fact::HostReachable));
+        clocks.advance(Timestamp::from_seconds(1010));
+        assert_eq!(
+            (time(&clocks, "ahead"), time(&clocks, "late"), time(&clocks, "new")),
+            (Some(4610), Some(1000), None)
+        );
+        clocks.learn(&seen("late", 1009, Fact::HostReachable));
+        assert_eq!(time(&clocks, "late"), Some(1009), "what came late was no slow clock");
+        let lost = Fact::HostUnreachable { reason: String::new() };
+        clocks.learn(&seen("late", 1009, lost));
+        assert_eq!(time(&clocks, "late"), None);
+        clocks.learn(&seen("late", 1010, Fact::HostReachable));
+        assert_eq!(time(&clocks, "late"), None, "what it was like meanwhile is not known yet");
+        clocks.advance(Timestamp::from_seconds(1021));
+        assert_eq!(time(&clocks, "late"), Some(1020));
+        clocks.forget();
+        clocks.advance(Timestamp::from_seconds(99_999));
+        assert_eq!(time(&clocks, "ahead"), None, "our own clock jumped");
+        clocks.learn(&seen("ahead", 4700, Fact::HostReachable));
+        assert_eq!(time(&clocks, "ahead"), None);
+        clocks.advance(Timestamp::from_seconds(99_999 + 10));
+        assert_eq!(time(&clocks, "ahead"), Some(4710));
+    }
+}
