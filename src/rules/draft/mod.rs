@@ -206,6 +206,19 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        /// Whatever a line is, it makes a sound file or none; [`draft`] itself sees to the first, so this is the second.
+        #[test]
+        fn any_line_is_drafted_or_refused(line in "(?s)[\\PC\"'{}\\[\\]=:/0-9 \\\\]{0,60}( failed)?") {
+            static RULES: std::sync::LazyLock<Arc<RuleSet>> = std::sync::LazyLock::new(|| Arc::new(RuleSet::builtin()));
+            if let Ok(text) = draft(&line, &wish(), &RULES) {
+                proptest::prop_assert_eq!(check(&text), Ok(()));
+                proptest::prop_assert_eq!(draft(&line, &wish(), &RULES), Ok(text));
+            }
+        }
+    }
+
     #[test]
     fn hostile_lines_make_sound_files_or_none() {
         let rules = Arc::new(RuleSet::builtin());

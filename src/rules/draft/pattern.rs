@@ -101,7 +101,9 @@ impl Drafted {
                     let expression = if is_whole { r"\d+" } else { r"\d[\d.,]*" };
                     drafted.parts.push(Part::Wild(expression, token.text.to_owned()));
                 }
-                Kind::Time => drafted.parts.push(Part::Wild(r"\d[0-9TZ:.,/ +-]*", token.text.to_owned())),
+                Kind::Time => {
+                    drafted.parts.push(Part::Wild(r"[0-9A-Z][0-9A-Za-z:.,/ +-]*", token.text.to_owned()))
+                }
                 Kind::Keyed => drafted.keyed(token.text),
                 Kind::Quoted => drafted.quoted(token.text),
                 _ => drafted.capture(token),
@@ -214,7 +216,7 @@ impl Drafted {
     /// As a regular expression.
     fn expression(&self) -> String {
         let part = |part: &Part| match part {
-            Part::Text(text) => regex_syntax::escape(text),
+            Part::Text(text) => escaped(text),
             Part::Wild(expression, _) => (*expression).to_owned(),
             Part::Capture { name, expression, .. } => format!("(?P<{name}>{expression})"),
         };
@@ -278,6 +280,18 @@ impl Drafted {
             .collect();
         if asked.is_empty() { String::new() } else { format!("{{ {} }}", asked.join(", ")) }
     }
+}
+
+/// A text as a regular expression means it. Only what has a meaning there is escaped: an author is to read it.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// The text up to its `count`-th word.

@@ -46,7 +46,7 @@ static VARIES: LazyLock<Regex> = LazyLock::new(|| {
     let groups = [
         r#"\b[a-z][a-z0-9+.-]*://[^\s'"<>)\]]+"#,
         r#""[^"]*"|\B'[^']*'\B|`[^`]*`"#,
-        r"\b\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2})\b)?)?|\b\d{2}:\d{2}:\d{2}(?:[.,]\d+)?\b",
+        r"\b\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2})\b)?)?|\b(?:\d{1,2}[ /](?:MONTH)(?:[ /]\d{4})?|(?:MONTH) +\d{1,2})(?:[ :]\d{2}:\d{2}:\d{2}(?:[.,]\d+)?(?: [+-]\d{4}\b)?)?\b|\b\d{2}:\d{2}:\d{2}(?:[.,]\d+)?\b",
         r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b|\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{12,64}\b",
         r"\b[\w./-]+\.(?:go|rs|py|js|mjs|ts|java|kt|rb|php|c|cc|cpp|cs|ex):\d+(?::\d+)?\b",
         r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-fA-F:]+:[0-9a-fA-F:]+\](?::\d+)?|\b[A-Za-z][A-Za-z0-9.-]*:\d{2,5}\b",
@@ -55,7 +55,9 @@ static VARIES: LazyLock<Regex> = LazyLock::new(|| {
         r#"\b[A-Za-z_][\w.-]*=[^\s,;"'\])}]+"#,
         r"\b\d+(?:[.,]\d+)*",
     ];
-    let joined: Vec<String> = groups.iter().map(|group| format!("({group})")).collect();
+    let months = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec";
+    let joined: Vec<String> =
+        groups.iter().map(|group| format!("({})", group.replace("MONTH", months))).collect();
     Regex::new(&joined.join("|")).expect("a constant pattern is valid: a test uses it")
 });
 
@@ -109,6 +111,11 @@ mod tests {
             ),
             ("GET https://x.y/z?a=1 by a@b.c", &["Url https://x.y/z?a=1", "Email a@b.c"]),
             ("2026-11-25 10:00:00,1 x509 v2 12.5ms", &["Time 2026-11-25 10:00:00,1", "Number 12.5"]),
+            ("1:M 31 Aug 2022 12:59:50.096 # x", &["Number 1", "Time 31 Aug 2022 12:59:50.096"]),
+            (
+                "Nov 25 10:00:00 db kernel: x [25/Nov/2026:10:00:00 +0000]",
+                &["Time Nov 25 10:00:00", "Time 25/Nov/2026:10:00:00 +0000"],
+            ),
             ("main.go:12: id=7f user 00deadbeef00", &["Place main.go:12", "Keyed id=7f", "Id 00deadbeef00"]),
         ] {
             assert_eq!(cut(line), expected, "{line}");

@@ -115,6 +115,9 @@ impl Report<'_> {
         for outcome in &found.outcomes {
             self.ui.out(&format!("    -> {outcome}"));
         }
+        if found.outcomes.is_empty() {
+            self.ui.out("    -> not judged: only the live container is");
+        }
         let needs = rule.needs();
         if !needs.is_empty() && !found.outcomes.contains(&Outcome::Fired) {
             self.ui.out(&format!("    it asks for {}", needs.join(", and ")));

@@ -23,19 +23,20 @@ pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &New) -> Result<u8, F
         .ok_or_else(|| Failure::new(exit::USAGE, format!("there is no line in {}", text.name)))?;
     if lines.len() > 1 {
         ui.note(&format!(
-            "of {} lines, this one speaks of a fault first: {}",
+            "of {} lines, the rule is made from this one: {}",
             lines.len(),
             printable(line, 200)
         ));
     }
+    // What the line says goes into a file and perhaps into a repository: values of the vault do not.
+    let redactor = ui.redactor();
+    let line = redactor.redact(line);
     let wish = Wish { id: options.id.clone(), class: options.class, pack: options.pack.clone() };
-    let made = draft(line, &wish, &known).map_err(|error| match &error {
+    let made = draft(&line, &wish, &known).map_err(|error| match &error {
         DraftError::NoWords => Failure::from_error(exit::USAGE, &error)
             .hint("give another line, one that says in words what is wrong"),
         DraftError::Refused(_) => Failure::from_error(exit::USAGE, &error),
     })?;
-    // What the line says goes into a file and perhaps into a repository: values of the vault do not.
-    let made = ui.redactor().redact(&made).into_owned();
     let Some(path) = &options.output else {
         ui.out(made.trim_end());
         return Ok(exit::DONE);
