@@ -1,7 +1,7 @@
 //! Entries → lines: fragments of a long line are put together, per stream, since the two streams of a container
-//! interleave. Nothing is lost: a line that is longer than fits in one, or that does not end, comes in several pieces,
-//! each marked with `…` where it was cut. Values of the vault are masked here, where lines are whole: before they are cut,
-//! and before bytes that are no text are replaced. A line is never cut within a value.
+//! interleave. Of a line that is longer than fits in one, the beginning is kept and the rest counted; one that does not end
+//! comes in several pieces, each marked with `…` where it was cut. Values of the vault are masked here, where lines are
+//! whole: before they are cut, and before bytes that are no text are replaced. A line is never cut within a value.
 //!
 //! A line that came whole, and in which there is nothing to change, is not copied: its text is the part of the engine's
 //! answer that it came in.
@@ -19,10 +19,10 @@ use crate::secrets::Redactor;
 pub(super) const LINE_LIMIT: usize = 64 << 10;
 /// Stands where a line was cut, on both sides.
 const CUT: &str = "…";
-/// The most text of one piece: it must fit in with both marks.
-const PIECE: usize = LINE_LIMIT - 2 * CUT.len();
+/// The most of a line that is kept: what says how much is missing must fit in with it.
+const PIECE: usize = LINE_LIMIT - 64;
 
-/// A whole line, a piece of one that is too long, or the lines of a stack trace.
+/// A whole line, the beginning of one that is too long, a piece of one that does not end, or the lines of a stack trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The stamp of its first fragment.
@@ -46,10 +46,25 @@ pub(super) struct Joiner {
 struct Open {
     at: Timestamp,
     bytes: Vec<u8>,
+    /// What is kept of a line that is too long. Its bytes are not kept any more.
+    full: Option<Full>,
     /// Whether a piece of this line has been given out already.
     continued: bool,
     /// Whether what there is was kept because it may be the beginning of a value.
     held: bool,
+}
+
+/// The beginning of a line that is too long, masked, and how many bytes came after it.
+#[derive(Debug, Default)]
+struct Full {
+    text: String,
+    more: usize,
+}
+
+impl Full {
+    fn is_given(&self) -> bool {
+        self.text.is_empty() && self.more == 0
+    }
 }
 
 impl Joiner {
@@ -63,24 +78,22 @@ impl Joiner {
         let stream = entry.stream;
         let (open, redactor) = self.open(stream);
         open.held = false;
-        if open.bytes.is_empty() {
+        let is_first = open.bytes.is_empty() && open.full.is_none();
+        if is_first {
             open.at = entry.at;
         }
         let Some(end) = entry.payload.strip_suffix(b"\n") else {
-            open.bytes.extend_from_slice(&entry.payload);
-            return open.overflow(stream, redactor, lines);
+            return open.extend(&entry.payload, redactor);
         };
-        if open.bytes.is_empty() {
-            let end = entry.payload.slice_ref(end);
-            return match open.as_it_is(stream, redactor, end) {
-                Ok(line) => lines.push(line.into()),
-                Err(end) => open.give(stream, &redactor.redact_bytes(&end), End::Newline, lines),
-            };
+        if is_first {
+            match open.as_it_is(stream, redactor, entry.payload.slice_ref(end)) {
+                Ok(line) => return lines.push(line.into()),
+                Err(whole) => open.extend(&whole, redactor),
+            }
+        } else {
+            open.extend(end, redactor);
         }
-        open.bytes.extend_from_slice(end);
-        open.overflow(stream, redactor, lines);
-        let bytes = std::mem::take(&mut open.bytes);
-        open.give(stream, &redactor.redact_bytes(&bytes), End::Newline, lines);
+        lines.push(open.finish(stream, redactor).into());
     }
 
     /// The same of an entry before which others are missing: it may be the end of a line, and begin with the end of a value.
@@ -109,24 +122,32 @@ impl Joiner {
 
     /// Whether a line is unfinished, and can be given out by [`Self::flush`].
     pub(super) fn is_open(&self) -> bool {
-        [&self.stdout, &self.stderr].iter().any(|open| !open.bytes.is_empty() && !open.held)
+        [&self.stdout, &self.stderr].iter().any(|open| match &open.full {
+            Some(full) => !full.is_given(),
+            None => !open.bytes.is_empty() && !open.held,
+        })
     }
 
     /// Whether nothing of any line is kept back.
     pub(super) const fn is_empty(&self) -> bool {
-        self.stdout.bytes.is_empty() && self.stderr.bytes.is_empty()
+        self.stdout.is_empty() && self.stderr.is_empty()
     }
 
     /// Gives out what is unfinished: it does not go on for now. What may be the beginning of a value is kept.
     pub(super) fn flush<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let (open, redactor) = self.open(stream);
+            if open.full.as_ref().is_some_and(|full| !full.is_given()) {
+                lines.push(open.count(stream).into());
+                (open.continued, open.full) = (true, Some(Full::default()));
+                continue;
+            }
             let cut = redactor.cut(&open.bytes, open.bytes.len());
             open.held = cut < open.bytes.len();
             if cut > 0 {
                 let rest = open.bytes.split_off(cut);
                 let bytes = std::mem::replace(&mut open.bytes, rest);
-                open.give(stream, &redactor.redact_bytes(&bytes), End::Cut, lines);
+                lines.push(open.cut(stream, &redactor.redact_bytes(&bytes)).into());
             }
         }
     }
@@ -135,11 +156,13 @@ impl Joiner {
     pub(super) fn end<T: From<Line>>(&mut self, lines: &mut Vec<T>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let (open, redactor) = self.open(stream);
-            if !open.bytes.is_empty() {
+            if open.full.as_ref().is_some_and(|full| !full.is_given()) {
+                lines.push(open.count(stream).into());
+            } else if !open.bytes.is_empty() {
                 let bytes = std::mem::take(&mut open.bytes);
-                open.give(stream, &redactor.redact_cut(&bytes), End::Cut, lines);
+                lines.push(open.cut(stream, &redactor.redact_cut(&bytes)).into());
             }
-            (open.continued, open.held) = (false, false);
+            *open = Open::default();
         }
     }
 
@@ -152,46 +175,9 @@ impl Joiner {
     }
 }
 
-/// How a piece of text ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// With its line.
-    Newline,
-    /// In the middle.
-    Cut,
-}
-
 impl Open {
-    /// Gives out what is too much to be kept.
-    fn overflow<T: From<Line>>(&mut self, stream: Stream, redactor: &Redactor, lines: &mut Vec<T>) {
-        while self.bytes.len() > PIECE {
-            let limit = boundary(&self.bytes, PIECE);
-            // What may be the beginning of a value is a few kilobytes; at worst a line is cut early.
-            let cut = match redactor.cut(&self.bytes, limit) {
-                0 => limit,
-                cut => cut,
-            };
-            let rest = self.bytes.split_off(cut);
-            let piece = std::mem::replace(&mut self.bytes, rest);
-            self.give(stream, &redactor.redact_cut(&piece), End::Cut, lines);
-        }
-    }
-
-    fn give<T: From<Line>>(&mut self, stream: Stream, bytes: &[u8], end: End, lines: &mut Vec<T>) {
-        let bytes = match end {
-            // A terminal ends its lines with `\r\n`.
-            End::Newline => bytes.strip_suffix(b"\r").unwrap_or(bytes),
-            End::Cut => bytes,
-        };
-        let text = String::from_utf8_lossy(bytes);
-        let mut rest = &*text;
-        // Replaced bytes make a text up to three times as long.
-        while rest.len() > PIECE {
-            let (piece, after) = rest.split_at(boundary(rest.as_bytes(), PIECE));
-            lines.push(self.line(stream, piece, End::Cut).into());
-            rest = after;
-        }
-        lines.push(self.line(stream, rest, end).into());
+    const fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.full.is_none()
     }
 
     /// A whole line out of the bytes that it came in, or the bytes back if anything of it has to be changed.
@@ -206,13 +192,93 @@ impl Open {
         Ok(Line { at: self.at, stream, text: text.into() })
     }
 
-    fn line(&mut self, stream: Stream, text: &str, end: End) -> Line {
-        let before = if self.continued { CUT } else { "" };
-        let after = if end == End::Cut { CUT } else { "" };
-        self.continued = end == End::Cut;
-        Line { at: self.at, stream, text: [before, text, after].concat().into() }
+    fn extend(&mut self, bytes: &[u8], redactor: &Redactor) {
+        if let Some(full) = &mut self.full {
+            full.more = full.more.saturating_add(bytes.len());
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() <= PIECE {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let limit = boundary(&bytes, PIECE);
+        // What may be the beginning of a value is a few kilobytes; at worst a line is cut early.
+        let cut = match redactor.cut(&bytes, limit) {
+            0 => limit,
+            cut => cut,
+        };
+        let (piece, rest) = bytes.split_at(cut);
+        let mut full = readable(&redactor.redact_cut(piece));
+        full.more += rest.len();
+        self.full = Some(full);
+    }
+
+    /// The line, which ends here.
+    fn finish(&mut self, stream: Stream, redactor: &Redactor) -> Line {
+        let line = if self.full.as_ref().is_some_and(|full| !full.is_given()) {
+            self.count(stream)
+        } else {
+            let bytes = std::mem::take(&mut self.bytes);
+            let masked = redactor.redact_bytes(&bytes);
+            // A terminal ends its lines with `\r\n`.
+            let full = readable(masked.strip_suffix(b"\r").unwrap_or(&masked));
+            self.line(stream, &full, "")
+        };
+        *self = Self { at: self.at, ..Self::default() };
+        line
+    }
+
+    /// What is kept of a line that is too long, and how much is missing so far.
+    fn count(&mut self, stream: Stream) -> Line {
+        let full = self.full.take().unwrap_or_default();
+        self.line(stream, &full, CUT)
+    }
+
+    /// A piece of a line, which goes on.
+    fn cut(&mut self, stream: Stream, bytes: &[u8]) -> Line {
+        let line = self.line(stream, &readable(bytes), CUT);
+        self.continued = true;
+        line
+    }
+
+    fn line(&self, stream: Stream, full: &Full, end: &str) -> Line {
+        let before = if self.continued && (full.more == 0 || !full.text.is_empty()) { CUT } else { "" };
+        let text = match full.more {
+            0 => [before, &full.text, end].concat(),
+            more => format!("{before}{}{CUT} ({} more bytes)", full.text, grouped(more)),
+        };
+        Line { at: self.at, stream, text: text.into() }
     }
 }
+
+/// Bytes as text, as much as fits in. Replaced bytes make it up to three times as long.
+fn readable(bytes: &[u8]) -> Full {
+    let mut full = Full { text: String::with_capacity(bytes.len().min(PIECE)), more: 0 };
+    let mut used = 0;
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid();
+        let room = PIECE - full.text.len();
+        let fits = boundary(valid.as_bytes(), room.min(valid.len()));
+        full.text.push_str(valid.get(..fits).unwrap_or_default());
+        used += fits;
+        if fits < valid.len() {
+            break;
+        }
+        if !chunk.invalid().is_empty() {
+            if full.text.len() + REPLACED.len_utf8() > PIECE {
+                break;
+            }
+            full.text.push(REPLACED);
+            used += chunk.invalid().len();
+        }
+    }
+    full.more = bytes.len() - used;
+    full
+}
+
+/// Stands for bytes that are no text.
+const REPLACED: char = char::REPLACEMENT_CHARACTER;
 
 /// The largest cut up to `limit` that does not go through a UTF-8 character.
 fn boundary(bytes: &[u8], limit: usize) -> usize {
@@ -220,172 +286,19 @@ fn boundary(bytes: &[u8], limit: usize) -> usize {
     (limit.saturating_sub(3)..=limit).rev().find(is_start).unwrap_or(limit)
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::fleet::VariableName;
-    use crate::secrets::Value;
-
-    fn entry(at: i64, stream: Stream, payload: &[u8]) -> Entry {
-        Entry { at: Timestamp::from_nanos(at), stream, payload: Bytes::copy_from_slice(payload) }
-    }
-
-    fn check(entries: &[(i64, Stream, &str)], expected: &[(i64, Stream, &str)]) {
-        let mut joiner = Joiner::default();
-        let mut lines: Vec<Line> = Vec::new();
-        for (at, stream, payload) in entries {
-            joiner.push(entry(*at, *stream, payload.as_bytes()), &mut lines);
+/// A number as a person reads it: `9,934,464`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
         }
-        joiner.end(&mut lines);
-        let lines: Vec<_> =
-            lines.iter().map(|line| (line.at.as_nanos(), line.stream, line.text.as_str())).collect();
-        assert_eq!(lines, expected);
+        out.push(digit);
     }
-
-    #[test]
-    fn fragments_join_per_stream() {
-        use Stream::{Stderr, Stdout};
-        check(&[(1, Stdout, "a\n"), (2, Stdout, "b\r\n")], &[(1, Stdout, "a"), (2, Stdout, "b")]);
-        check(
-            &[
-                (1, Stdout, "one "),
-                (2, Stderr, "err "),
-                (1, Stdout, "two\n"),
-                (2, Stderr, "or\n"),
-                (3, Stdout, "\n"),
-            ],
-            &[(1, Stdout, "one two"), (2, Stderr, "err or"), (3, Stdout, "")],
-        );
-        check(&[(1, Stdout, "unfinished")], &[(1, Stdout, "unfinished…")]);
-    }
-
-    #[test]
-    fn a_whole_line_is_not_copied() {
-        for (payload, shared) in
-            [(&b"plain\r\n"[..], true), (b"gr\xc3\xb6\xc3\x9fe\n", true), (b"a\xff\n", false)]
-        {
-            let entry = entry(1, Stream::Stdout, payload);
-            let at = entry.payload.as_ptr();
-            let mut lines: Vec<Line> = Vec::new();
-            masking().push(entry, &mut lines);
-            let [line] = lines.as_slice() else { panic!("{lines:?}") };
-            assert_eq!(line.text.as_ptr() == at, shared, "{line:?}");
-            assert!(!line.text.ends_with(['\r', '\n']));
-        }
-    }
-
-    #[test]
-    fn a_flushed_line_goes_on_with_a_mark() {
-        let mut joiner = Joiner::default();
-        let mut lines: Vec<Line> = Vec::new();
-        joiner.push(entry(1, Stream::Stdout, b"slow"), &mut lines);
-        joiner.flush(&mut lines);
-        assert!(!joiner.is_open());
-        joiner.push(entry(1, Stream::Stdout, b" line\n"), &mut lines);
-        joiner.push(entry(2, Stream::Stdout, b"next\n"), &mut lines);
-        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts, ["slow…", "… line", "next"]);
-    }
-
-    const VALUE: &str = "tok_9f8e7d6c5b4a3928";
-
-    fn masking() -> Joiner {
-        let (name, value) = (VariableName::parse("API_KEY").unwrap(), Value::from(VALUE));
-        Joiner::new(Redactor::new([(&name, &value)].into_iter()).unwrap())
-    }
-
-    #[test]
-    fn a_value_is_masked_however_it_comes() {
-        for at in 0..=VALUE.len() {
-            let (before, after) = VALUE.split_at(at);
-            for (flushes, ends) in [(false, true), (true, true), (true, false)] {
-                let mut joiner = masking();
-                let mut lines: Vec<Line> = Vec::new();
-                joiner.push(entry(1, Stream::Stdout, format!("key {before}").as_bytes()), &mut lines);
-                if flushes {
-                    joiner.flush(&mut lines);
-                    assert!(!joiner.is_open());
-                }
-                let end = if ends { "\n" } else { "" };
-                joiner.push(entry(2, Stream::Stdout, format!("{after} ok{end}").as_bytes()), &mut lines);
-                joiner.end(&mut lines);
-                let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
-                assert_eq!(joined, "key [secret API_KEY] ok", "{at} {flushes} {ends}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_line_whose_beginning_was_not_read_hides_the_end_of_a_value() {
-        let mut joiner = masking();
-        let entries =
-            [entry(1, Stream::Stdout, b"7d6c5b4a3928 and\n"), entry(2, Stream::Stdout, b"7d6c5b4a3928 so\n")];
-        let lines = joiner.last_lines(entries.into(), 9);
-        let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts, ["[secret API_KEY] and", "7d6c5b4a3928 so"]);
-    }
-
-    #[test]
-    fn the_beginning_of_a_value_that_never_goes_on_is_masked() {
-        let mut joiner = masking();
-        let mut lines: Vec<Line> = Vec::new();
-        joiner.push(entry(1, Stream::Stdout, b"tok_9f8e7d"), &mut lines);
-        joiner.flush(&mut lines);
-        assert_eq!(lines, []);
-        joiner.end(&mut lines);
-        assert_eq!(lines.pop().unwrap().text, "[secret API_KEY]…");
-        joiner.push(entry(2, Stream::Stdout, b"next\n"), &mut lines);
-        assert_eq!(lines.pop().unwrap().text, "next");
-    }
-
-    #[test]
-    fn invalid_utf8_is_replaced_and_stays_within_the_limit() {
-        let mut joiner = Joiner::default();
-        let mut lines: Vec<Line> = Vec::new();
-        joiner.push(entry(1, Stream::Stdout, b"a\xff\n"), &mut lines);
-        assert_eq!(lines.pop().unwrap().text, "a\u{fffd}");
-        let mut hostile = vec![0xff; 60 << 10];
-        hostile.push(b'\n');
-        joiner.push(entry(1, Stream::Stdout, &hostile), &mut lines);
-        assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
-        let replaced: usize = lines.iter().map(|line| line.text.matches('\u{fffd}').count()).sum();
-        assert_eq!(replaced, 60 << 10);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_of_a_long_line(length in 0_usize..300_000, fragment in 1_000_usize..20_000) {
-            let line: String = "0123456789é".chars().cycle().take(length).collect();
-            let bytes = format!("{line}\n").into_bytes();
-            let mut joiner = Joiner::default();
-            let mut lines: Vec<Line> = Vec::new();
-            for chunk in bytes.chunks(fragment) {
-                joiner.push(entry(7, Stream::Stderr, chunk), &mut lines);
-            }
-            prop_assert!(!joiner.is_open());
-            prop_assert!(lines.iter().all(|line| line.text.len() <= LINE_LIMIT));
-            let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
-            prop_assert_eq!(joined, line);
-        }
-
-        #[test]
-        fn a_value_across_pieces_of_a_long_line_is_masked(
-            before in (PIECE - 60)..(PIECE + 20), fragment in 1_000_usize..20_000, ends in any::<bool>(),
-        ) {
-            let bytes = format!("{}{VALUE}{}", "x".repeat(before), "y".repeat(70_000)).into_bytes();
-            let mut joiner = masking();
-            let mut lines: Vec<Line> = Vec::new();
-            for chunk in bytes.chunks(fragment) {
-                joiner.push(entry(7, Stream::Stdout, chunk), &mut lines);
-            }
-            if ends {
-                joiner.push(entry(7, Stream::Stdout, b"\n"), &mut lines);
-            }
-            joiner.end(&mut lines);
-            let joined: String = lines.iter().map(|line| line.text.trim_matches('…')).collect();
-            prop_assert_eq!(joined, format!("{}[secret API_KEY]{}", "x".repeat(before), "y".repeat(70_000)));
-        }
-    }
+    out
 }
+
+#[cfg(test)]
+#[path = "join_tests.rs"]
+mod tests;
