@@ -1,7 +1,7 @@
 //! The rules that come with Arcane: a file per kind of software, embedded. `docs/rules.md` describes their language.
 
 /// Each file's name and text, in the order in which `arcane rules list` shows them.
-pub(super) const FILES: [(&str, &str); 24] = [
+pub(super) const FILES: [(&str, &str); 25] = [
     ("beam.toml", include_str!("../../rules/beam.toml")),
     ("celery.toml", include_str!("../../rules/celery.toml")),
     ("config.toml", include_str!("../../rules/config.toml")),
@@ -17,6 +17,7 @@ pub(super) const FILES: [(&str, &str); 24] = [
     ("native.toml", include_str!("../../rules/native.toml")),
     ("network.toml", include_str!("../../rules/network.toml")),
     ("node.toml", include_str!("../../rules/node.toml")),
+    ("noise.toml", include_str!("../../rules/noise.toml")),
     ("perl.toml", include_str!("../../rules/perl.toml")),
     ("php.toml", include_str!("../../rules/php.toml")),
     ("prisma.toml", include_str!("../../rules/prisma.toml")),
