@@ -1,13 +1,12 @@
 //! The rules that come with Arcane: a file per kind of software, embedded. `docs/rules.md` describes their language.
 
 /// Each file's name and text, in the order in which `arcane rules list` shows them.
-pub(super) const FILES: [(&str, &str); 25] = [
+pub(super) const FILES: [(&str, &str); 24] = [
     ("beam.toml", include_str!("../../rules/beam.toml")),
     ("celery.toml", include_str!("../../rules/celery.toml")),
     ("config.toml", include_str!("../../rules/config.toml")),
     ("core.toml", include_str!("../../rules/core.toml")),
     ("crash.toml", include_str!("../../rules/crash.toml")),
-    ("data.toml", include_str!("../../rules/data.toml")),
     ("deno.toml", include_str!("../../rules/deno.toml")),
     ("django.toml", include_str!("../../rules/django.toml")),
     ("dotnet.toml", include_str!("../../rules/dotnet.toml")),
