@@ -223,3 +223,14 @@ fn the_wall_test_sees_through_grouped_imports() {
     );
     assert_eq!(used.into_iter().collect::<Vec<_>>(), ["deploy", "docker", "fleet", "heal"]);
 }
+
+#[test]
+fn every_rule_file_is_embedded() {
+    let list = fs::read_to_string(root().join("src/rules/builtin.rs")).unwrap();
+    let missing: Vec<String> = fs::read_dir(root().join("rules"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !list.contains(&format!("../../rules/{name}")))
+        .collect();
+    assert!(missing.is_empty(), "not embedded: {missing:?}");
+}
