@@ -72,8 +72,8 @@ fn share(part: usize, whole: usize) -> Option<f64> {
 
 /// What the rules make of one excerpt.
 ///
-/// Several classes may be found: that of the most rules which are no fallback is taken, then that of the most lines, then
-/// that which came first.
+/// Several classes may be found: that of the most rules which are no fallback is taken, then one other than a crash, then
+/// that of the most lines, then that which came first.
 #[must_use]
 pub fn recognise(rules: &RuleSet, scanner: &mut Scanner, excerpt: &Excerpt) -> Recognised {
     let mut first: BTreeMap<usize, usize> = BTreeMap::new();
@@ -88,7 +88,9 @@ pub fn recognise(rules: &RuleSet, scanner: &mut Scanner, excerpt: &Excerpt) -> R
         let own = first.iter().filter(|&(&rule, _)| rules.rules()[rule].class() == class);
         let specific = own.clone().filter(|&(&rule, _)| !rules.rules()[rule].is_fallback()).count();
         let earliest = own.map(|(_, &number)| number).min().unwrap_or(usize::MAX);
-        (specific, lines.get(&class).copied().unwrap_or(0), usize::MAX - earliest)
+        // A crash is what is left when nothing says why.
+        let says_why = class != Class::AppCrash;
+        (specific, says_why, lines.get(&class).copied().unwrap_or(0), usize::MAX - earliest)
     };
     let found = lines.keys().copied().max_by_key(|&class| rank(class)).unwrap_or(Class::Benign);
     Recognised {
