@@ -91,10 +91,8 @@ pub(super) fn read(
     let heal = section.field("heal").and_then(|field| heal(&field, report));
     let has_volumes = volumes.as_ref().is_some_and(|volumes| !volumes.is_empty());
     let takeover = hooks::read(&mut section, directory, has_volumes, report);
-    if strategy == Strategy::BlueGreen && takeover.release.as_ref().is_some_and(|command| command.volumes) {
-        let message =
-            "`release_volumes` needs the release before to be stopped, which blue-green never does first";
-        report.add(&entry.key_span, message, "leave it out, or use smart-swap");
+    if takeover.release.as_ref().is_some_and(|command| command.volumes) {
+        no_volumes_yet(strategy, entry, report);
     }
     section.finish(report);
     let app = App {
@@ -145,6 +143,15 @@ fn source(
             report.add(&entry.key_span, message, "add `build = \".\"` or `image = \"NAME:TAG\"`");
             None
         }
+    }
+}
+
+/// A release command that has the volumes runs while nothing else does, which blue-green cannot give.
+fn no_volumes_yet(strategy: Strategy, entry: &Field<'_>, report: &mut Report<'_>) {
+    if strategy == Strategy::BlueGreen {
+        let message =
+            "`release_volumes` needs the release before to be stopped, which blue-green never does first";
+        report.add(&entry.key_span, message, "leave it out, or use smart-swap");
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) enum Ended {
     /// An app was looked up.
     Inspected(Vec<Observation>),
     /// It was looked whether the rules have changed.
-    Rules(Option<Result<RuleSet, String>>),
+    Rules(Option<Box<Result<RuleSet, String>>>),
 }
 
 impl Ended {

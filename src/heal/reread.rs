@@ -53,14 +53,15 @@ impl Run<'_> {
         self.tasks.spawn(async move {
             // A panic while reading is a bug of ours: the rules before stay in force.
             let found = tokio::task::spawn_blocking(move || source.changed()).await;
-            Ended::Rules(found.unwrap_or_else(|panic| Some(Err(format!("a bug in arcane: {panic}")))))
+            let found = found.unwrap_or_else(|panic| Some(Err(format!("a bug in arcane: {panic}"))));
+            Ended::Rules(found.map(Box::new))
         });
     }
 
     /// Goes by what was found.
-    pub(super) fn take_rules(&mut self, found: Option<Result<RuleSet, String>>) {
+    pub(super) fn take_rules(&mut self, found: Option<Box<Result<RuleSet, String>>>) {
         self.reread.looking = false;
-        match found {
+        match found.map(|found| *found) {
             None => {}
             Some(Ok(rules)) => {
                 let count = rules.rules().len();

@@ -264,7 +264,7 @@ impl Engine {
             let hit = Hit::of_line(at, text, found.captures, live);
             match &rules.rules()[found.rule].trigger {
                 Trigger::Absent(_) => self.see_expected(found.rule, scene, at),
-                _ => self.take_step(found.rule, found.step.unwrap_or(0), scene, Some(stream), hit, signals),
+                _ => self.take_step((found.rule, found.step.unwrap_or(0)), scene, Some(stream), hit, signals),
             }
         }
         let admitted: Vec<usize> = whole.iter().map(|found| found.rule).filter(|&n| admits(n)).collect();

@@ -98,8 +98,7 @@ impl Engine {
     /// Takes a line or event as a step of a sequence.
     pub(super) fn take_step(
         &mut self,
-        number: usize,
-        step: usize,
+        (number, step): (usize, usize),
         scene: Scene<'_>,
         stream: Option<Stream>,
         hit: Hit,
@@ -176,7 +175,7 @@ impl Engine {
                 }
                 match self.explained(scene, seen, event) {
                     Some(outcome) => self.note(number, &Hit::of(seen), outcome),
-                    None => self.take_step(number, step, scene, None, Hit::of(seen), signals),
+                    None => self.take_step((number, step), scene, None, Hit::of(seen), signals),
                 }
             }
         }

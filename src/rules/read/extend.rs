@@ -84,9 +84,8 @@ pub(super) fn lay_out(raws: &[Raw<'_>], sources: &[Source], sinks: &[Sink<'_>]) 
             }
         }
     }
-    for number in 0..raws.len() {
+    for (number, raw) in raws.iter().enumerate() {
         if chain(&bases, number).is_none() {
-            let raw = &raws[number];
             let message = format!("rule {} extends itself, or too many others", quoted(&raw.name));
             sinks[raw.source].report(&raw.place, message);
             baseless.insert(number);
