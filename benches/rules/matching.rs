@@ -3,20 +3,20 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use arcane::rules::Scanner;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
+use crate::clock::Stopwatch;
 use crate::lines::{self, Log};
 use crate::row::{self, Sample};
 use crate::{ROUNDS, patterns};
 
-/// Lines that each of the others is given: as many as take it a second or so.
-const LOOP_LINES: usize = 2_000;
-const SMALL_SET_LINES: usize = 2_000;
-const LARGE_SET_LINES: usize = 100_000;
+/// How many seconds each is measured in a round; some of them are slow.
+const ENOUGH: f64 = 0.7;
+/// Lines between two looks at the clock.
+const BATCH: usize = 64;
 /// Memory for the automaton of a set.
 const LARGE: usize = 64 << 20;
 
@@ -30,14 +30,13 @@ pub(crate) fn measure(logs: &[Log]) {
     let large = set(&expressions, LARGE);
     let automaton = literals(&expressions);
     let mut speeds: [Vec<f64>; 5] = Default::default();
-    let mut matched = 0;
     for round in 0..=ROUNDS {
         let of_round = [
-            speed(&lines, lines.len(), |line| scanner.matches(line).len(), &mut matched),
-            speed(&lines, LOOP_LINES, |line| alone.iter().filter(|one| one.is_match(line)).count(), &mut 0),
-            speed(&lines, SMALL_SET_LINES, |line| usize::from(small.is_match(line)), &mut 0),
-            speed(&lines, LARGE_SET_LINES, |line| usize::from(large.is_match(line)), &mut 0),
-            speed(&lines, lines.len(), |line| automaton.find_overlapping_iter(line).count(), &mut 0),
+            speed(&lines, |line| scanner.matches(line).len()),
+            speed(&lines, |line| alone.iter().filter(|one| one.is_match(line)).count()),
+            speed(&lines, |line| usize::from(small.is_match(line))),
+            speed(&lines, |line| usize::from(large.is_match(line))),
+            speed(&lines, |line| automaton.find_overlapping_iter(line).count()),
         ];
         // The first round is for automata that are made as they are used.
         if round > 0 {
@@ -101,9 +100,16 @@ fn literals(expressions: &[String]) -> AhoCorasick {
 }
 
 /// Lines in a second.
-fn speed(lines: &[&str], count: usize, mut work: impl FnMut(&str) -> usize, sum: &mut usize) -> f64 {
-    let count = count.min(lines.len());
-    let started = Instant::now();
-    *sum += lines[..count].iter().map(|line| black_box(work(line))).sum::<usize>();
-    count as f64 / started.elapsed().as_secs_f64()
+fn speed(lines: &[&str], mut work: impl FnMut(&str) -> usize) -> f64 {
+    let (mut count, started) = (0, Stopwatch::start());
+    for batch in lines.chunks(BATCH).cycle() {
+        for line in batch {
+            black_box(work(line));
+        }
+        count += batch.len();
+        if started.seconds() > ENOUGH {
+            break;
+        }
+    }
+    count as f64 / started.seconds()
 }
