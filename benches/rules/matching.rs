@@ -1,10 +1,9 @@
-//! Matching alone, beside other ways to do it: every regular expression by itself, all of them in one automaton, and an
-//! Aho-Corasick automaton for their literals. The others are only asked whether anything matches, not what it captured.
+//! Matching alone, beside other ways to do it: every regular expression by itself, and all of them in one automaton. The
+//! others are only asked whether anything matches, not what it captured.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use arcane::rules::Scanner;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
@@ -28,22 +27,20 @@ pub(crate) fn measure(logs: &[Log]) {
     let alone: Vec<Regex> = expressions.iter().map(|one| Regex::new(one).unwrap()).collect();
     let small = set(&expressions, 2 << 20);
     let large = set(&expressions, LARGE);
-    let automaton = literals(&expressions);
-    let mut speeds: [Vec<f64>; 5] = Default::default();
+    let mut speeds: [Vec<f64>; 4] = Default::default();
     for round in 0..=ROUNDS {
         let of_round = [
             speed(&lines, |line| scanner.matches(line).len()),
             speed(&lines, |line| alone.iter().filter(|one| one.is_match(line)).count()),
             speed(&lines, |line| usize::from(small.is_match(line))),
             speed(&lines, |line| usize::from(large.is_match(line))),
-            speed(&lines, |line| automaton.find_overlapping_iter(line).count()),
         ];
         // The first round is for automata that are made as they are used.
         if round > 0 {
             speeds.iter_mut().zip(of_round).for_each(|(all, one)| all.push(one));
         }
     }
-    let [ours, alone, small, large, automaton] = speeds.map(Sample::from);
+    let [ours, alone, small, large] = speeds.map(Sample::from);
     let what = format!(
         "matching alone, {} rules with {} patterns: {}",
         rules.rules().len(),
@@ -57,13 +54,6 @@ pub(crate) fn measure(logs: &[Log]) {
         &ours,
         "one `RegexSet::is_match` with 64 MiB for its automaton",
         &large,
-        "lines/s",
-    );
-    row::versus_rate(
-        "the same",
-        &ours,
-        "an Aho-Corasick DFA of one literal a pattern, nothing verified",
-        &automaton,
         "lines/s",
     );
     let counts = scanner.counts();
@@ -83,20 +73,6 @@ pub(crate) fn measure(logs: &[Log]) {
 
 fn set(expressions: &[String], cache: usize) -> RegexSet {
     RegexSetBuilder::new(expressions).size_limit(usize::MAX).dfa_size_limit(cache).build().unwrap()
-}
-
-/// The longest literal that every match of an expression begins with or has, by the library's own rules.
-fn literals(expressions: &[String]) -> AhoCorasick {
-    let literals = expressions.iter().filter_map(|one| {
-        let plain =
-            one.replace(['(', ')', '?', ':', '|', '*', '+', '.', '[', ']', '{', '}', '^', '$', '"'], "\\");
-        plain.split('\\').filter(|word| word.len() >= 4).max_by_key(|word| word.len()).map(str::to_owned)
-    });
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(literals.collect::<Vec<_>>())
-        .unwrap()
 }
 
 /// Lines in a second.
