@@ -22,7 +22,7 @@ const EXPRESSIONS: [(&str, &str); 4] = [
     (r"maximum authentication attempts exceeded for .* from <HOST>", "maximum authentication"),
 ];
 /// What `<HOST>` stands for here.
-const HOST: &str = r"(?<host>\d{1,3}(?:\.\d{1,3}){3})";
+const HOST: &str = r"(?<peer>\d{1,3}(?:\.\d{1,3}){3})";
 
 pub(crate) fn measure() {
     let there =

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 #![allow(dead_code, reason = "another bench uses the rest of the rows")]
 
+mod clock;
 mod counting;
 mod fail2ban;
 mod lines;

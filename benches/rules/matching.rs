@@ -1,22 +1,21 @@
-//! Matching alone, beside other ways to do it: every regular expression by itself, all of them in one automaton, and an
-//! Aho-Corasick automaton for their literals. The others are only asked whether anything matches, not what it captured.
+//! Matching alone, beside other ways to do it: every regular expression by itself, and all of them in one automaton. The
+//! others are only asked whether anything matches, not what it captured.
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use arcane::rules::Scanner;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
+use crate::clock::Stopwatch;
 use crate::lines::{self, Log};
 use crate::row::{self, Sample};
 use crate::{ROUNDS, patterns};
 
-/// Lines that each of the others is given: as many as take it a second or so.
-const LOOP_LINES: usize = 2_000;
-const SMALL_SET_LINES: usize = 2_000;
-const LARGE_SET_LINES: usize = 100_000;
+/// How many seconds each is measured in a round; some of them are slow.
+const ENOUGH: f64 = 0.7;
+/// Lines between two looks at the clock.
+const BATCH: usize = 64;
 /// Memory for the automaton of a set.
 const LARGE: usize = 64 << 20;
 
@@ -28,23 +27,20 @@ pub(crate) fn measure(logs: &[Log]) {
     let alone: Vec<Regex> = expressions.iter().map(|one| Regex::new(one).unwrap()).collect();
     let small = set(&expressions, 2 << 20);
     let large = set(&expressions, LARGE);
-    let automaton = literals(&expressions);
-    let mut speeds: [Vec<f64>; 5] = Default::default();
-    let mut matched = 0;
+    let mut speeds: [Vec<f64>; 4] = Default::default();
     for round in 0..=ROUNDS {
         let of_round = [
-            speed(&lines, lines.len(), |line| scanner.matches(line).len(), &mut matched),
-            speed(&lines, LOOP_LINES, |line| alone.iter().filter(|one| one.is_match(line)).count(), &mut 0),
-            speed(&lines, SMALL_SET_LINES, |line| usize::from(small.is_match(line)), &mut 0),
-            speed(&lines, LARGE_SET_LINES, |line| usize::from(large.is_match(line)), &mut 0),
-            speed(&lines, lines.len(), |line| automaton.find_overlapping_iter(line).count(), &mut 0),
+            speed(&lines, |line| scanner.matches(line).len()),
+            speed(&lines, |line| alone.iter().filter(|one| one.is_match(line)).count()),
+            speed(&lines, |line| usize::from(small.is_match(line))),
+            speed(&lines, |line| usize::from(large.is_match(line))),
         ];
         // The first round is for automata that are made as they are used.
         if round > 0 {
             speeds.iter_mut().zip(of_round).for_each(|(all, one)| all.push(one));
         }
     }
-    let [ours, alone, small, large, automaton] = speeds.map(Sample::from);
+    let [ours, alone, small, large] = speeds.map(Sample::from);
     let what = format!(
         "matching alone, {} rules with {} patterns: {}",
         rules.rules().len(),
@@ -58,13 +54,6 @@ pub(crate) fn measure(logs: &[Log]) {
         &ours,
         "one `RegexSet::is_match` with 64 MiB for its automaton",
         &large,
-        "lines/s",
-    );
-    row::versus_rate(
-        "the same",
-        &ours,
-        "an Aho-Corasick DFA of one literal a pattern, nothing verified",
-        &automaton,
         "lines/s",
     );
     let counts = scanner.counts();
@@ -86,24 +75,17 @@ fn set(expressions: &[String], cache: usize) -> RegexSet {
     RegexSetBuilder::new(expressions).size_limit(usize::MAX).dfa_size_limit(cache).build().unwrap()
 }
 
-/// The longest literal that every match of an expression begins with or has, by the library's own rules.
-fn literals(expressions: &[String]) -> AhoCorasick {
-    let literals = expressions.iter().filter_map(|one| {
-        let plain =
-            one.replace(['(', ')', '?', ':', '|', '*', '+', '.', '[', ']', '{', '}', '^', '$', '"'], "\\");
-        plain.split('\\').filter(|word| word.len() >= 4).max_by_key(|word| word.len()).map(str::to_owned)
-    });
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(literals.collect::<Vec<_>>())
-        .unwrap()
-}
-
 /// Lines in a second.
-fn speed(lines: &[&str], count: usize, mut work: impl FnMut(&str) -> usize, sum: &mut usize) -> f64 {
-    let count = count.min(lines.len());
-    let started = Instant::now();
-    *sum += lines[..count].iter().map(|line| black_box(work(line))).sum::<usize>();
-    count as f64 / started.elapsed().as_secs_f64()
+fn speed(lines: &[&str], mut work: impl FnMut(&str) -> usize) -> f64 {
+    let (mut count, started) = (0, Stopwatch::start());
+    for batch in lines.chunks(BATCH).cycle() {
+        for line in batch {
+            black_box(work(line));
+        }
+        count += batch.len();
+        if started.seconds() > ENOUGH {
+            break;
+        }
+    }
+    count as f64 / started.seconds()
 }

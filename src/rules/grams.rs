@@ -4,7 +4,7 @@
 //! through gram by gram: a small table of bits, indexed by a hash of the gram, says for nearly all of them that no
 //! literal has it. Nothing of that depends on the gram before, so a processor works on several at a time, and the table
 //! fits in its nearest cache whatever the number of literals: both are what an automaton over thousands of literals
-//! cannot have (the bench compares them). What passes is compared whole.
+//! cannot have. What passes is compared whole.
 
 use std::collections::HashMap;
 
