@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
+mod chatter;
 mod healing;
 mod pushing;
 mod row;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use support::{Lab, LabHost, TestEnv};
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, fn(&LabHost)); 9] = [
+const PARTS: [(&str, fn(&LabHost)); 10] = [
     ("talk", talking::measure),
     ("push", pushing::small),
     ("large", pushing::large),
@@ -30,6 +31,7 @@ const PARTS: [(&str, fn(&LabHost)); 9] = [
     ("swap", swapping::measure),
     ("heal", healing::measure),
     ("watch", watching::measure),
+    ("chatter", chatter::measure),
 ];
 
 fn main() {

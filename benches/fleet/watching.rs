@@ -89,21 +89,22 @@ fn look(pid: u32, what: &str, span: f64) {
     let before = cpu_seconds(pid);
     pause(span);
     let share = 100.0 * (cpu_seconds(pid) - before) / span;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let mebibytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
-    };
-    let figure = format!(
-        "{:.1} MiB now, {:.1} MiB at most, {share:.1} % of a core",
-        mebibytes("VmRSS:"),
-        mebibytes("VmHWM:")
-    );
+    let [now, most] = memory(pid);
+    let figure = format!("{now:.1} MiB now, {most:.1} MiB at most, {share:.1} % of a core");
     print(what, "–", &figure, "–", 1);
 }
 
+/// Memory of a process now and at most, in MiB.
+pub(crate) fn memory(pid: u32) -> [f64; 2] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    ["VmRSS:", "VmHWM:"].map(|name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
+    })
+}
+
 /// User and system time of a process. The kernel's tick is 1/100 s on every Linux that this runs on.
-fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // The name, in parentheses, may hold spaces; 11 fields after it is the user time.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();

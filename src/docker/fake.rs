@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -17,6 +18,18 @@ pub(crate) enum Answer {
     Broken(&'static str, Vec<u8>),
     /// Nothing, for ever.
     Silence,
+    /// A body that is made as it is taken.
+    Flow(&'static str, Flow),
+}
+
+/// Makes the pieces of a body, told their number. Nothing for now is an empty piece, the end is none.
+#[derive(Clone)]
+pub(crate) struct Flow(pub(crate) Arc<dyn Fn(usize) -> Option<Vec<u8>> + Send + Sync>);
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Flow")
+    }
 }
 
 /// An answer in JSON.
@@ -80,6 +93,7 @@ async fn serve(stream: UnixStream, log: &Mutex<Vec<String>>, answers: &Answers) 
         log.lock().unwrap().push(question.clone());
         let (head, body) = match answers(&unversioned(&question)) {
             Answer::Silence => std::future::pending().await,
+            Answer::Flow(kind, flow) => return pour(stream, kind, &flow).await,
             Answer::Whole(status, kind, body) => (
                 format!(
                     "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
@@ -98,6 +112,21 @@ async fn serve(stream: UnixStream, log: &Mutex<Vec<String>>, answers: &Answers) 
         if broken {
             return;
         }
+    }
+}
+
+async fn pour(mut stream: BufReader<UnixStream>, kind: &str, flow: &Flow) {
+    let head = format!("HTTP/1.1 200 X\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n");
+    let mut piece = Some(head.into_bytes());
+    for number in 0.. {
+        match piece {
+            None => return,
+            Some(bytes) if bytes.is_empty() => tokio::time::sleep(Duration::from_millis(2)).await,
+            Some(bytes) if stream.write_all(&bytes).await.is_err() => return,
+            Some(_) => {}
+        }
+        let _ = stream.flush().await;
+        piece = flow.0(number);
     }
 }
 

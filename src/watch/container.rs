@@ -117,6 +117,8 @@ impl Follower {
             self.bookmark.look(&mut self.log.tail);
             let alarm = self.alarm();
             tokio::select! {
+                // What happens to a container comes before what it says, however much that is.
+                biased;
                 message = self.inbox.recv(), if self.log.held.is_none() => match message {
                     Some(message) => self.hear(message).await?,
                     None => {
@@ -126,9 +128,9 @@ impl Follower {
                         return Ok(());
                     }
                 },
-                step = self.log.tail.next() => self.step(step).await?,
-                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.wake().await?,
                 Ok(()) = self.engine.changed() => self.reconnected().await?,
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.wake().await?,
+                step = self.log.tail.next() => self.step(step).await?,
             }
         }
     }
@@ -391,3 +393,7 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;

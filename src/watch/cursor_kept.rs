@@ -47,7 +47,7 @@ impl Cursor {
         let mut cursor = Self { keys: [number(&mut rest)?, number(&mut rest)?], ..Self::default() };
         cursor.forgotten = stamp(&mut rest)?;
         cursor.unfinished = [stamp(&mut rest)?, stamp(&mut rest)?];
-        if rest.len() > KEPT * 16 || rest.len() % 16 != 0 {
+        if rest.len() > KEPT * 16 || !rest.len().is_multiple_of(16) {
             return None;
         }
         while !rest.is_empty() {

@@ -83,3 +83,40 @@ async fn read(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::docker::fake::{Answer, FakeEngine};
+
+    #[tokio::test]
+    async fn events_that_nobody_takes_are_lost_and_said_to_be() {
+        const COUNT: usize = QUEUE + 500;
+        let event =
+            |n: usize| format!("{{\"Action\":\"start\",\"Actor\":{{\"ID\":\"{n}\"}},\"timeNano\":{n}}}\n");
+        let body: Vec<u8> = (0..COUNT).map(event).collect::<String>().into_bytes();
+        let fake =
+            FakeEngine::start("1.12", "1.41", move |_| Answer::Whole(200, "application/json", body.clone()));
+        let engine = Engine::at(&fake.socket).await.unwrap();
+        let mut events = Events::subscribe(&engine, None).await.unwrap();
+        // The reader waits for nobody: it comes to the end with a queue that is full.
+        while events.queue.len() < QUEUE || !events.has_lost.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(matches!(events.next().await, Notice::Lost));
+        let mut heard = 0;
+        loop {
+            match events.next().await {
+                Notice::Event(event) => {
+                    assert_eq!(event.actor, heard.to_string());
+                    heard += 1;
+                }
+                Notice::Lost => continue,
+                Notice::End(end) => break assert!(end.is_none(), "{end:?}"),
+            }
+        }
+        assert!((QUEUE..COUNT).contains(&heard), "{heard}");
+    }
+}

@@ -1,3 +1,5 @@
+//! Fragments, values across them, and lines without measure.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use crate::fleet::{Fact, Freshness, HostName, Observation, Subject, Timestamp};
@@ -145,7 +146,14 @@ impl Outlet {
         let fact = self.masked(fact);
         let host = self.host.clone();
         let observation = Observation { at, host, subject: subject.cloned(), freshness, fact };
-        self.sender.send(observation).await.map_err(|_| Closed)?;
+        match self.sender.try_send(observation) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Err(Closed),
+            // Whoever waits is served in the order in which they came, one observation each: fair turns for all containers.
+            Err(TrySendError::Full(observation)) => {
+                self.sender.send(observation).await.map_err(|_| Closed)?
+            }
+        }
         self.told.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -1,5 +1,7 @@
+//! Logs over several openings, and over several runs of ours.
+
 use super::*;
-use crate::docker::fake::{Answer, FakeEngine, json};
+use crate::docker::fake::{Answer, FakeEngine, Flow, json};
 
 /// A log's entries as an engine sends them: these, one nanosecond apart.
 fn framed(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
@@ -144,4 +146,79 @@ async fn of_a_log_that_grew_much_meanwhile_the_end_is_read() {
     // And on from there.
     let new = texts(&read(&mut after, numbered(3 * CATCH_UP + 1)).await);
     assert_eq!(new, [format!("line {}", 3 * CATCH_UP)]);
+}
+
+#[tokio::test]
+async fn a_log_that_the_engine_follows_no_more_is_opened_anew() {
+    // What is followed is the file that was; the end of the log is that of the one that is. So it is after copytruncate.
+    for (grows, ends) in [(true, true), (false, false)] {
+        let fake = FakeEngine::start("1.12", "1.41", move |question| {
+            let kind = "application/vnd.docker.multiplexed-stream";
+            let log = numbered(if grows { 2 } else { 1 });
+            if question.contains("follow=1") {
+                let first = log[0].clone();
+                let flow = move |piece| Some(if piece == 0 { first.clone() } else { Vec::new() });
+                return Answer::Flow(kind, Flow(std::sync::Arc::new(flow)));
+            }
+            if question.contains("/logs") {
+                return Answer::Whole(200, kind, log.last().unwrap().clone());
+            }
+            json(200, r#"{"Id":"shop","Name":"/shop","State":{"Status":"running"},"Config":{},"Image":""}"#)
+        });
+        let engine = Engine::at(&fake.socket).await.unwrap();
+        let mut tail = tail(Begin::First);
+        tail.open(&engine, Timestamp::from_seconds(2_000_000_000)).await.unwrap();
+        assert!(matches!(tail.next().await, Step::Items));
+        assert_eq!(texts(&tail.take()), ["line 0"]);
+        tail.wake().await.unwrap();
+        assert!(tail.is_open(), "it has only just been heard of");
+        tail.probe_at = Instant::now();
+        tail.wake().await.unwrap();
+        assert_eq!(!tail.is_open(), ends);
+        if ends {
+            assert!(matches!(tail.next().await, Step::Ended));
+        }
+    }
+}
+
+/// How many lines a second are taken off an engine's socket and made observations of, by one thread.
+#[test]
+#[ignore = "a measurement: cargo test --release --lib rate_of_lines -- --ignored --nocapture"]
+fn rate_of_lines() {
+    const COUNT: usize = 1_000_000;
+    let line = |number| {
+        format!("2026-11-25 18:42:03 INFO http: GET /orders/{number} 200 in 12 ms, 1834 bytes, keep-alive")
+    };
+    let log = framed((0..COUNT).map(line)).concat();
+    let bytes = log.len();
+    let (address, engine) = std::sync::mpsc::channel();
+    // The engine has a thread of its own.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fake = engine_with(vec![log]);
+            address.send(fake.socket.clone()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    let socket = engine.recv().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut best = 0.0_f64;
+    for _ in 0..5 {
+        let rate = runtime.block_on(async {
+            let engine = Engine::at(&socket).await.unwrap();
+            let mut tail = tail(Begin::First);
+            let now = Timestamp::from_seconds(2_000_000_000);
+            tail.open(&engine, now).await.unwrap();
+            let (begun, mut lines) = (Instant::now(), 0);
+            while let Step::Items = tail.next().await {
+                lines += tail.take().len();
+                tail.given();
+            }
+            assert_eq!(lines, COUNT);
+            COUNT as f64 / begun.elapsed().as_secs_f64()
+        });
+        best = best.max(rate);
+    }
+    eprintln!("{best:.0} lines/s, {:.0} MB/s", best * bytes as f64 / COUNT as f64 / 1e6);
 }

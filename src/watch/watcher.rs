@@ -30,8 +30,10 @@ pub struct Options {
     pub stats_every: Option<Duration>,
     /// Whether there is anybody who needs the samples, now.
     pub sampling: Sampling,
-    /// Observations that may wait to be taken. When so many do, reading stops; nothing is lost by that but time,
-    /// unless it takes so long that the engine drops events, which is said by a [`crate::fleet::Fact::Gap`].
+    /// Observations that may wait to be taken. When so many do, containers take turns, one observation each, and what one of
+    /// them logs beyond that waits where it is; nothing is lost by that but time, which is said by
+    /// [`crate::fleet::LogState::Behind`], unless the engine has to drop events or rotates a log away, which is said by a
+    /// [`crate::fleet::Fact::Gap`]. Few, for what is new stands behind them.
     pub queue: usize,
 }
 
@@ -80,7 +82,7 @@ impl Default for Options {
             follow: true,
             stats_every: None,
             sampling: Sampling::default(),
-            queue: 4_096,
+            queue: 1_024,
         }
     }
 }

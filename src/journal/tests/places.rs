@@ -1,3 +1,5 @@
+//! Places in logs: the last of each reader, for a while.
+
 use super::*;
 
 fn place(host: &str, container: &str, body: Option<&[u8]>) -> LogPlace {

@@ -1,3 +1,5 @@
+//! Real traces, and what only looks like one.
+
 use proptest::prelude::*;
 
 use super::*;
