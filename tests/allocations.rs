@@ -33,6 +33,7 @@ fn a_line_that_no_rule_knows_is_free() {
         release: ReleaseId::new(at, 0),
         container: ContainerId("0".repeat(64)),
         role: Role::Live,
+        profile: Default::default(),
     });
     let line = |text: &str| Observation {
         at,
