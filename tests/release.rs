@@ -265,9 +265,7 @@ fn a_release_that_fails_while_it_is_watched_is_swapped_out_again() {
     let begun = Instant::now();
     let ran = env.run(&["push", "--wait", "30s"]).succeeds();
     assert!(begun.elapsed() > Duration::from_secs(3));
-    let told = ran
-        .stderr
-        .matches("log | spring/migration (schema_mismatch): Migration checksum mismatch")
-        .count();
+    let told =
+        ran.stderr.matches("log | spring/migration (schema_mismatch): Migration checksum mismatch").count();
     assert_eq!((told, ran.stderr.contains("\u{1b}[2J")), (1, false), "{ran}");
 }
