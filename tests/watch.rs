@@ -16,7 +16,8 @@ use arcane::fleet::{
     App, AppName, Fact, Freshness, HealPolicy, HealthCheck, Hooks, Host, HostName, ImageRef, Observation,
     ReleaseId, Role, Source, SpecDigest, Strategy, Stream, Timestamp,
 };
-use arcane::watch::{Logs, Options, Watcher};
+use arcane::journal::Journal;
+use arcane::watch::{Logs, Options, Places, Watcher};
 use support::{Lab, LabHost, TestEnv, eventually};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,7 @@ const TARGET: &str = "ARCANE_TEST_WATCH";
 struct Watching {
     child: Child,
     seen: Arc<Mutex<Vec<Observation>>>,
-    _env: TestEnv,
+    env: Arc<TestEnv>,
 }
 
 /// Not a test: what [`Watching`] runs. It tells what it sees as lines of JSON.
@@ -38,8 +39,10 @@ async fn watching_process() {
     let host = Host { name: HostName::parse("lab").unwrap(), ssh: target };
     let stats_every = Some(Duration::from_secs(2));
     let options = Options { logs: Logs::Current, tail: 10, stats_every, ..Options::default() };
+    let journal = Journal::open(&Journal::default_path().unwrap()).unwrap();
+    let places = Places::new(journal, "test");
     let (_watcher, mut observations) =
-        Watcher::start(vec![host], Pool::default(), options, CancellationToken::new());
+        Watcher::resume(vec![host], Pool::default(), options, places, CancellationToken::new());
     while let Some(observation) = observations.recv().await {
         let mut line = serde_json::to_vec(&observation).unwrap();
         line.push(b'\n');
@@ -49,11 +52,17 @@ async fn watching_process() {
 
 impl Watching {
     fn start(host: &LabHost) -> Self {
-        let env = TestEnv::new().fleet(&[host]);
+        Self::start_in(host, Arc::new(TestEnv::new().fleet(&[host])))
+    }
+
+    /// Start another one where one was before.
+    fn start_in(host: &LabHost, env: Arc<TestEnv>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "watching_process", "--ignored", "--nocapture"])
             .env("HOME", env.home())
             .env_remove("SSH_AUTH_SOCK")
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("ARCANE_STATE_DIR")
             .env(TARGET, host.target())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,7 +75,7 @@ impl Watching {
                 sink.lock().unwrap().push(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { child, seen, _env: env }
+        Self { child, seen, env }
     }
 
     #[track_caller]
@@ -232,6 +241,38 @@ fn each_line_arrives_once_whatever_breaks() {
     assert_eq!(watching.count(|fact| matches!(fact, Fact::Gap { .. })), 0);
     let outages = watching.count(|fact| matches!(fact, Fact::HostUnreachable { .. }));
     assert!(outages >= 5, "only {outages} of the connections broke");
+}
+
+#[test]
+fn a_watcher_that_was_killed_misses_nothing_and_takes_nothing_old_for_new() {
+    let host = Lab::host();
+    shell_image(&host);
+    run(&host, "shop", FIRST, &[], "n=0; while true; do echo $n; n=$((n+1)); busybox usleep 100000; done");
+    let number = |seen: &Observation| match &seen.fact {
+        Fact::Line { text, .. } => text.parse::<u32>().ok(),
+        _ => None,
+    };
+    let watching = Watching::start(&host);
+    let first = number(&watching.sees("a line", |seen| number(seen).is_some())).unwrap();
+    // Long enough for its place to be kept.
+    watching.sees("many lines", |seen| number(seen).is_some_and(|n| n > first + 120));
+    let env = Arc::clone(&watching.env);
+    let before = watching.forget().iter().filter_map(number).max().unwrap();
+    drop(watching);
+    std::thread::sleep(Duration::from_secs(12));
+    let again = Watching::start_in(&host, env);
+    again.sees("new lines", |seen| seen.freshness == Freshness::Live && number(seen) > Some(before + 100));
+    let seen = again.forget();
+    let numbers: Vec<u32> = seen.iter().filter_map(number).collect();
+    let expected: Vec<u32> = (numbers[0]..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected);
+    assert!(numbers[0] <= before + 1, "lines from {before} to {} were missed", numbers[0]);
+    assert!(numbers[0] + 80 > before, "more than some seconds were repeated: {} after {before}", numbers[0]);
+    let begun = seen.iter().find(|seen| seen.fact == Fact::HostReachable).unwrap().at;
+    for line in seen.iter().filter(|seen| number(seen).is_some() && seen.at < begun) {
+        assert_eq!(line.freshness, Freshness::Backlog, "{line:?}");
+    }
+    assert!(!seen.iter().any(|seen| matches!(seen.fact, Fact::Gap { .. })));
 }
 
 #[test]

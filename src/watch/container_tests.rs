@@ -57,7 +57,7 @@ impl Stage {
                 release: ReleaseId::parse("20261125-184203-3f2c").unwrap(),
                 container: container.clone(),
                 role: Role::Live,
-                profile: Default::default(),
+                profile: crate::fleet::Profile::default(),
             }),
             outlet: self.outlet.clone(),
             inbox,
