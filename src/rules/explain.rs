@@ -55,7 +55,7 @@ impl Explainer {
 
     /// Takes in one observation and says what it came to.
     pub fn explain(&mut self, observation: &Observation) -> Explained {
-        let signals = self.engine.observe(observation);
+        let signals = self.engine.replay(observation);
         let notes = self.engine.take_notes();
         let mut matches = match &observation.fact {
             Fact::Line { text, .. } => self.of_line(text),

@@ -80,6 +80,10 @@ impl Beginnings {
                 if let Some(found) = in_any_case.as_ref().and_then(|regex| regex.find(line)) {
                     return Some(Near::OtherCase { span: found.range() });
                 }
+                let (shortest, _) = steps.last()?;
+                if !shortest.is_match(line) {
+                    return None;
+                }
                 steps.iter().find_map(|(beginning, rest)| {
                     let found = beginning.find(line).filter(|found| found.len() >= SHORTEST)?;
                     Some(Near::Begins { span: found.range(), rest: rest.clone() })
@@ -91,8 +95,9 @@ impl Beginnings {
 
 fn near_literal(text: &str, line: &str) -> Option<Near> {
     let mut ends = text.char_indices().map(|(at, _)| at).skip(1).filter(|&at| at >= SHORTEST).peekable();
-    ends.peek()?;
-    // What contains a beginning contains every shorter one, so the longest can be halved for.
+    // What contains a beginning contains every shorter one: so most lines are done with here, and for the others the
+    // longest can be halved for.
+    find_ignoring_case(line, &text[..*ends.peek()?])?;
     let ends: Vec<usize> = ends.collect();
     let contained = ends.partition_point(|&end| find_ignoring_case(line, &text[..end]).is_some());
     let end = *ends.get(contained.checked_sub(1)?)?;

@@ -12,9 +12,6 @@ use super::set::RuleSet;
 use super::trace::{Note, Outcome};
 use crate::fleet::{Fact, Observation, Timestamp, duration};
 
-/// Lines that are compared word by word with what they should say. Only those that met most conditions are.
-const COMPARED: usize = 20_000;
-
 /// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WhyNot {
@@ -152,41 +149,46 @@ fn unmatched_line(rule: &Rule, observations: &[Observation]) -> Obstacle {
         Fact::Line { text, .. } => Some((index, rule.inspect(text)?)),
         _ => None,
     };
-    let mut most = 0;
-    let mut nearest: Vec<(usize, Inspection)> = Vec::new();
-    let mut first = None;
-    for (index, inspection) in observations.iter().enumerate().filter_map(inspect) {
-        first.get_or_insert_with(|| inspection.clone());
-        let held = inspection.held();
-        if held > most {
-            most = held;
-            nearest.clear();
+    let beginnings = Yardstick::of(rule);
+    let mut missing = None;
+    let mut best: Option<Nearest> = None;
+    for (at, inspection) in observations.iter().enumerate().filter_map(inspect) {
+        if missing.is_none() {
+            missing = inspection.broken().cloned();
         }
-        if held == most && nearest.len() < COMPARED {
-            nearest.push((index, inspection));
+        let held = inspection.held();
+        if best.as_ref().is_some_and(|best| best.held > held) {
+            continue;
+        }
+        let near = beginnings.near(&inspection);
+        let likeness = near.as_ref().map_or(0, |(_, near)| near.likeness());
+        // Of lines that came equally near the first is told.
+        if best.as_ref().is_none_or(|best| (held, likeness) > (best.held, best.likeness)) {
+            best = Some(Nearest { at, held, likeness, inspection, near });
         }
     }
-    let Some(missing) = first.as_ref().and_then(Inspection::broken).cloned() else {
+    let Some(missing) = missing else {
         return Obstacle::NoLines;
     };
-    let beginnings = Yardstick::of(rule);
-    let measured = nearest.into_iter().map(|(at, inspection)| {
-        let near = beginnings.near(&inspection);
-        (at, inspection, near)
-    });
-    let likeness = |near: &Option<(Verdict, Near)>| near.as_ref().map_or(0, |(_, near)| near.likeness());
-    // Of lines that came equally near the first is told: `max_by_key` would give the last.
-    let best = measured.reduce(|best, next| if likeness(&next.2) > likeness(&best.2) { next } else { best });
     match best {
-        Some((at, inspection, Some((broken, near)))) => {
+        Some(Nearest { at, inspection, near: Some((broken, near)), .. }) => {
             Obstacle::Line { at, inspection, broken, near: Some(near) }
         }
-        Some((at, inspection, None)) if most > 0 => {
+        Some(Nearest { at, held: 1.., inspection, .. }) => {
             let broken = inspection.broken().cloned().unwrap_or(missing);
             Obstacle::Line { at, inspection, broken, near: None }
         }
         _ => Obstacle::NothingAlike { missing },
     }
+}
+
+/// The line that came nearest so far.
+struct Nearest {
+    at: usize,
+    held: usize,
+    likeness: usize,
+    inspection: Inspection,
+    near: Option<(Verdict, Near)>,
 }
 
 /// The beginnings of all patterns of a rule that a line must have.

@@ -71,9 +71,12 @@ pub(super) fn guess(line: &str, known: &Arc<RuleSet>) -> Guess {
         format!("{} calls this line normal: beside that rule, this one does not fire.", name(found.rule))
     }));
     let counted = scanner.counted(line);
-    let told = counted.iter().find(|found| !known.rules()[found.rule].is_fallback());
-    remarks.extend(told.map(|found| format!("{} knows this line already.", name(found.rule))));
-    if let Some(found) = told {
+    let is_fallback = |number: usize| known.rules()[number].is_fallback();
+    if let Some(found) = counted.first() {
+        // A fallback gives way to the new rule.
+        if !is_fallback(found.rule) {
+            remarks.push(format!("{} knows this line already.", name(found.rule)));
+        }
         let why = format!("As {} says.", name(found.rule));
         return Guess { class: known.rules()[found.rule].class(), why, remarks };
     }

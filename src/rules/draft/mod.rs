@@ -122,14 +122,18 @@ pub fn telling_line<'l>(lines: &[&'l str]) -> Option<&'l str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin()));
 
     fn wish() -> Wish {
         Wish { id: None, class: None, pack: "local".to_owned() }
     }
 
     fn made(line: &str) -> String {
-        draft(line, &wish(), &Arc::new(RuleSet::builtin())).unwrap_or_else(|error| panic!("{line}: {error}"))
+        draft(line, &wish(), &RULES).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     fn value<'t>(text: &'t str, key: &str) -> &'t str {
@@ -171,39 +175,43 @@ mod tests {
     fn the_class_is_guessed_and_said_to_be_a_guess() {
         let text = made("No space left on device: cannot write segment");
         assert_eq!(value(&text, "class"), "\"disk_full\"");
-        assert!(text.contains("knows this line already"), "{text}");
+        assert!(text.contains("# As ") || text.contains("# A guess"), "{text}");
+        let mut scanner = Scanner::new(Arc::clone(&RULES));
+        let mut counts = |line: &String| {
+            scanner.counted(line).first().is_some_and(|found| !RULES.rules()[found.rule].is_fallback())
+        };
+        let known = crate::rules::tests::sample_lines(&RULES).into_iter().find(|line| counts(line)).unwrap();
+        assert!(made(&known).contains("knows this line already"), "{known}");
         assert!(made("the frobnicator hiccuped badly").contains("A guess"), "nothing speaks for any class");
     }
 
     #[test]
     fn wishes_are_granted_or_refused() {
-        let rules = Arc::new(RuleSet::builtin());
         let wish = Wish { id: Some("Bad Id".to_owned()), class: None, pack: "p".to_owned() };
-        assert!(matches!(draft("all pumps failed", &wish, &rules), Err(DraftError::Refused(_))));
+        assert!(matches!(draft("all pumps failed", &wish, &RULES), Err(DraftError::Refused(_))));
         let wish = Wish { id: Some("pumps".to_owned()), class: Some(Class::Hang), pack: "p".to_owned() };
-        let text = draft("all pumps failed", &wish, &rules).unwrap();
+        let text = draft("all pumps failed", &wish, &RULES).unwrap();
         assert_eq!((value(&text, "id"), value(&text, "class")), ("\"pumps\"", "\"hang\""));
         for line in ["", "   ", "12:00:00", "ERROR 42", "{}", "{\"level\":\"error\"}", "== --"] {
-            assert!(draft(line, &self::wish(), &rules).is_err(), "{line}");
+            assert!(draft(line, &self::wish(), &RULES).is_err(), "{line}");
         }
     }
 
-    /// The promise: any line that the built-in packs know gives a file that passes `rules test` and `rules lint`.
+    /// The promise: a line that the built-in packs know gives a file that passes `rules test` and `rules lint`. Left out
+    /// are the few that say nothing of their own, which are refused with just that.
     #[test]
     fn every_sample_of_the_built_in_packs_makes_a_rule() {
-        let rules = Arc::new(RuleSet::builtin());
-        let samples = crate::rules::tests::sample_lines(&rules);
-        let failed: Vec<String> = samples
-            .iter()
-            .filter_map(|line| draft(line, &wish(), &rules).err().map(|error| format!("{line}\n    {error}")))
-            .collect();
-        assert!(
-            samples.len() > 100 && failed.is_empty(),
-            "{} of {}:\n{}",
-            failed.len(),
-            samples.len(),
-            failed.join("\n")
-        );
+        let samples = crate::rules::tests::sample_lines(&RULES);
+        let mut wordless = 0;
+        for line in &samples {
+            match draft(line, &wish(), &RULES) {
+                Ok(_) => {}
+                Err(DraftError::NoWords) => wordless += 1,
+                Err(DraftError::Refused(why)) if why.contains("lines of almost every log") => wordless += 1,
+                Err(error) => panic!("{line}\n    {error}"),
+            }
+        }
+        assert!(samples.len() > 100 && wordless * 100 <= samples.len(), "{wordless} of {}", samples.len());
     }
 
     proptest::proptest! {
@@ -211,7 +219,6 @@ mod tests {
         /// Whatever a line is, it makes a sound file or none; [`draft`] itself sees to the first, so this is the second.
         #[test]
         fn any_line_is_drafted_or_refused(line in "(?s)[\\PC\"'{}\\[\\]=:/0-9 \\\\]{0,60}( failed)?") {
-            static RULES: std::sync::LazyLock<Arc<RuleSet>> = std::sync::LazyLock::new(|| Arc::new(RuleSet::builtin()));
             if let Ok(text) = draft(&line, &wish(), &RULES) {
                 proptest::prop_assert_eq!(check(&text), Ok(()));
                 proptest::prop_assert_eq!(draft(&line, &wish(), &RULES), Ok(text));
@@ -221,7 +228,6 @@ mod tests {
 
     #[test]
     fn hostile_lines_make_sound_files_or_none() {
-        let rules = Arc::new(RuleSet::builtin());
         for line in [
             "it's \"quoted\" 'twice' \u{7} and rung",
             "pool {app} is {{empty}} and }{ broken",
@@ -232,7 +238,7 @@ mod tests {
             &format!("needle {}", "x".repeat(100_000)),
             "\u{1b}[31mdisk\u{1b}[0m quota exceeded",
         ] {
-            if let Ok(text) = draft(line, &wish(), &rules) {
+            if let Ok(text) = draft(line, &wish(), &RULES) {
                 check(&text).unwrap();
             }
         }
