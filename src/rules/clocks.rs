@@ -117,7 +117,7 @@ mod tests {
         clocks.learn(&seen("late", 1010, Fact::HostReachable));
         assert_eq!(time(&clocks, "late"), None, "what it was like meanwhile is not known yet");
         clocks.advance(Timestamp::from_seconds(1021));
-        assert_eq!(time(&clocks, "late"), Some(1020));
+        assert_eq!(time(&clocks, "late"), Some(1021));
         clocks.forget();
         clocks.advance(Timestamp::from_seconds(99_999));
         assert_eq!(time(&clocks, "ahead"), None, "our own clock jumped");
