@@ -200,7 +200,7 @@ fn stands_at(line: &str, path: &str, value: &str) -> Option<Range<usize>> {
 pub(super) fn find(pattern: &Pattern, line: &str) -> Option<Range<usize>> {
     match pattern {
         Pattern::Literal(literal) => find_ignoring_case(line, literal),
-        Pattern::Regex(regex) => regex.find(line).map(|found| found.range()),
+        Pattern::Regex(expression) => expression.regex()?.find(line).map(|found| found.range()),
     }
 }
 

@@ -18,6 +18,7 @@ mod draft;
 mod engine;
 mod event;
 mod explain;
+mod expression;
 mod grams;
 mod history;
 mod hit;

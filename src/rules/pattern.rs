@@ -1,7 +1,8 @@
 //! One pattern of a rule: literal text, or a regular expression after `re:`.
 
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::{RegexSet, RegexSetBuilder};
 
+use super::expression::{self, Expression};
 use super::index::{Gate, Key};
 use super::literal::{self, Required};
 use crate::fleet::text::quoted;
@@ -9,9 +10,6 @@ use crate::fleet::text::quoted;
 /// What the automaton of many regular expressions may keep of what it has worked out, in bytes. With the library's own
 /// limit it forgets and begins again all the time.
 const SET_CACHE: usize = 32 << 20;
-
-/// Compiled size of one regular expression, in bytes: enough for any sensible one, too little for `\w{1000}`.
-const REGEX_LIMIT: usize = 1 << 20;
 
 /// What marks a regular expression.
 pub(super) const REGEX_MARK: &str = "re:";
@@ -21,7 +19,7 @@ pub(super) const REGEX_MARK: &str = "re:";
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
     Literal(String),
-    Regex(Regex),
+    Regex(Expression),
 }
 
 impl Pattern {
@@ -33,15 +31,7 @@ impl Pattern {
             }
             return Ok(Self::Literal(text.to_owned()));
         };
-        let regex = RegexBuilder::new(expression)
-            .multi_line(true)
-            .size_limit(REGEX_LIMIT)
-            .build()
-            .map_err(|error| why(&error))?;
-        if regex.is_match("") {
-            return Err("this regex matches the empty line, and so every line".to_owned());
-        }
-        Ok(Self::Regex(regex))
+        Expression::parse(expression).map(Self::Regex)
     }
 
     pub(super) fn is_match(&self, text: &str) -> bool {
@@ -53,11 +43,11 @@ impl Pattern {
 
     /// The names of its captures.
     pub(super) fn capture_names(&self) -> impl Iterator<Item = &str> {
-        let regex = match self {
-            Self::Literal(_) => None,
-            Self::Regex(regex) => Some(regex),
+        let names = match self {
+            Self::Literal(_) => &[],
+            Self::Regex(expression) => expression.capture_names(),
         };
-        regex.into_iter().flat_map(|regex| regex.capture_names().flatten())
+        names.iter().map(String::as_str)
     }
 
     /// Whether it has named captures.
@@ -67,22 +57,20 @@ impl Pattern {
 
     /// Matches and adds what was captured to `captures`.
     pub(super) fn capture(&self, text: &str, captures: &mut Vec<(String, String)>) -> bool {
-        let Self::Regex(regex) = self else {
-            return self.is_match(text);
-        };
-        if regex.captures_len() == 1 {
-            return regex.is_match(text);
-        }
         // To say that there is no match costs far less than to look for one with its groups.
-        if !regex.is_match(text) {
+        if !self.is_match(text) {
             return false;
         }
-        let Some(found) = regex.captures(text) else {
+        let Self::Regex(expression) = self else { return true };
+        if expression.capture_names().is_empty() {
+            return true;
+        }
+        let Some(found) = expression.regex().and_then(|regex| regex.captures(text)) else {
             return false;
         };
-        for name in regex.capture_names().flatten() {
+        for name in expression.capture_names() {
             if let Some(value) = found.name(name) {
-                captures.push((name.to_owned(), value.as_str().to_owned()));
+                captures.push((name.clone(), value.as_str().to_owned()));
             }
         }
         true
@@ -117,24 +105,10 @@ impl Pattern {
 pub(super) fn set(expressions: &[String]) -> Result<RegexSet, String> {
     RegexSetBuilder::new(expressions)
         .multi_line(true)
-        .size_limit(REGEX_LIMIT.saturating_mul(expressions.len()))
+        .size_limit(expression::LIMIT.saturating_mul(expressions.len()))
         .dfa_size_limit(SET_CACHE)
         .build()
-        .map_err(|error| why(&error))
-}
-
-/// What is wrong with a regular expression, in one line.
-fn why(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("this regex needs more than {limit} bytes when compiled")
-        }
-        other => {
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("this regex is not valid: {reason}")
-        }
-    }
+        .map_err(|error| expression::why(&error))
 }
 
 /// Whether `text` contains `needle`, ASCII letters in either case.

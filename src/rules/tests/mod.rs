@@ -29,3 +29,15 @@ pub(super) fn sample_lines(rules: &super::RuleSet) -> Vec<String> {
     lines.dedup();
     lines
 }
+
+/// The regular expressions of the `log` triggers of a set's rules.
+pub(super) fn expressions(rules: &super::RuleSet) -> Vec<String> {
+    use super::pattern::{Pattern, REGEX_MARK};
+    let logs = rules.rules().iter().filter_map(|rule| match &rule.trigger {
+        super::rule::Trigger::Log(log) => Some(log),
+        _ => None,
+    });
+    let patterns = logs.flat_map(|log| log.any.patterns().iter().chain(&log.all).chain(log.not.patterns()));
+    let sources = patterns.map(Pattern::source);
+    sources.filter_map(|source| source.strip_prefix(REGEX_MARK).map(str::to_owned)).collect()
+}
