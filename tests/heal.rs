@@ -295,7 +295,7 @@ fn what_a_log_says_moves_nobody() {
     let heal = Running::start(&env, &["heal", "--auto"]);
     push(&env, "heal-forged:2", AUTO);
     let before = life(&host);
-    heal.announces("signal", "out-of-memory");
+    heal.announces("signal", "oom-killer");
     std::thread::sleep(Duration::from_secs(8));
     assert_eq!(life(&host), before);
     assert!(incidents(&env).iter().all(|incident| actions(incident).is_empty()), "{}", heal.text());
