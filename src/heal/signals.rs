@@ -199,9 +199,13 @@ impl Supervisor {
         if current {
             case.renew_novelty(&signal.novelty, &self.settings.limits);
         }
-        for remedy in &signal.forbid {
-            if !case.forbid.contains(remedy) {
-                case.forbid.push(*remedy);
+        // What another rule forbids counts when a fault of the state speaks for it: else whoever can make the app log a line
+        // could keep it from being healed.
+        if signal.state_evidence || case.incident.rule == signal.rule {
+            for remedy in &signal.forbid {
+                if !case.forbid.contains(remedy) {
+                    case.forbid.push(*remedy);
+                }
             }
         }
         if fresh {
@@ -267,6 +271,7 @@ impl Supervisor {
             case.ladder = ladder;
             case.restored = false;
             case.verify = verify;
+            case.forbid.clone_from(&signal.forbid);
             case.incident.class = signal.class;
             case.incident.rule = printable(&signal.rule, limit);
             case.incident.say = printable(&signal.say, limit);

@@ -172,6 +172,13 @@ fn another_rule_adds_what_it_suggests() {
 }
 
 #[test]
+fn what_a_text_forbids_keeps_no_fault_from_being_healed() {
+    let mut stage = Stage::auto();
+    let text = Signal { forbid: vec![Remedy::Restart], ..stage.text(vec![escalate()]) };
+    stage.signal(text).pass(1).expect_acts(0).fails(vec![restart_auto(1)]).expect_acts(1);
+}
+
+#[test]
 fn a_new_release_supersedes() {
     for approve in [false, true] {
         let mut stage = Stage::new(Settings { ceiling: Mode::Approve, ..settings() });
