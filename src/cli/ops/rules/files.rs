@@ -69,7 +69,12 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn read_one(path: &Path) -> Result<(String, String), Failure> {
-    let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    // A device has no end, and a pipe waits for ever for somebody to write into it.
+    if !metadata.is_file() {
+        return Err(Failure::new(exit::USAGE, format!("{} is no regular file", path.display())));
+    }
+    let size = metadata.len();
     if size > LIMIT {
         return Err(Failure::new(
             exit::USAGE,
