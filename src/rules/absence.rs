@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::clocks::SET_BACK;
 use super::compare::{Bound, Operator};
 use super::engine::{Engine, SETTLE, Scene};
 use super::history::ContainerHistory;
@@ -18,6 +19,15 @@ pub(super) struct Absence {
     seen: Option<Timestamp>,
     /// Since when it had been missing when that was told.
     told: Option<Timestamp>,
+}
+
+impl Absence {
+    /// The host's clock was set: it is waited for from `at` on.
+    pub(super) fn begin_anew(&mut self, at: Timestamp) {
+        // What was told stays told.
+        self.told = self.told.map(|told| if self.seen.is_none_or(|seen| told >= seen) { at } else { told });
+        self.seen = self.seen.map(|_| at);
+    }
 }
 
 impl Engine {
@@ -38,6 +48,10 @@ impl Engine {
     pub(super) fn see_expected(&mut self, number: usize, scene: Scene<'_>, at: Timestamp) {
         let absence = self.states[number].absences.entry(&scene.whereabouts());
         absence.subject = Some(Arc::clone(scene.subject));
+        if absence.seen.is_some_and(|seen| at + SET_BACK < seen) {
+            // Lines of one container come in order.
+            self.clocks.doubt(scene.host);
+        }
         absence.seen = absence.seen.max(Some(at));
     }
 

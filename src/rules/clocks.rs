@@ -12,6 +12,14 @@ const HOSTS: usize = 10_000;
 /// A host that is back in sight is read within this time.
 const SETTLES: Duration = Duration::from_secs(10);
 
+/// A clock that gains so much at once was set. What comes live is at most ten seconds late, so it is no clock that was
+/// thought slow because everything of it came late.
+const SET_FORWARD: Duration = Duration::from_secs(15);
+
+/// Something live that is so much older than it should be tells that the clock was set back: more than what comes live
+/// can be late, and be kept waiting here.
+pub(super) const SET_BACK: Duration = Duration::from_secs(30);
+
 /// The clocks of all hosts.
 #[derive(Debug, Clone)]
 pub(super) struct Clocks {
@@ -40,27 +48,33 @@ impl Clocks {
         self.now = Some(now);
     }
 
-    /// Learns from what came.
-    pub(super) fn learn(&mut self, observation: &Observation) {
+    /// Learns from what came. Whether it tells that the host's clock was set: how long something has lasted there cannot
+    /// be told from times before that.
+    pub(super) fn learn(&mut self, observation: &Observation) -> bool {
         let unreachable = matches!(observation.fact, Fact::HostUnreachable { .. });
         let known = self.hosts.get(&observation.host);
         if !unreachable && observation.freshness != Freshness::Live && known.is_some() {
-            return;
+            return false;
         }
         let now = self.now.unwrap_or(observation.at);
         let ahead = observation.at.as_nanos().saturating_sub(now.as_nanos());
         // Looked up first: a line must not cost more than that.
-        if known.is_some_and(|clock| !clock.lost && clock.ahead.is_some_and(|known| known >= ahead))
-            && !unreachable
-        {
-            return;
+        if known.is_some_and(|clock| !clock.lost && clock.is_late(ahead)) && !unreachable {
+            return false;
         }
         let clock = self.hosts.entry(&observation.host);
-        if clock.lost && !unreachable {
+        let set = !unreachable && clock.was_set(ahead);
+        if (clock.lost || set) && !unreachable {
             clock.back = Some(observation.at);
         }
         clock.lost = unreachable;
-        clock.ahead = clock.ahead.max(Some(ahead));
+        clock.ahead = if set { Some(ahead) } else { clock.ahead.max(Some(ahead)) };
+        set
+    }
+
+    /// Nothing is believed of the host until something live is heard of it: its clock seems to have been set.
+    pub(super) fn doubt(&mut self, host: &HostName) {
+        self.hosts.entry(host).lost = true;
     }
 
     /// The clock of whoever runs the engine has jumped: nothing is believed of any host until it is heard again.
@@ -79,6 +93,24 @@ impl Clocks {
         let settled = clock.back.is_none_or(|back| time >= back + SETTLES || time < back);
         (!clock.lost && settled).then_some(time)
     }
+}
+
+impl HostClock {
+    /// Whether what would make the clock so many nanoseconds ahead has only come late.
+    fn is_late(&self, ahead: i64) -> bool {
+        self.ahead.is_some_and(|known| known >= ahead && known.saturating_sub(ahead) < nanos(SET_BACK))
+    }
+
+    /// Whether it was set since it was known how much it is ahead.
+    fn was_set(&self, ahead: i64) -> bool {
+        self.ahead.is_some_and(|known| {
+            ahead.saturating_sub(known) > nanos(SET_FORWARD) || known.saturating_sub(ahead) >= nanos(SET_BACK)
+        })
+    }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -125,5 +157,25 @@ mod tests {
         assert_eq!(time(&clocks, "ahead"), None);
         clocks.advance(Timestamp::from_seconds(99_999 + 10));
         assert_eq!(time(&clocks, "ahead"), Some(4710));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed() {
+        let mut clocks = Clocks::new();
+        let host = HostName::parse("web1").unwrap();
+        let time = |clocks: &Clocks| clocks.time_on(&host).map(Timestamp::as_seconds);
+        let mut at = |now: i64, shown: i64| {
+            clocks.advance(Timestamp::from_seconds(now));
+            (clocks.learn(&seen("web1", shown, Fact::HostReachable)), time(&clocks))
+        };
+        assert_eq!(at(1000, 4600), (false, Some(4600)));
+        assert_eq!(at(1010, 4605), (false, Some(4610)), "it came five seconds late");
+        assert_eq!(at(1020, 1020), (true, None), "set back by an hour");
+        assert_eq!(at(1021, 1021), (false, None));
+        assert_eq!(at(1031, 1031), (false, Some(1031)));
+        assert_eq!(at(1040, 8240), (true, None), "set forward by two");
+        assert_eq!(at(1050, 8250), (false, Some(8250)));
+        clocks.doubt(&host);
+        assert_eq!(time(&clocks), None);
     }
 }

@@ -13,7 +13,7 @@ use super::hold::Hold;
 use super::inhibition::Inhibitions;
 use super::level::Level;
 use super::memory::{Memory, Seen};
-use super::precedence::{self, Standing};
+use super::precedence::Standing;
 use super::progress::Progress;
 use super::rule::Trigger;
 use super::set::{LineMatch, RuleSet, Scratch};
@@ -142,7 +142,9 @@ impl Engine {
     /// Takes in one observation; gives the signals it made.
     pub fn observe(&mut self, observation: &Observation) -> Vec<Signal> {
         self.memory.learn(observation);
-        self.clocks.learn(observation);
+        if self.clocks.learn(observation) {
+            self.wait_anew(&observation.host, observation.at);
+        }
         let host = Some(&observation.host);
         self.unconfirmed.forget(self.rules.rules(), host, observation.at, LATE);
         let Some(subject) = &observation.subject else {
@@ -185,6 +187,16 @@ impl Engine {
             self.judge(due.rule, scene, &due.hit, &mut signals);
         }
         signals
+    }
+
+    /// The clock of `host` was set, and shows `at` now: what is waited for there by time alone begins anew.
+    fn wait_anew(&mut self, host: &HostName, at: Timestamp) {
+        self.memory.clock_set(host, at);
+        for state in &mut self.states {
+            let absences = state.absences.iter_mut().filter(|((known, _), _)| known == host);
+            absences.for_each(|(_, absence)| absence.begin_anew(at));
+        }
+        self.hold_anew(host, at);
     }
 
     /// The clock that [`Engine::advance`] goes by has jumped, or stood still: nothing is concluded from silence on a host
@@ -274,7 +286,7 @@ impl Engine {
                 self.note(found.rule, &hit, Outcome::OutOfScope);
                 continue;
             }
-            match precedence::standing(rules.rules(), admitted.iter().copied(), found.rule) {
+            match rules.standing(text, admitted.iter().copied(), found.rule) {
                 Standing::Counts => self.judge(found.rule, scene, &hit, signals),
                 Standing::Suppressed(by) => {
                     let by = rules.rules()[by].name.clone();

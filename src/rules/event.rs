@@ -94,6 +94,19 @@ impl EventKind {
         }
     }
 
+    /// The state changes that a look at a container tells of.
+    #[must_use]
+    pub(super) fn shown_by(started: bool, running: bool, health: HealthState) -> Vec<Self> {
+        let healthy = matches!(health, HealthState::Healthy | HealthState::None);
+        let shown = [
+            (started, Self::Start),
+            (!running, Self::Die),
+            (healthy, Self::Healthy),
+            (health == HealthState::Unhealthy, Self::Unhealthy),
+        ];
+        shown.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect()
+    }
+
     /// Whether it shows by itself that something is wrong. A start or an operator's stop is a state change too, but
     /// no reason to act unattended.
     #[must_use]

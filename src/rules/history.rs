@@ -90,6 +90,18 @@ impl ContainerHistory {
         self.events.iter()
     }
 
+    /// The host's clock was set, and shows `at` now.
+    pub(super) fn clock_set(&mut self, at: Timestamp) {
+        self.started_at = self.started_at.min(Some(at));
+        self.heard_since = self.heard_since.map(|_| at);
+    }
+
+    /// The state changes that what is known of it now tells of; a start, if it runs although it `stood` still once.
+    pub(super) fn shows(&self, stood: bool) -> Vec<EventKind> {
+        let Some(running) = self.running else { return Vec::new() };
+        EventKind::shown_by(running && stood, running, self.health.unwrap_or(HealthState::Starting))
+    }
+
     /// How often it was started after somebody had sent it a signal: by an operator, or by a remedy of ours.
     pub(super) fn deliberate_starts(&self) -> u64 {
         self.deliberate_starts

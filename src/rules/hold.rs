@@ -9,7 +9,10 @@ use super::event::EventKind;
 use super::hit::Hit;
 use super::rule::Trigger;
 use super::trace::Outcome;
-use crate::fleet::{Fact, HealthState, HostName, Subject, Timestamp};
+use crate::fleet::{Fact, HostName, Subject, Timestamp};
+
+/// A look at a container is this much older than the events that came meanwhile, at most.
+const OUT_OF_STEP: Duration = Duration::from_secs(60);
 
 /// A state that must last.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +48,31 @@ impl Engine {
             }
             let holds = &mut self.states[number].holds;
             let Some((hit, _)) = holds.get(&place).and_then(|hold| hold.0.as_ref()) else { continue };
-            let ends = |kind: EventKind| event.on.kinds.iter().any(|one| one.ended_by().contains(&kind));
-            if at >= hit.at && shown_by(fact, hit.at).into_iter().any(ends) {
+            // What is that much older, and yet comes later, has happened after the host's clock was set back.
+            let is_later = at >= hit.at || at + OUT_OF_STEP < hit.at;
+            if is_later && shown_by(fact, hit.at).into_iter().any(|kind| event.is_ended_by(kind)) {
                 holds.remove(&place);
+            }
+        }
+    }
+
+    /// The clock of `host` was set, and shows `at` now: what is known to hold still must last from then on, the rest has
+    /// ended.
+    pub(super) fn hold_anew(&mut self, host: &HostName, at: Timestamp) {
+        let rules = Arc::clone(&self.rules);
+        for &number in &rules.by_trigger().event {
+            let Trigger::Event(event) = &rules.rules()[number].trigger else { continue };
+            let stood = event.is_ended_by(EventKind::Start) && !event.is_ended_by(EventKind::Die);
+            let memory = &self.memory;
+            let held = self.states[number].holds.iter_mut().filter(|((known, _), _)| known == host);
+            for (_, Hold(held)) in held {
+                let Some((mut hit, subject)) = held.take() else { continue };
+                let known = memory.container(host, &subject);
+                let now = known.map(|known| known.shows(stood)).unwrap_or_default();
+                if !now.into_iter().any(|kind| event.is_ended_by(kind)) {
+                    hit.at = at;
+                    *held = Some((hit, subject));
+                }
             }
         }
     }
@@ -85,14 +110,7 @@ fn shown_by(fact: &Fact, since: Timestamp) -> Vec<EventKind> {
     match fact {
         Fact::State { running, started_at, health, .. } => {
             let started = *running && started_at.is_some_and(|started| started > since);
-            let healthy = matches!(health, HealthState::Healthy | HealthState::None);
-            let shown = [
-                (started, EventKind::Start),
-                (!*running, EventKind::Die),
-                (healthy, EventKind::Healthy),
-                (*health == HealthState::Unhealthy, EventKind::Unhealthy),
-            ];
-            shown.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind).collect()
+            EventKind::shown_by(started, *running, *health)
         }
         other => EventKind::of(other).into_iter().collect(),
     }

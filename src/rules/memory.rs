@@ -87,6 +87,12 @@ impl Memory {
         self.containers.entry(&key(&observation.host, subject)).learn(observation.at, &observation.fact);
     }
 
+    /// The host's clock was set, and shows `at` now.
+    pub(super) fn clock_set(&mut self, host: &HostName, at: Timestamp) {
+        let there = self.containers.iter_mut().filter(|((known, _), _)| known == host);
+        there.for_each(|(_, container)| container.clock_set(at));
+    }
+
     /// Remembers a state change, after rules have judged it.
     pub(super) fn remember(&mut self, host: &HostName, subject: &Subject, seen: Seen) {
         let key = key(host, subject);

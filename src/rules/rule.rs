@@ -54,6 +54,11 @@ impl Rule {
         &self.name
     }
 
+    /// The pack that it belongs to.
+    pub(super) fn pack(&self) -> &str {
+        self.name.split_once('/').map_or("", |(pack, _)| pack)
+    }
+
     /// What it says is wrong.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -145,6 +150,13 @@ pub(super) struct EventTrigger {
     pub(super) on: EventPattern,
     /// Events that explain the trigger away when they came not longer before it than this.
     pub(super) not_preceded_by: Vec<(EventKind, Duration)>,
+}
+
+impl EventTrigger {
+    /// Whether such a state change ends what this one began.
+    pub(super) fn is_ended_by(&self, kind: EventKind) -> bool {
+        self.on.kinds.iter().any(|one| one.ended_by().contains(&kind))
+    }
 }
 
 /// A line that should have come.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::index::{self, Index};
 use super::log::{LogMatch, LogPattern};
-use super::precedence::{self, Standing};
+use super::precedence::{Standing, Together};
 use super::problem::{Error, Problem, Source};
 use super::read::{self, Read};
 use super::report::TestReport;
@@ -163,10 +163,10 @@ impl RuleSet {
         trial::run(self, Some(rule))
     }
 
-    /// What each of a line's matches, all within scope, is worth beside the others.
+    /// What each of a line's matches, by number and all of them within scope, is worth beside the others.
     #[must_use]
-    pub fn standing(&self, matches: &[LineMatch], of: usize) -> Standing {
-        precedence::standing(&self.rules, matches.iter().map(|found| found.rule), of)
+    pub fn standing(&self, line: &str, matched: impl Iterator<Item = usize> + Clone, of: usize) -> Standing {
+        Together { rules: &self.rules, sources: &self.sources, text: line }.standing(matched, of)
     }
 
     /// The name of the rule that is most like `word`, when one is like it at all.
@@ -333,7 +333,8 @@ impl Scanner {
         let matches = self.matches(line);
         let counts = |found: &LineMatch| {
             let benign = self.rules.rules()[found.rule].is_suppressor();
-            !benign && self.rules.standing(&matches, found.rule) == Standing::Counts
+            let matched = matches.iter().map(|one| one.rule);
+            !benign && self.rules.standing(line, matched, found.rule) == Standing::Counts
         };
         matches.iter().filter(|found| counts(found)).cloned().collect()
     }

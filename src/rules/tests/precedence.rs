@@ -71,12 +71,57 @@ fn a_suppressor_outside_its_scope_explains_nothing() {
     assert_eq!(judged(&elsewhere, "ECONNREFUSED, will retry").0, ["t/refused"]);
 }
 
+/// What fires when `RULES` come with Arcane and a user adds this, and what came of the others.
+fn beside(own: &str, line_text: &str) -> Vec<String> {
+    let layer = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
+    let set = RuleSet::layered(&[layer("t.toml", RULES), layer("own.toml", own)]);
+    let mut engine = Engine::new(Arc::new(set.unwrap_or_else(|error| panic!("{error}"))));
+    let fired = engine.observe(&line(0, line_text)).into_iter().map(|signal| signal.rule);
+    fired.filter(|rule| rule != "t/retried").collect()
+}
+
+#[test]
+fn a_suppressor_of_another_pack_explains_only_fallbacks() {
+    let others = RULES.replace("pack = \"t\"", "pack = \"u\"").replace("ECONNREFUSED", "EPIPE");
+    let both = [("t.toml".to_owned(), RULES.to_owned()), ("u.toml".to_owned(), others)];
+    let mut engine = Engine::new(Arc::new(RuleSet::load(&both).unwrap()));
+    let mut fired = |text: &str| -> Vec<String> {
+        let signals = engine.observe(&line(0, text));
+        signals.into_iter().map(|signal| signal.rule).filter(|rule| !rule.ends_with("/retried")).collect()
+    };
+    assert_eq!(fired("Uncaught EPIPE, will retry"), [""; 0], "both suppressors match");
+    assert_eq!(fired("GET /will-retry Uncaught EPIPE"), ["u/refused"]);
+    let own = RULES.replace("will retry", "pool is empty").replace("pack = \"t\"", "pack = \"u\"");
+    let both = [("t.toml".to_owned(), RULES.to_owned()), ("u.toml".to_owned(), own.clone())];
+    let mut engine = Engine::new(Arc::new(RuleSet::load(&both).unwrap()));
+    let signals = engine.observe(&line(0, "ECONNREFUSED Uncaught, pool is empty"));
+    let rules: Vec<_> = signals.iter().map(|signal| signal.rule.as_str()).collect();
+    assert_eq!(rules, ["t/refused", "u/retried"], "u/refused is explained, t/refused is not");
+}
+
+#[test]
+fn a_users_suppressor_explains_every_rule() {
+    let own = "pack = \"own\"\nschema = 1\n[[rule]]\nid = \"known\"\nclass = \"benign\"\nlog = { any = [\"nightly\"] }\n";
+    assert_eq!(beside(own, "ECONNREFUSED in the nightly job"), ["own/known"]);
+    assert_eq!(beside(own, "ECONNREFUSED"), ["t/refused"]);
+}
+
+#[test]
+fn a_suppressor_explains_only_its_line_of_a_trace() {
+    let trace = |last: &str| format!("Error: connect ECONNREFUSED\n    at a (b.js:1:2)\n{last}");
+    assert_eq!(judged(RULES, &trace("will retry")).0, ["t/refused", "t/retried"]);
+    assert_eq!(judged(RULES, "Error: ECONNREFUSED, will retry\n    at a (b.js:1:2)").0, ["t/retried"]);
+    assert_eq!(judged(RULES, "Uncaught Error\n    at a (b.js:1:2)\nwill retry").0, ["t/retried"]);
+}
+
 #[test]
 fn what_counts_is_told_without_an_engine_as_well() {
     let set = rules(RULES);
     let mut scanner = Scanner::new(Arc::clone(&set));
     let matches = scanner.matches("Uncaught ECONNREFUSED");
-    let standing: Vec<_> = matches.iter().map(|found| set.standing(&matches, found.rule)).collect();
+    let matched = matches.iter().map(|found| found.rule);
+    let text = "Uncaught ECONNREFUSED";
+    let standing: Vec<_> = matched.clone().map(|rule| set.standing(text, matched.clone(), rule)).collect();
     assert_eq!(standing, [Standing::Counts, Standing::GivesWay(0)]);
     assert_eq!(scanner.counted("Uncaught ECONNREFUSED").len(), 1);
     assert!(scanner.counted("ECONNREFUSED, will retry").is_empty());

@@ -120,3 +120,74 @@ fn lines_that_are_caught_up_with_count() {
     let script = [event(0, state), log(0, LogState::Live), caught_up];
     assert_eq!(play_to(RULE, &script, 1000).len(), 0);
 }
+
+/// Plays what came in at seconds of our clock, and lets it run to the end of that.
+fn live(rule: &str, script: &[(u64, Observation)], end: u64) -> Vec<u64> {
+    let mut engine = Engine::new(rules(rule));
+    let mut script = script.iter().peekable();
+    let mut fired = Vec::new();
+    for now in 0..=end {
+        let mut signals = engine.advance(START + Duration::from_secs(now));
+        while let Some((_, one)) = script.next_if(|(seen, _)| *seen <= now) {
+            signals.extend(engine.observe(one));
+        }
+        fired.extend(signals.iter().map(|_| now));
+    }
+    fired
+}
+
+#[test]
+fn what_is_waited_for_begins_anew_when_the_hosts_clock_is_set() {
+    let hour = 3600;
+    let beats = |from: u64, to: u64, ahead: u64| {
+        (from..to).step_by(30).map(move |second| (second, line(second + ahead, "beat")))
+    };
+    let begin = |ahead: u64| [(0, started(ahead)), (0, log(ahead, LogState::Live))];
+    let back: Vec<_> =
+        begin(hour).into_iter().chain(beats(30, 300, hour)).chain(beats(300, 3000, 0)).collect();
+    assert_eq!(live(RULE, &back, 3000), [0; 0], "the lines go on coming");
+    let silent: Vec<_> = begin(hour)
+        .into_iter()
+        .chain(beats(30, 300, hour))
+        .chain([(300, event(300, Fact::Unpaused))])
+        .collect();
+    assert_eq!(live(RULE, &silent, 3000), [902]);
+    let forward: Vec<_> =
+        begin(0).into_iter().chain(beats(30, 300, 0)).chain(beats(300, 3000, hour)).collect();
+    assert_eq!(live(RULE, &forward, 3000), [0; 0]);
+    // The watcher has not noticed yet: what comes looks old to it.
+    let short = "absent = { log = 'beat', for = '40s' }";
+    let unnoticed =
+        beats(300, 360, 0).map(|(seen, one)| (seen, Observation { freshness: Freshness::Backlog, ..one }));
+    let unnoticed: Vec<_> = begin(hour)
+        .into_iter()
+        .chain(beats(30, 300, hour))
+        .chain(unnoticed)
+        .chain(beats(360, 3000, 0))
+        .collect();
+    assert_eq!(live(short, &unnoticed, 2900), [0; 0]);
+}
+
+#[test]
+fn a_state_must_last_by_a_clock_that_is_set() {
+    let rule = "on = { event = 'health:unhealthy' }\nfor = '5m'";
+    let health = |second: u64, state: HealthState| event(second, Fact::Health { state });
+    let unhealthy = |second| health(second, HealthState::Unhealthy);
+    let beats = |from: u64, to: u64, ahead: u64| {
+        (from..to).step_by(30).map(move |second| (second, line(second + ahead, "beat")))
+    };
+    let hour = 3600;
+    let running = |ahead: u64| [(0, started(ahead)), (1, unhealthy(ahead + 1))];
+    let script = |ahead: u64, then: u64, rest: Vec<(u64, Observation)>| -> Vec<(u64, Observation)> {
+        let first = running(ahead).into_iter().chain(beats(30, 120, ahead));
+        let mut all: Vec<_> = first.chain(beats(120, 900, then)).chain(rest).collect();
+        all.sort_by_key(|(seen, _)| *seen);
+        all
+    };
+    assert_eq!(live(rule, &script(0, 0, Vec::new()), 900), [303]);
+    assert_eq!(live(rule, &script(hour, 0, Vec::new()), 900), [422], "five minutes from when it was set");
+    assert_eq!(live(rule, &script(0, hour, Vec::new()), 900), [422]);
+    let recovers = |ahead: u64| vec![(130, health(130 + ahead, HealthState::Healthy))];
+    assert_eq!(live(rule, &script(hour, 0, recovers(0)), 900), [0; 0]);
+    assert_eq!(live(rule, &script(0, hour, recovers(hour)), 900), [0; 0]);
+}
