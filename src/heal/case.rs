@@ -15,6 +15,9 @@ use super::settings::Limits;
 /// Pieces of evidence that are never pushed out: how it began.
 const FIRST_EVIDENCE: usize = 10;
 
+/// Signals of one case come out of order by no more than this.
+const OUT_OF_ORDER: Duration = Duration::from_secs(60);
+
 /// How long a change that only counts may stay unsaved: a flood of signals must not become a flood of writes.
 pub(super) const SAVE_AFTER: Duration = Duration::from_secs(5);
 
@@ -162,6 +165,16 @@ impl Case {
         self.incident.release == *release || (self.rolled_back.is_some() && *release < self.incident.release)
     }
 
+    /// Whether what a signal tells is no news to this case: it is not newer than the newest that it has.
+    pub(super) fn has_seen(&self, signal: &Signal) -> bool {
+        signal.at == self.newest_signal || is_before(signal, self.newest_signal)
+    }
+
+    /// Whether a signal is about the life of the app before the start that followed our doing.
+    pub(super) fn has_outlived(&self, signal: &Signal) -> bool {
+        self.revived_at.is_some_and(|revived| is_before(signal, revived))
+    }
+
     /// Whether a signal tells that what this case is about is back.
     pub(super) fn is_symptom(&self, signal: &Signal) -> bool {
         self.incident.rule == signal.rule
@@ -271,4 +284,10 @@ impl Case {
         let save = self.unsaved.then(|| self.saved_at + SAVE_AFTER);
         [phase, save].into_iter().flatten().min()
     }
+}
+
+/// Whether a signal tells of something before `at`. What has just happened can be so only by a little, or a host's clock
+/// that was set back would make us deaf for as long.
+fn is_before(signal: &Signal, at: Timestamp) -> bool {
+    signal.at < at && (!signal.live || at.since(signal.at) <= OUT_OF_ORDER)
 }

@@ -79,8 +79,8 @@ impl Supervisor {
     /// A signal about a life of the app that is over: seen before, or older than what has cured it since.
     fn late(&self, signal: &Signal) -> Option<Refusal> {
         let late = |case: &&Case| {
-            let seen = case.incident.rule == signal.rule && signal.at <= case.newest_signal;
-            seen || case.revived_at.is_some_and(|revived| signal.at < revived)
+            let seen = case.incident.rule == signal.rule && case.has_seen(signal);
+            seen || case.has_outlived(signal)
         };
         let case = self.over_cases(signal).find(late)?;
         let why = format!("incident {} is about this, and it is {}", case.incident.id, case.incident.state);
@@ -194,7 +194,7 @@ impl Supervisor {
         let Some(case) = self.cases.get_mut(&id) else {
             return false;
         };
-        let fresh = current && signal.at > case.newest_signal;
+        let fresh = current && !case.has_seen(signal);
         case.add_evidence(&signal.evidence, &self.settings.limits);
         if current {
             case.renew_novelty(&signal.novelty, &self.settings.limits);
