@@ -46,7 +46,7 @@ impl Candidate {
 
     /// With what confirmed it.
     pub(super) fn confirmed_by(mut self, seen: &Seen) -> Self {
-        self.fault |= seen.kind.shows_fault();
+        self.fault |= seen.confirms_fault();
         self.add(seen.at, seen.text.clone(), seen.live)
     }
 

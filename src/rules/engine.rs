@@ -151,7 +151,10 @@ impl Engine {
             return Vec::new();
         };
         let scene = Scene { host: &observation.host, subject };
-        let seen = Seen::of(observation);
+        let seen = Seen::of(observation).map(|seen| {
+            let asked_for = self.memory.was_asked_for(&observation.host, subject, &seen);
+            Seen { asked_for, ..seen }
+        });
         let mut signals = Vec::new();
         if subject.role == Role::Live {
             self.judge_fact(scene, observation, seen.as_ref(), &mut signals);

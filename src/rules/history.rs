@@ -102,6 +102,11 @@ impl ContainerHistory {
         EventKind::shown_by(running && stood, running, self.health.unwrap_or(HealthState::Starting))
     }
 
+    /// Whether a signal that may end it was sent since it was last started.
+    pub(super) fn is_kill_pending(&self) -> bool {
+        self.kill_pending
+    }
+
     /// How often it was started after somebody had sent it a signal: by an operator, or by a remedy of ours.
     pub(super) fn deliberate_starts(&self) -> u64 {
         self.deliberate_starts

@@ -44,7 +44,7 @@ impl Hit {
         let code = seen.exit_code.map(|code| ("exit_code".to_owned(), code.to_string()));
         Self {
             captures: code.into_iter().collect(),
-            fault: seen.kind.shows_fault(),
+            fault: seen.shows_fault(),
             ..Self::new(seen.at, seen.text.clone(), seen.live)
         }
     }

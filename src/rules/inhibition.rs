@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::candidate::Candidate;
-use super::rule::Rule;
-use crate::fleet::{HostName, Signal, Timestamp};
+use super::engine::Scene;
+use super::hit::Hit;
+use super::rule::{Extent, Rule};
+use crate::fleet::{AppName, HostName, Signal, Timestamp};
 
 /// Causes remembered at the same time.
 const CAUSES: usize = 1000;
@@ -18,6 +20,7 @@ struct Cause {
     /// The rule, as an index into the set's rules.
     rule: usize,
     host: HostName,
+    app: AppName,
     since: Timestamp,
     /// When it was last seen, and how long that holds.
     last: Timestamp,
@@ -26,17 +29,31 @@ struct Cause {
     founded: bool,
 }
 
+impl Cause {
+    fn is_within(&self, extent: Extent, host: &HostName, app: &AppName) -> bool {
+        match extent {
+            Extent::Fleet => true,
+            Extent::Host => self.host == *host,
+            Extent::App => self.host == *host && self.app == *app,
+        }
+    }
+}
+
 impl Inhibitions {
     /// A cause has shown itself.
     pub(super) fn begin(&mut self, number: usize, rule: &Rule, signal: &Signal) {
         let Some(inhibit) = &rule.inhibit else { return };
-        self.0.retain(|cause| cause.rule != number || cause.host != signal.host);
+        let again = |cause: &Cause| {
+            cause.rule == number && cause.is_within(inhibit.extent, &signal.host, &signal.app)
+        };
+        self.0.retain(|cause| !again(cause));
         if self.0.len() == CAUSES {
             self.0.remove(0);
         }
         self.0.push(Cause {
             rule: number,
             host: signal.host.clone(),
+            app: signal.app.clone(),
             since: signal.at,
             last: signal.at,
             lasts: inhibit.lasts,
@@ -44,12 +61,16 @@ impl Inhibitions {
         });
     }
 
-    /// A cause is still there: its rule would have fired again.
-    pub(super) fn renew(&mut self, number: usize, rule: &Rule, host: &HostName, at: Timestamp) {
-        if rule.inhibit.is_some()
-            && let Some(cause) = self.0.iter_mut().find(|cause| cause.rule == number && cause.host == *host)
-        {
-            cause.last = cause.last.max(at);
+    /// A cause is still there: its rule would have fired again on this hit. Text does not renew what rests on state.
+    pub(super) fn renew(&mut self, number: usize, rule: &Rule, scene: Scene<'_>, hit: &Hit) {
+        let Some(inhibit) = &rule.inhibit else { return };
+        let renewed = self.0.iter_mut().find(|cause| {
+            cause.rule == number
+                && cause.is_within(inhibit.extent, scene.host, &scene.subject.app)
+                && (hit.fault || !cause.founded)
+        });
+        if let Some(cause) = renewed {
+            cause.last = cause.last.max(hit.at);
         }
     }
 
@@ -59,7 +80,7 @@ impl Inhibitions {
         let explains = |cause: &&Cause| {
             let Some(inhibit) = &rules[cause.rule].inhibit else { return false };
             cause.rule != candidate.rule
-                && (inhibit.everywhere || cause.host == candidate.host)
+                && cause.is_within(inhibit.extent, &candidate.host, &candidate.subject.app)
                 && candidate.at + cause.lasts >= cause.since
                 && candidate.at <= cause.last + cause.lasts
                 && (cause.founded || !candidate.fault)

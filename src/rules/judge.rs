@@ -46,7 +46,7 @@ impl Engine {
                 return;
             }
             Counted::Quiet => {
-                self.inhibitions.renew(number, rule, scene.host, hit.at);
+                self.inhibitions.renew(number, rule, scene, hit);
                 self.note(number, hit, Outcome::Quiet);
                 return;
             }
@@ -103,8 +103,7 @@ impl Engine {
     pub(super) fn confirm_by_event(&mut self, scene: Scene<'_>, seen: &Seen, signals: &mut Vec<Signal>) {
         let rules = Arc::clone(&self.rules);
         let found = (scene.host, &**scene.subject, seen.at);
-        let proves =
-            |proof: &Proof| matches!(proof, Proof::Event(event) if event.matches(seen.kind, seen.exit_code));
+        let proves = |proof: &Proof| matches!(proof, Proof::Event(event) if seen.confirms(event));
         while let Some(candidate) = self.unconfirmed.take(rules.rules(), found, proves) {
             self.fire(candidate.confirmed_by(seen), &Hit::of(seen), signals);
         }

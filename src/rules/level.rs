@@ -83,12 +83,14 @@ impl Engine {
             let now = self.memory.circumstances(scene.host, scene.subject, observation.at);
             let Some(value) = now.stat(bound.stat) else { continue };
             let level = self.states[number].levels.entry(&scene.whereabouts());
+            // What was there at the first look may be long past.
+            let seen_growing = level.last.is_some();
             let reading = level.read(observation.at, bound.holds(value), &rule.threshold);
             let shown = format!("{value:.0}");
             let live = observation.freshness == Freshness::Live;
             let hit = Hit {
                 captures: vec![("value".to_owned(), shown.clone()), (bound.stat.to_string(), shown.clone())],
-                fault: bound.stat == Stat::RestartCount,
+                fault: bound.stat == Stat::RestartCount && seen_growing,
                 ..Hit::new(observation.at, format!("{} is {shown}", bound.stat), live)
             };
             match reading {

@@ -2,6 +2,7 @@
 //! and told by `arcane rules lint`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::case::Case;
 use super::cost;
@@ -14,6 +15,11 @@ use super::rule::{EventTrigger, Rule, StepTrigger, Trigger};
 use super::vain;
 use crate::fleet::text::{plural, quoted};
 use crate::fleet::{Fact, Mode};
+
+/// What confirms that something is to be done unattended is not further from its trigger than this.
+const NEAR: Duration = Duration::from_secs(300);
+/// `docker stop` gives a process that long to end by itself when it is not told otherwise.
+const STOPS: Duration = Duration::from_secs(10);
 
 /// What makes a rule unsafe: it would act unattended on text alone, or on an operator's own stop.
 pub(super) fn unsafe_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
@@ -29,9 +35,16 @@ pub(super) fn unsafe_parts(rule: &Rule, sources: &[Source]) -> Vec<Problem> {
         let hint = "add `confirm` with die, oom or health:unhealthy, or use mode approve";
         problems.push(at_rule(rule, sources, message, hint));
     }
+    if let Some(far) = rule.confirm.iter().find(|one| one.within > NEAR) {
+        let message = format!(
+            "rule `{}` has mode auto, and would take {far} for a confirmation: so far apart, they need not belong together",
+            rule.id
+        );
+        problems.push(at_rule(rule, sources, message, "write `within = \"5m\"` or less"));
+    }
     let deaths = events(rule).into_iter().filter(|event| event.on.kinds.contains(&EventKind::Die));
-    if deaths.into_iter().any(|event| !event.not_preceded_by.iter().any(|(kind, _)| *kind == EventKind::Kill))
-    {
+    let explains = |(kind, within): &(EventKind, Duration)| *kind == EventKind::Kill && *within >= STOPS;
+    if deaths.into_iter().any(|event| !event.not_preceded_by.iter().any(explains)) {
         let message =
             format!("rule `{}` has mode auto and would take an operator's stop for a crash", rule.id);
         problems.push(at_rule(rule, sources, message, "add `not_preceded_by = \"kill:15s\"` to `on`"));

@@ -15,6 +15,9 @@ use crate::fleet::{
 const APPS: usize = 10_000;
 const CONTAINERS: usize = 10_000;
 
+/// The longest time that a process takes to end when it is asked to: `docker stop` may wait that long.
+const ASKED: Duration = Duration::from_secs(600);
+
 /// Signals that ask a process to reload or to talk, not to end: SIGHUP, SIGUSR1, SIGUSR2.
 const NOT_STOPPING: [u8; 3] = [1, 10, 12];
 
@@ -26,6 +29,8 @@ pub(super) struct Seen {
     pub(super) exit_code: Option<i64>,
     pub(super) signal: Option<u8>,
     pub(super) live: bool,
+    /// Whether somebody had asked for it: an end that a signal was sent for is no fault.
+    pub(super) asked_for: bool,
     pub(super) text: String,
 }
 
@@ -42,8 +47,24 @@ impl Seen {
                 _ => None,
             },
             live: observation.freshness == Freshness::Live,
+            asked_for: false,
             text: event::describe(&observation.fact),
         })
+    }
+
+    /// Whether it shows by itself that something is wrong.
+    pub(super) fn shows_fault(&self) -> bool {
+        self.kind.shows_fault() && !self.asked_for
+    }
+
+    /// Whether it confirms what a rule suspects that waits for this. An end that was asked for confirms nothing.
+    pub(super) fn confirms(&self, pattern: &EventPattern) -> bool {
+        !self.asked_for && pattern.matches(self.kind, self.exit_code)
+    }
+
+    /// Whether it makes what a line says a fault. That a process has ended well does not: many do, whatever they log.
+    pub(super) fn confirms_fault(&self) -> bool {
+        self.shows_fault() && self.exit_code != Some(0)
     }
 
     /// Whether a process that ended with `exit_code` can have ended because of this. A signal that asks for a reload
@@ -131,6 +152,14 @@ impl Memory {
         self.containers.get(&key(host, subject))
     }
 
+    /// Whether the container's process was sent a signal to end it, in this life of it and not long before `end`, which is
+    /// its end.
+    pub(super) fn was_asked_for(&self, host: &HostName, subject: &Subject, end: &Seen) -> bool {
+        end.kind == EventKind::Die
+            && self.container(host, subject).is_some_and(ContainerHistory::is_kill_pending)
+            && self.preceded_by(host, subject, end, (EventKind::Kill, ASKED)).is_some()
+    }
+
     /// The latest event of one of `kinds` that explains why the container's process ended: not longer before `at`
     /// than `within`.
     pub(super) fn preceded_by(
@@ -148,7 +177,7 @@ impl Memory {
         })
     }
 
-    /// A state change of the container, not further from `at` than `within` in either direction, that fits.
+    /// A state change of the container, not further from `at` than `within` in either direction, that confirms.
     pub(super) fn near(
         &self,
         host: &HostName,
@@ -156,9 +185,10 @@ impl Memory {
         at: Timestamp,
         (pattern, within): (&EventPattern, Duration),
     ) -> Option<&Seen> {
-        self.container(host, subject)?.events().rev().find(|seen| {
-            pattern.matches(seen.kind, seen.exit_code) && at.since(seen.at).max(seen.at.since(at)) <= within
-        })
+        self.container(host, subject)?
+            .events()
+            .rev()
+            .find(|seen| seen.confirms(pattern) && at.since(seen.at).max(seen.at.since(at)) <= within)
     }
 
     /// How often the container was started on purpose.

@@ -208,8 +208,18 @@ pub(super) struct Inhibit {
     pub(super) what: Vec<Chosen>,
     /// For so long after the cause was last seen.
     pub(super) lasts: Duration,
-    /// Whether on every host, or only on that of the cause.
-    pub(super) everywhere: bool,
+    pub(super) extent: Extent,
+}
+
+/// How far from its cause a symptom is kept quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Of the same app on the same host.
+    App,
+    /// On the same host.
+    Host,
+    /// Everywhere.
+    Fleet,
 }
 
 /// How many hits it takes, in which time, and for how long.
@@ -268,11 +278,9 @@ impl fmt::Display for Confirmation {
 }
 
 impl Confirmation {
+    /// Whether it shows that something is wrong now. What a container uses does not, nor how often it was ever restarted.
     fn shows_fault(&self) -> bool {
-        match &self.proof {
-            Proof::Event(event) => event.shows_fault(),
-            Proof::Stat(bound) => bound.stat == Stat::RestartCount,
-        }
+        matches!(&self.proof, Proof::Event(event) if event.shows_fault())
     }
 }
 

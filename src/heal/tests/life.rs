@@ -408,7 +408,9 @@ fn a_clock_that_is_set_back_does_not_make_us_deaf() {
     stage.fails(vec![restart_auto(1)]).restarted().pass(61).expect(1, Healed, "");
     stage.pass(7200);
     let seconds_before = Signal { at: stage.now - Duration::from_secs(7262), ..stage.crash(vec![]) };
-    stage.signal(Signal { live: false, ..seconds_before.clone() }).expect_news(News::Ignored, "and it is healed");
+    stage
+        .signal(Signal { live: false, ..seconds_before.clone() })
+        .expect_news(News::Ignored, "and it is healed");
     assert_eq!(stage.supervisor.incidents().count(), 1, "it came late");
     stage.signal(Signal { at: stage.now - Duration::from_secs(9000), ..seconds_before });
     assert_eq!(stage.supervisor.incidents().count(), 2, "it has just happened, by a clock that was set back");

@@ -245,6 +245,12 @@ impl<'t> Fields<'t> {
         tables.collect()
     }
 
+    /// Where a list stands that has nothing in it.
+    pub(super) fn empty_list(&self, key: &'static str) -> Option<Range<usize>> {
+        let value = self.get(key)?;
+        value.get_ref().as_array().is_some_and(|array| array.is_empty()).then(|| value.span())
+    }
+
     /// Every key with its string; for tables whose keys are the author's own.
     pub(super) fn entries(&self) -> Vec<(&'t str, Text<'t>)> {
         let entries = self.table.iter().filter_map(|(key, value)| {

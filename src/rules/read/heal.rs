@@ -17,6 +17,16 @@ pub(super) fn ladder(
     class: Option<Class>,
     forbid: &[Remedy],
 ) -> Vec<(Rung, Require, Target)> {
+    if let Some(span) = rule.empty_list("heal") {
+        rule.sink.report_with_hint(
+            &span,
+            format!("{} has an empty `heal`, which could mean two things", rule.what),
+            Some(
+                "leave it out for the ladder of its class, or write `[{ do = \"escalate\" }]` to try nothing"
+                    .to_owned(),
+            ),
+        );
+    }
     rule.tables("heal").into_iter().filter_map(|entry| rung(entry, class, forbid)).collect()
 }
 

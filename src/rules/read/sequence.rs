@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::rule::{Chosen, Inhibit, Step, StepTrigger};
+use super::super::rule::{Chosen, Extent, Inhibit, Step, StepTrigger};
 use super::super::scope::Glob;
 use super::event::event_trigger;
 use super::fields::Fields;
@@ -77,7 +77,7 @@ pub(super) fn inhibit(rule: &Fields<'_>) -> Option<Inhibit> {
     }
     if !rule.is_table("inhibit") {
         let what = chosen(rule, "inhibit");
-        return Some(Inhibit { what, lasts: INHIBITS, everywhere: false });
+        return Some(Inhibit { what, lasts: INHIBITS, extent: Extent::Host });
     }
     let table = rule.table("inhibit")?;
     let what = chosen(&table, "what");
@@ -85,11 +85,12 @@ pub(super) fn inhibit(rule: &Fields<'_>) -> Option<Inhibit> {
         table.missing("what");
     }
     let lasts = table.parsed("for", time).unwrap_or(INHIBITS);
-    let everywhere = table.parsed("where", |text| match text {
-        "host" => Ok(false),
-        "fleet" => Ok(true),
-        other => Err(format!("{} is no place to be quiet; choose from host, fleet", quoted(other))),
+    let extent = table.parsed("where", |text| match text {
+        "app" => Ok(Extent::App),
+        "host" => Ok(Extent::Host),
+        "fleet" => Ok(Extent::Fleet),
+        other => Err(format!("{} is no place to be quiet; choose from app, host, fleet", quoted(other))),
     });
     table.close();
-    Some(Inhibit { what, lasts, everywhere: everywhere.unwrap_or(false) })
+    Some(Inhibit { what, lasts, extent: extent.unwrap_or(Extent::Host) })
 }

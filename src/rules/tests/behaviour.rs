@@ -165,6 +165,32 @@ fn a_confirmation_that_shows_no_fault_is_no_state_evidence() {
 }
 
 #[test]
+fn an_end_that_was_asked_for_or_went_well_is_no_state_evidence() {
+    let confirmed = "log = { any = ['boom'] }\nconfirm = { any = [{ event = \"die\" }] }";
+    let bare = "on = { event = \"die\" }";
+    let kill = |seconds, signal| event(seconds, Fact::Killed { signal });
+    for (what, rule, script, expected) in [
+        ("a crash", confirmed, vec![line(0, "boom"), die(1, 1)], Some(true)),
+        ("it ended well", confirmed, vec![line(0, "boom"), die(1, 0)], Some(false)),
+        ("somebody stopped it", confirmed, vec![line(0, "boom"), kill(1, 15), die(2, 143)], None),
+        ("before", confirmed, vec![kill(0, 15), die(1, 137), line(2, "boom")], None),
+        ("it took its time", confirmed, vec![kill(0, 15), line(119, "boom"), die(120, 1)], None),
+        ("told to reload", confirmed, vec![kill(0, 1), line(1, "boom"), die(2, 1)], Some(true)),
+        (
+            "started again since",
+            confirmed,
+            vec![kill(0, 15), die(1, 0), event(2, Fact::Started), line(3, "boom"), die(4, 1)],
+            Some(true),
+        ),
+        ("a server ends by itself", bare, vec![die(0, 0)], Some(true)),
+        ("it is stopped", bare, vec![kill(0, 15), die(30, 0)], Some(false)),
+    ] {
+        let signals = play(rule, &script);
+        assert_eq!(signals.last().map(|signal| signal.state_evidence), expected, "{what}");
+    }
+}
+
+#[test]
 fn what_is_not_known_does_not_hold() {
     let rule = format!("{CRASH}\nrequire = {{ deploy_age = \"<15m\", previous_release = \"proved\" }}");
     for (scene, expected) in [

@@ -111,6 +111,7 @@ fn guards_are_checked() {
         ("require = { previous_release = \"good\" }", "write proved or healthy>=10m"),
         ("confirm = { any = [] }", "needs `any` with at least one event"),
         ("heal = [{ do = \"restat\" }]", "did you mean `restart`?"),
+        ("heal = []", "could mean two things"),
     ]);
 }
 
@@ -153,6 +154,15 @@ fn what_would_be_unsafe_is_refused() {
         ("on = { event = \"stop\" }", Some("no state evidence")),
         ("on = { event = \"die\" }", Some("would take an operator's stop for a crash")),
         ("on = { event = \"die\", not_preceded_by = \"oom:5s\" }", Some("an operator's stop")),
+        ("on = { event = \"die\", not_preceded_by = \"kill:9s\" }", Some("an operator's stop")),
+        (
+            "log = { any = ['boom'] }\nconfirm = { any = [{ event = \"die\", within = \"6m\" }] }",
+            Some("so far apart"),
+        ),
+        (
+            "log = { any = ['boom'] }\nconfirm = { any = [{ stat = \"restart_count >= 1\" }] }",
+            Some("no state evidence"),
+        ),
         ("on = { event = \"die\", not_preceded_by = \"kill:15s\" }", None),
         ("log = { any = ['boom'] }\nconfirm = { any = [{ event = \"die\" }] }", None),
         ("on = { event = \"oom\" }", None),

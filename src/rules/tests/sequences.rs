@@ -115,6 +115,34 @@ fn text_does_not_silence_state() {
 }
 
 #[test]
+fn text_does_not_renew_what_rests_on_state() {
+    let mixed = "class = 'overload'\nlog = { any = ['all is lost'] }\ncooldown = '1h'\nconfirm = { any = [{ event = 'die' }] }\ninhibit = { what = ['t/other'], for = '1m' }";
+    let other = "class = 'app_crash'\non = 'health:unhealthy'";
+    let rules = set(&[("mixed", mixed), ("other", other)]);
+    let unhealthy = |seconds| {
+        at(seconds, &subject("shop", 0), Fact::Health { state: crate::fleet::HealthState::Unhealthy })
+    };
+    let begin = [line(0, "all is lost"), died("shop", 1)];
+    let quiet: Vec<_> = begin.iter().cloned().chain([unhealthy(50)]).collect();
+    assert!(!names(&play(&rules, &quiet)).contains(&"t/other"));
+    let renewed = [line(59, "all is lost"), unhealthy(90)];
+    let told: Vec<_> = begin.into_iter().chain(renewed).collect();
+    assert!(names(&play(&rules, &told)).contains(&"t/other"), "the line alone keeps nothing quiet");
+}
+
+#[test]
+fn what_is_quiet_may_be_the_same_app_only() {
+    let cause = "class = 'overload'\non = 'die'\ninhibit = { what = ['t/symptom'], where = 'app' }";
+    let symptom = "class = 'hang'\nlog = { any = ['slow'] }";
+    let rules = set(&[("cause", cause), ("symptom", symptom)]);
+    let script =
+        [died("db", 0), died("api", 1), of("db", 2, "slow"), of("web", 3, "slow"), of("api", 4, "slow")];
+    let fired = play(&rules, &script);
+    assert_eq!(names(&fired), ["t/cause", "t/cause", "t/symptom"]);
+    assert_eq!(fired[2].app.as_str(), "web");
+}
+
+#[test]
 fn a_rule_waits_for_the_signals_of_others() {
     let crash = "class = 'app_crash'\non = 'die'";
     let again =
