@@ -38,6 +38,12 @@ impl Expression {
         Ok(expression)
     }
 
+    /// The expression that a literal text is, ASCII letters in either case.
+    pub(super) fn of_literal(text: &str) -> Self {
+        let source = format!("(?i-u:{})", regex::escape(text));
+        Self { source, names: Vec::new(), compiled: OnceLock::new() }
+    }
+
     /// Compiled. `None` cannot be: what might be too large was compiled when it was read.
     pub(super) fn regex(&self) -> Option<&Regex> {
         self.compiled.get_or_init(|| compile(&self.source).ok()).as_ref()
@@ -155,6 +161,20 @@ mod tests {
             assert!(built.is_ok(), "{source} takes more than {bound}");
         }
         assert!(eager < 40, "{eager} are compiled when they are read");
+    }
+
+    #[test]
+    fn a_literal_is_any_text() {
+        for (text, line, expected) in [
+            ("Größe [x]", "the GRößE [X] of it", true),
+            ("größe", "GRÖSSE", false),
+            ("kelvin", "\u{212a}elvin", false),
+            ("a.c", "abc", false),
+            ("\u{0}\n\\", "x\u{0}\n\\", true),
+        ] {
+            assert_eq!(Expression::of_literal(text).is_match(line), expected, "{text}");
+        }
+        assert!(Expression::of_literal(&"\u{10ffff}k".repeat(204)).regex().is_some());
     }
 
     #[test]

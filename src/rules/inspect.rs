@@ -199,7 +199,7 @@ fn stands_at(line: &str, path: &str, value: &str) -> Option<Range<usize>> {
 /// Where a pattern is found.
 pub(super) fn find(pattern: &Pattern, line: &str) -> Option<Range<usize>> {
     match pattern {
-        Pattern::Literal(literal) => find_ignoring_case(line, literal),
+        Pattern::Literal(literal) => literal.find(line),
         Pattern::Regex(expression) => expression.regex()?.find(line).map(|found| found.range()),
     }
 }

@@ -64,7 +64,7 @@ pub(super) enum Beginnings {
 impl Beginnings {
     pub(super) fn of(pattern: &Pattern) -> Self {
         match pattern {
-            Pattern::Literal(text) => Self::Literal(text.clone()),
+            Pattern::Literal(one) => Self::Literal(one.text().to_owned()),
             Pattern::Regex(regex) => Self::Regex {
                 in_any_case: compile(&format!("(?i){}", regex.as_str())),
                 steps: steps(regex.as_str()),

@@ -1,5 +1,7 @@
 //! One pattern of a rule: literal text, or a regular expression after `re:`.
 
+use std::ops::Range;
+
 use regex::{RegexSet, RegexSetBuilder};
 
 use super::expression::{self, Expression};
@@ -11,6 +13,9 @@ use crate::fleet::text::quoted;
 /// limit it forgets and begins again all the time.
 const SET_CACHE: usize = 32 << 20;
 
+/// A literal text is no longer than this, in bytes, so that it surely compiles.
+const LONGEST_LITERAL: usize = 1024;
+
 /// What marks a regular expression.
 pub(super) const REGEX_MARK: &str = "re:";
 
@@ -18,8 +23,31 @@ pub(super) const REGEX_MARK: &str = "re:";
 /// exactly what it says. `^` and `$` are the ends of each line of a trace.
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
-    Literal(String),
+    Literal(Literal),
     Regex(Expression),
+}
+
+/// A literal text, and the expression by which it is looked for: the library is quicker at that than anything simple.
+#[derive(Debug, Clone)]
+pub(super) struct Literal {
+    text: String,
+    search: Expression,
+}
+
+impl Literal {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), search: Expression::of_literal(text) }
+    }
+
+    /// The text, as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it is found in a line.
+    pub(super) fn find(&self, line: &str) -> Option<Range<usize>> {
+        self.search.regex()?.find(line).map(|found| found.range())
+    }
 }
 
 impl Pattern {
@@ -29,14 +57,19 @@ impl Pattern {
             if text.trim().is_empty() {
                 return Err("empty pattern: it would match every line".to_owned());
             }
-            return Ok(Self::Literal(text.to_owned()));
+            if text.len() > LONGEST_LITERAL {
+                return Err(format!(
+                    "this text is longer than {LONGEST_LITERAL} bytes: a part of it will do"
+                ));
+            }
+            return Ok(Self::Literal(Literal::new(text)));
         };
         Expression::parse(expression).map(Self::Regex)
     }
 
     pub(super) fn is_match(&self, text: &str) -> bool {
         match self {
-            Self::Literal(literal) => contains_ignoring_case(text, literal),
+            Self::Literal(literal) => literal.search.is_match(text),
             Self::Regex(regex) => regex.is_match(text),
         }
     }
@@ -79,7 +112,7 @@ impl Pattern {
     /// Literals of which every match contains one.
     pub(super) fn required(&self) -> Option<Required> {
         match self {
-            Self::Literal(text) => literal::of_literal(text),
+            Self::Literal(one) => literal::of_literal(&one.text),
             Self::Regex(regex) => literal::of_regex(regex.as_str()),
         }
     }
@@ -87,7 +120,7 @@ impl Pattern {
     /// A regular expression that matches wherever this does.
     pub(super) fn expression(&self) -> String {
         match self {
-            Self::Literal(text) => format!("(?i:{})", regex::escape(text)),
+            Self::Literal(one) => format!("(?i:{})", regex::escape(&one.text)),
             Self::Regex(regex) => regex.as_str().to_owned(),
         }
     }
@@ -95,7 +128,7 @@ impl Pattern {
     /// As it stands in the rule file.
     pub(super) fn source(&self) -> String {
         match self {
-            Self::Literal(text) => text.clone(),
+            Self::Literal(one) => one.text.clone(),
             Self::Regex(regex) => format!("{REGEX_MARK}{}", regex.as_str()),
         }
     }
@@ -109,12 +142,6 @@ pub(super) fn set(expressions: &[String]) -> Result<RegexSet, String> {
         .dfa_size_limit(SET_CACHE)
         .build()
         .map_err(|error| expression::why(&error))
-}
-
-/// Whether `text` contains `needle`, ASCII letters in either case.
-fn contains_ignoring_case(text: &str, needle: &str) -> bool {
-    let needle = needle.as_bytes();
-    text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 /// Patterns of which one must match.

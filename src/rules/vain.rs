@@ -90,7 +90,8 @@ pub(super) fn parts(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Ve
     }
     let is_broad = rule.threshold.count == 1 && !rule.is_fallback() && pattern.all.is_empty();
     for one in any.iter().filter(|_| is_broad && pattern.json.is_empty() && pattern.fields.is_empty()) {
-        let Pattern::Literal(text) = one else { continue };
+        let Pattern::Literal(literal) = one else { continue };
+        let text = literal.text();
         let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
         if COMMON.contains(&word.as_str()) {
             let message = format!("the pattern `{text}` matches lines of almost every log");
@@ -103,9 +104,9 @@ pub(super) fn parts(rule: &Rule, pattern: &LogPattern, sources: &[Source]) -> Ve
 /// Whether whatever `one` matches, `other` matches too; as far as literal texts tell.
 fn implies(one: &Pattern, other: &Pattern) -> bool {
     let Pattern::Literal(text) = other else { return false };
-    let text = text.to_ascii_lowercase();
+    let text = text.text().to_ascii_lowercase();
     match one {
-        Pattern::Literal(longer) => longer.to_ascii_lowercase().contains(&text),
+        Pattern::Literal(longer) => longer.text().to_ascii_lowercase().contains(&text),
         Pattern::Regex(_) => one.required().is_some_and(|required| {
             required.iter().all(|literal| literal.to_ascii_lowercase().contains(&text))
         }),

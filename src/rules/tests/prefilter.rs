@@ -19,7 +19,7 @@ use super::world::file;
 fn plain(pattern: &Pattern) -> Regex {
     let expression = match pattern {
         // Literals are found in either case of ASCII letters only.
-        Pattern::Literal(text) => text.chars().map(either_case).collect(),
+        Pattern::Literal(literal) => literal.text().chars().map(either_case).collect(),
         Pattern::Regex(regex) => regex.as_str().to_owned(),
     };
     RegexBuilder::new(&expression).multi_line(true).build().unwrap()
