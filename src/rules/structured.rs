@@ -6,12 +6,17 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 
+/// Fields of a logfmt line that are read, repeated ones included; those of a program come first.
+const FIELDS: usize = 256;
+/// A longer line is not read as JSON. The watcher keeps no more of a line; other files may have anything.
+const JSON: usize = 64 << 10;
+
 /// A line and, once somebody asks for them, its fields: they are read at most once.
 #[derive(Debug)]
 pub(super) struct Structured<'l> {
     line: &'l str,
     json: OnceCell<Option<Value>>,
-    logfmt: OnceCell<Option<Vec<(&'l str, String)>>>,
+    logfmt: OnceCell<Option<Vec<(&'l str, Cow<'l, str>)>>>,
 }
 
 impl<'l> Structured<'l> {
@@ -42,16 +47,17 @@ impl<'l> Structured<'l> {
     /// A field of a line that is logfmt.
     pub(super) fn logfmt(&self, name: &str) -> Option<Cow<'_, str>> {
         let fields = self.logfmt.get_or_init(|| logfmt(self.line)).as_ref()?;
-        fields.iter().find(|(known, _)| *known == name).map(|(_, value)| Cow::Borrowed(value.as_str()))
+        fields.iter().find(|(known, _)| *known == name).map(|(_, value)| Cow::Borrowed(&**value))
     }
 }
 
 /// The members of a line that is one JSON object.
 fn json(line: &str) -> Option<Value> {
     let line = line.trim();
-    if !(line.starts_with('{') && line.ends_with('}')) {
+    if !(line.starts_with('{') && line.ends_with('}')) || line.len() > JSON {
         return None;
     }
+    // How deep it may be is bounded by the parser, at 128.
     serde_json::from_str(line).ok().filter(Value::is_object)
 }
 
@@ -68,18 +74,17 @@ fn member<'o>(object: &'o Value, path: &str) -> Option<Cow<'o, str>> {
 
 /// The fields of a logfmt line: `level=error msg="could not start"`. A line counts as logfmt only when it begins with
 /// a field; of two fields with one name the first counts, since a program writes its own before a stranger's text.
-fn logfmt(line: &str) -> Option<Vec<(&str, String)>> {
-    let mut fields: Vec<(&str, String)> = Vec::new();
+fn logfmt(line: &str) -> Option<Vec<(&str, Cow<'_, str>)>> {
+    let mut fields = Vec::new();
     let mut rest = line.trim();
-    while !rest.is_empty() {
+    while !rest.is_empty() && fields.len() < FIELDS {
         let name_end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let (name, after) = rest.split_at(name_end);
         match after.strip_prefix('=') {
             Some(value) if !name.is_empty() => {
                 let (value, remaining) = logfmt_value(value);
-                if fields.iter().all(|(known, _)| *known != name) {
-                    fields.push((name, value));
-                }
+                // A repeated one is never found behind the first: to look for that here would be quadratic.
+                fields.push((name, value));
                 rest = remaining.trim_start();
             }
             _ if fields.is_empty() => return None,
@@ -95,27 +100,39 @@ fn is_name(c: char) -> bool {
 
 /// A value and what follows it: quoted with backslash escapes, or up to the next space. An escape that is none stays as
 /// it is written: words of a value are words of the line, which is how the index finds them.
-fn logfmt_value(text: &str) -> (String, &str) {
+fn logfmt_value(text: &str) -> (Cow<'_, str>, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(' ').unwrap_or(text.len());
-        return (text[..end].to_owned(), &text[end..]);
+        return (Cow::Borrowed(&text[..end]), &text[end..]);
     };
     let mut value = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((index, c)) = characters.next() {
-        match c {
-            '"' => return (value, &quoted[index + 1..]),
-            '\\' => match characters.next() {
-                Some((_, 'n')) => value.push('\n'),
-                Some((_, 't')) => value.push('\t'),
-                Some((_, escaped @ ('"' | '\\'))) => value.push(escaped),
-                Some((_, other)) => value.extend(['\\', other]),
-                None => value.push('\\'),
-            },
-            other => value.push(other),
+    let mut rest = quoted;
+    while let Some(end) = rest.find(['"', '\\']) {
+        let (plain, after) = (&rest[..end], &rest[end + 1..]);
+        if rest[end..].starts_with('"') {
+            return (joined(value, plain), after);
         }
+        value.push_str(plain);
+        let mut characters = after.chars();
+        match characters.next() {
+            Some('n') => value.push('\n'),
+            Some('t') => value.push('\t'),
+            Some(escaped @ ('"' | '\\')) => value.push(escaped),
+            Some(other) => value.extend(['\\', other]),
+            None => value.push('\\'),
+        }
+        rest = characters.as_str();
     }
-    (value, "")
+    (joined(value, rest), "")
+}
+
+/// A value whose end has no escapes; mostly that is all of it.
+fn joined(mut value: String, end: &str) -> Cow<'_, str> {
+    if value.is_empty() {
+        return Cow::Borrowed(end);
+    }
+    value.push_str(end);
+    Cow::Owned(value)
 }
 
 #[cfg(test)]
@@ -125,7 +142,8 @@ mod tests {
     #[test]
     fn logfmt_lines() {
         let field = |line: &str, name: &str| {
-            logfmt(line)?.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+            let fields = logfmt(line)?;
+            fields.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.into_owned())
         };
         let line = r#"time=2026-11-25T10:00:00Z level=error msg="bad \"thing\" level=fatal" err=EOF"#;
         assert_eq!(field(line, "level").as_deref(), Some("error"));
@@ -147,5 +165,21 @@ mod tests {
         assert_eq!(member(&object, "a.b").as_deref(), Some("dot"));
         assert_eq!(member(&object, "err.missing"), None);
         assert!(json("[1]").is_none() && json("{not json}").is_none() && json(r#"x {"a":1}"#).is_none());
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_bounded() {
+        let many = |count: usize| (0..count).map(|number| format!("f{number}=v ")).collect::<String>();
+        let last = |line: &str, name: &str| Structured::of(line).logfmt(name).map(Cow::into_owned);
+        assert_eq!(last(&many(FIELDS), "f255").as_deref(), Some("v"));
+        assert_eq!(last(&many(FIELDS + 1), "f256"), None);
+        assert_eq!(logfmt(&many(10_000)).unwrap().len(), FIELDS);
+        // Not even repeated ones.
+        assert_eq!(last(&format!("{}late=1", "a=b ".repeat(16_000)), "late"), None);
+        assert_eq!(logfmt(&"a=b ".repeat(16_000)).unwrap().len(), FIELDS);
+        let object = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+        assert!(json(&object(JSON)).is_some() && json(&object(JSON + 1)).is_none());
+        let deep = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(json(&deep(100)).is_some() && json(&deep(30_000)).is_none());
     }
 }
