@@ -6,18 +6,21 @@
 //! there is none for a while ([`Assembler::settle`]). Nothing is lost, and every stream keeps its order. Rather two
 //! observations of one trace than one of two things that have nothing to do with each other.
 
+mod head;
+mod rest;
 mod shape;
 
 use super::join::{LINE_LIMIT, Line};
 use crate::fleet::{LineText, Stream};
+use rest::Rest;
 use shape::{Next, Shape, begins, next};
 
 /// Lines of one trace that are kept.
 const LINES: usize = 500;
 /// Lines of one trace that are counted: a trace without end has one here.
 const COUNTED: usize = 10_000;
-/// The most text of a trace, in bytes; what says how many lines are missing comes after it.
-const TEXT: usize = LINE_LIMIT - 64;
+/// The most text of a trace, in bytes; what is kept of the lines beyond it comes after it.
+const TEXT: usize = LINE_LIMIT - rest::MOST;
 /// Lines that may wait to be told whether they belong to a trace.
 const PENDING: usize = 8;
 
@@ -38,7 +41,7 @@ struct Trace {
     /// How much text all of them have.
     length: usize,
     /// Lines that did not fit.
-    dropped: usize,
+    rest: Rest,
     /// Lines that belong to it if one of the next does.
     pending: Vec<Line>,
     /// Whether nothing was added since it was last looked at.
@@ -127,11 +130,19 @@ fn give<T: From<Line>>(slot: &mut Option<Trace>, out: &mut Vec<T>) -> Vec<Line> 
 impl Trace {
     fn new(shape: Shape, first: Line) -> Self {
         let length = first.text.len();
-        Self { shape, first, more: Vec::new(), length, dropped: 0, pending: Vec::new(), silent: false }
+        Self {
+            shape,
+            first,
+            more: Vec::new(),
+            length,
+            rest: Rest::default(),
+            pending: Vec::new(),
+            silent: false,
+        }
     }
 
     const fn count(&self) -> usize {
-        1 + self.more.len() + self.dropped
+        1 + self.more.len() + self.rest.count()
     }
 
     fn join(&mut self, shape: Shape, line: Line) {
@@ -143,9 +154,9 @@ impl Trace {
 
     fn add(&mut self, line: LineText) {
         let length = self.length + 1 + line.len();
-        // Once a line is missing, so are those after it.
-        if self.dropped > 0 || self.more.len() + 1 >= LINES || length > TEXT {
-            self.dropped += 1;
+        // Once a line is missing, so are those after it, but for those that say what happened.
+        if !self.rest.is_empty() || self.more.len() + 1 >= LINES || length > TEXT {
+            self.rest.add(self.shape, &line);
         } else {
             self.length = length;
             self.more.push(line);
@@ -153,19 +164,16 @@ impl Trace {
     }
 
     fn into_line(self) -> Line {
-        if self.more.is_empty() && self.dropped == 0 {
+        if self.more.is_empty() && self.rest.is_empty() {
             return self.first;
         }
-        let mut text = String::with_capacity(self.length + 64);
+        let mut text = String::with_capacity(self.length + rest::MOST);
         text.push_str(&self.first.text);
         for line in &self.more {
             text.push('\n');
             text.push_str(line);
         }
-        if self.dropped > 0 {
-            let lines = if self.dropped == 1 { "line" } else { "lines" };
-            text.push_str(&format!("\n… {} more {lines}", self.dropped));
-        }
+        self.rest.tell(&mut text);
         Line { text: text.into(), ..self.first }
     }
 }

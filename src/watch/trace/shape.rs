@@ -285,7 +285,7 @@ fn python(shape: Shape, line: &[u8]) -> Next {
 }
 
 /// `shop.errors.Gone: no order`: a name with dots, and perhaps a message.
-fn is_exception(line: &[u8]) -> bool {
+pub(super) fn is_exception(line: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || *byte >= 0x80;
     let end = line.iter().position(|byte| !is_name(byte)).unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
@@ -322,7 +322,7 @@ fn is_go_call(line: &[u8]) -> bool {
     line.ends_with(b")") && !name.is_empty() && !name.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'='))
 }
 
-fn is_goroutine(line: &[u8]) -> bool {
+pub(super) fn is_goroutine(line: &[u8]) -> bool {
     line.starts_with(b"goroutine ") && (line.ends_with(b"]:") || has(line, b"[running"))
 }
 
@@ -363,7 +363,7 @@ fn is_indented(line: &[u8]) -> bool {
     matches!(line, [b' ' | b'\t', ..]) && !trimmed(line).is_empty()
 }
 
-fn trimmed(line: &[u8]) -> &[u8] {
+pub(super) fn trimmed(line: &[u8]) -> &[u8] {
     let end = line.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
     line.get(end..).unwrap_or_default()
 }
@@ -379,7 +379,7 @@ fn has(line: &[u8], words: &[u8]) -> bool {
 }
 
 /// Without the colours around it, and without spaces where there is nothing else.
-fn plain(line: &[u8]) -> &[u8] {
+pub(super) fn plain(line: &[u8]) -> &[u8] {
     let mut rest = line;
     while let Some(after) = rest.strip_prefix(b"\x1b[") {
         let end = after.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';'));

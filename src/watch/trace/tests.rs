@@ -200,13 +200,94 @@ fn a_trace_is_bounded_and_what_is_too_much_is_counted() {
     let wide: Vec<String> = (0..9).map(|n| format!("{}{}", frame(n), "x".repeat(10_000))).collect();
     let all = texts(&wide.join("\n"));
     let [trace] = all.as_slice() else { panic!("{}", all.len()) };
-    assert!(trace.len() <= LINE_LIMIT && trace.ends_with("\n… 3 more lines"), "{}", trace.len());
+    assert!(trace.len() <= LINE_LIMIT && trace.ends_with("\n… 4 more lines"), "{}", trace.len());
     // One without end has one.
     let endless: Vec<String> = (0..2 * COUNTED).map(frame).collect();
     assert_eq!(texts(&endless.join("\n")).len(), 2);
     // A line that fills all there is room for is no first line.
     let head = format!("Error: {}", "x".repeat(LINE_LIMIT - 7));
     assert_eq!(texts(&format!("{head}\n{}", frame(1))), [head, frame(1)]);
+}
+
+/// What is kept of a trace after its last frame of the first kind.
+fn after(trace: &str, frame: &str) -> Vec<String> {
+    let place = trace.rfind(frame).unwrap();
+    trace[place..].lines().skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_happened_is_kept_beyond_the_bound() {
+    let frames = |count: usize| (0..count).map(|n| format!("\tat a.B.c(B.java:{n})\n")).collect::<String>();
+    let text = format!(
+        "OuterException: x\n{}Caused by: a.Middle: y\n{}\t... 3 more\nCaused by: a.Root: z\n{}",
+        frames(600),
+        frames(2),
+        frames(1)
+    );
+    let all = texts(text.trim_end());
+    let [trace] = all.as_slice() else { panic!("{}", all.len()) };
+    assert_eq!(
+        after(trace, "\tat "),
+        [
+            "… 101 more lines",
+            "Caused by: a.Middle: y",
+            "… 3 more lines",
+            "Caused by: a.Root: z",
+            "… 1 more line"
+        ]
+    );
+    // Of very many the last, the root cause among them; what went is counted.
+    let causes: String =
+        (0..50).map(|n| format!("Caused by: a.Cause: {n}\n\tat a.B.c(B.java:1)\n")).collect();
+    let all = texts(
+        format!("OuterException: x\n{}{causes}Caused by: a.Root: {}", frames(499), "é".repeat(9_000))
+            .trim_end(),
+    );
+    let [trace] = all.as_slice() else { panic!("{}", all.len()) };
+    let kept = after(trace, "B.java:498)");
+    assert_eq!(kept[..3], ["… 62 more lines", "Caused by: a.Cause: 31", "… 1 more line"]);
+    assert_eq!(kept.iter().filter(|line| line.starts_with("Caused by: ")).count(), 20);
+    let root = kept.last().unwrap();
+    assert!(root.starts_with("Caused by: a.Root: éé") && root.ends_with("é…") && root.len() < 410, "{root}");
+    assert!(trace.len() <= LINE_LIMIT);
+}
+
+#[test]
+fn what_happened_is_told_in_every_language() {
+    let python: String = (0..600).map(|n| format!("  File \"a.py\", line {n}, in f\n    f()\n")).collect();
+    let link = "The above exception was the direct cause of the following exception:";
+    let go: String = (0..600).map(|n| format!("main.f(0x{n})\n\t/a.go:{n} +0x1d\n")).collect();
+    let head = "Traceback (most recent call last):";
+    let group: String = (0..600).map(|n| format!("  |   File \"a.py\", line {n}, in f\n")).collect();
+    let causes: String = (0..600).map(|n| format!("    {n}: cause\n")).collect();
+    for (text, kept) in [
+        (
+            format!("{head}\n{python}KeyError: 'a'\n\n{link}\n\n{head}\n{python}shop.Gone: no order"),
+            vec!["KeyError: 'a'", link, "shop.Gone: no order"],
+        ),
+        (
+            format!("panic: boom\n\ngoroutine 1 [running]:\n{go}\ngoroutine 7 [select]:\nmain.g(0x1)"),
+            vec!["goroutine 7 [select]:"],
+        ),
+        (
+            format!(
+                "  + Exception Group {head}\n{group}  | ExceptionGroup: two (2 sub-exceptions)\n  +-+---- 1 ----\n    | ValueError: 3"
+            ),
+            vec!["  | ExceptionGroup: two (2 sub-exceptions)", "    | ValueError: 3"],
+        ),
+        (
+            format!("Error: cannot pay\n\nCaused by:\n{causes}    600: connection refused"),
+            vec!["    600: connection refused"],
+        ),
+    ] {
+        let all = texts(&text);
+        let [trace] = all.as_slice() else { panic!("{}: {text}", all.len()) };
+        let place = trace.find("\n… ").unwrap();
+        let heads: Vec<&str> =
+            trace[place..].lines().filter(|line| !line.is_empty() && !line.starts_with("… ")).collect();
+        let last = &heads[heads.len() - kept.len()..];
+        assert_eq!(last, kept);
+    }
 }
 
 fn any_line() -> impl Strategy<Value = String> {
