@@ -10,6 +10,8 @@ mod head;
 mod rest;
 mod shape;
 
+use std::time::Duration;
+
 use super::join::{LINE_LIMIT, Line};
 use crate::fleet::{LineText, Stream};
 use rest::Rest;
@@ -17,8 +19,10 @@ use shape::{Next, Shape, begins, next};
 
 /// Lines of one trace that are kept.
 const LINES: usize = 500;
-/// Lines of one trace that are counted: a trace without end has one here.
+/// Lines of one trace that are counted: a trace without end has one here …
 const COUNTED: usize = 10_000;
+/// … or here, by the times of its lines: whoever waits for it is told what there is.
+const LONGEST: Duration = Duration::from_secs(2);
 /// The most text of a trace, in bytes; what is kept of the lines beyond it comes after it.
 const TEXT: usize = LINE_LIMIT - rest::MOST;
 /// Lines that may wait to be told whether they belong to a trace.
@@ -56,9 +60,10 @@ impl Assembler {
             return begin(slot, line, out);
         };
         trace.silent = false;
+        let has_room = trace.count() < COUNTED && line.at.since(trace.first.at) <= LONGEST;
         match next(trace.shape, line.text.as_bytes()) {
-            Next::Joins(shape) if trace.count() < COUNTED => trace.join(shape, line),
-            Next::May(shape) if trace.pending.len() < PENDING => {
+            Next::Joins(shape) if has_room => trace.join(shape, line),
+            Next::May(shape) if has_room && trace.pending.len() < PENDING => {
                 trace.shape = shape;
                 trace.pending.push(line);
             }

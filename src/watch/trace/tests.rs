@@ -290,6 +290,37 @@ fn what_happened_is_told_in_every_language() {
     }
 }
 
+#[test]
+fn a_trace_that_does_not_end_is_told_after_two_seconds() {
+    let stamped = |millis: i64, text: &str| Line {
+        at: Timestamp::from_nanos(millis * 1_000_000),
+        ..line(Stream::Stderr, text)
+    };
+    let mut assembler = Assembler::default();
+    let mut out: Vec<Line> = Vec::new();
+    assembler.push(stamped(0, "Error: boom"), &mut out);
+    for n in 1..=500 {
+        assembler.push(stamped(n * 10, "    at f (/x.js:1:1)"), &mut out);
+        // It goes on within every pause.
+        assembler.settle(&mut out);
+    }
+    let told: Vec<(i64, usize)> =
+        out.iter().map(|line| (line.at.as_nanos() / 1_000_000, line.text.lines().count())).collect();
+    assert_eq!(told, [(0, 201), (2_010, 201)], "the third is not over");
+    // What may go on with it ends as well.
+    out.clear();
+    assembler.flush(&mut out);
+    out.clear();
+    assembler.push(stamped(0, "KeyError: 'x'"), &mut out);
+    assembler.push(stamped(1, "    at f (/x.js:1:1)"), &mut out);
+    assembler.push(stamped(2_002, ""), &mut out);
+    assert_eq!(out.len(), 2);
+    // A clock that was set back ends nothing.
+    assembler.push(stamped(9_000, "Error: boom"), &mut out);
+    assembler.push(stamped(10, "    at f (/x.js:1:1)"), &mut out);
+    assert_eq!(out.len(), 2);
+}
+
 fn any_line() -> impl Strategy<Value = String> {
     let all: Vec<String> = SAMPLES
         .iter()
