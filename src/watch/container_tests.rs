@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::outlet::HostClock;
+use super::super::places::Places;
 use super::super::tail::Begin;
 use super::*;
 use crate::clock;
@@ -10,6 +11,7 @@ use crate::docker::fake::{Answer, FakeEngine, Flow, json};
 use crate::fleet::{
     AppName, ContainerId, HealthState, HostName, LogState, Observation, ReleaseId, Role, Stream,
 };
+use crate::journal::Journal;
 use crate::secrets::Redactor;
 
 const KIND: &str = "application/vnd.docker.multiplexed-stream";
@@ -49,6 +51,10 @@ impl Stage {
     }
 
     fn follow(&self, name: &str) -> mpsc::Sender<Message> {
+        self.follow_keeping(name, None)
+    }
+
+    fn follow_keeping(&self, name: &str, places: Option<Places>) -> mpsc::Sender<Message> {
         let (sender, inbox) = mpsc::channel(64);
         let container = ContainerId(name.to_owned());
         let follower = Follower {
@@ -64,7 +70,7 @@ impl Stage {
             engine: self.engine.subscribe(),
             logs: Logs::Live,
             log: Follow::new(Tail::new(container.clone(), Begin::First, Redactor::default()), false),
-            bookmark: Bookmark::new(None, self.outlet.clone(), container),
+            bookmark: Bookmark::new(places, self.outlet.clone(), container),
         };
         tokio::spawn(follower.run());
         sender
@@ -259,4 +265,55 @@ async fn the_log_of_a_container_that_is_gone_is_nobodys_fault() {
         inbox.send(Message::Event(clock::now(), Fact::Destroyed)).await.unwrap();
         assert_eq!(stage.observations.recv().await.unwrap().fact, Fact::Destroyed);
     }
+}
+
+/// Errors without a pause, each of which may be the first line of a trace: four a millisecond, with their numbers. Whoever
+/// asks for the last of them gets those that there are by then.
+fn complaints(begun: Timestamp, question: &str) -> Answer {
+    let written = move || usize::try_from(clock::now().since(begun).as_micros() / 250).unwrap();
+    let tail = question.split("tail=").nth(1).and_then(|rest| rest.split('&').next()?.parse().ok());
+    let sent = AtomicU64::new(tail.map_or(0, |tail| written().saturating_sub(tail)) as u64);
+    let line = move |number| frame(begun + Duration::from_micros(250 * number), &format!("Error: {number}"));
+    Answer::Flow(
+        KIND,
+        Flow(Arc::new(move |_| {
+            let until = written() as u64;
+            Some((sent.swap(until, Ordering::Relaxed)..until).flat_map(line).collect())
+        })),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_place_in_a_log_that_never_pauses_is_kept() {
+    let directory = std::env::temp_dir().join(format!("arcane-places-busy-{}", std::process::id()));
+    let places = Places::new(Journal::open(&directory.join("journal.db")).unwrap(), "heal");
+    let began = clock::now();
+    let mut stage = Stage::with(64, move |question| complaints(began, question)).await;
+    let _inbox = stage.follow_keeping("shop", Some(places.clone()));
+    let (begun, mut taken, mut lines, mut kept) = (Instant::now(), 0, 0, Vec::new());
+    let mut next = begun;
+    let host = stage.outlet.host().clone();
+    while kept.is_empty() && begun.elapsed() < Duration::from_secs(20) {
+        let seen = stage.observations.recv().await.unwrap();
+        taken += 1;
+        if let Fact::Line { text, .. } = seen.fact {
+            assert_eq!(text.as_str(), format!("Error: {lines}"));
+            lines += 1;
+        }
+        if next <= Instant::now() {
+            next += Duration::from_millis(100);
+            places.write(taken).await;
+            kept = places.of_host(&host).await.into_values().collect();
+        }
+    }
+    // Another run begins with a line that was not told when the place was kept, and leaves none out.
+    let mut tail = Tail::new(ContainerId("shop".to_owned()), Begin::Tail(0), Redactor::default());
+    tail.take_up(&kept[0]);
+    tail.open(stage.engine.borrow().as_ref().unwrap(), clock::now()).await.unwrap();
+    assert!(matches!(tail.next().await, Step::Items));
+    let Item::Line(first) = tail.take().remove(0) else { panic!("a gap") };
+    let number: usize = first.text.strip_prefix("Error: ").unwrap().parse().unwrap();
+    assert!(number > 0 && number <= lines, "{number} of {lines}");
+    assert!(number + 10_000 > lines, "{number} of {lines} is old");
+    std::fs::remove_dir_all(directory).unwrap();
 }

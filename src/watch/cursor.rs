@@ -164,6 +164,11 @@ impl Cursor {
         self.forget(entry.at);
     }
 
+    /// Whether the last entry of each stream was no end of a line.
+    pub(super) fn is_unfinished(&self) -> [bool; 2] {
+        self.unfinished.map(|stamp| stamp.is_some())
+    }
+
     /// How often it was moved on.
     pub(super) const fn moves(&self) -> u64 {
         self.moves

@@ -52,6 +52,8 @@ struct Open {
     continued: bool,
     /// Whether what there is was kept because it may be the beginning of a value.
     held: bool,
+    /// Whether what comes next may begin with the end of a value: what stood before it is not here.
+    is_rest: bool,
 }
 
 /// The beginning of a line that is too long, masked, and how many bytes came after it.
@@ -62,7 +64,7 @@ struct Full {
 }
 
 impl Full {
-    fn is_given(&self) -> bool {
+    const fn is_given(&self) -> bool {
         self.text.is_empty() && self.more == 0
     }
 }
@@ -74,10 +76,15 @@ impl Joiner {
     }
 
     /// Adds an entry and appends the lines that it completes to `lines`.
-    pub(super) fn push<T: From<Line>>(&mut self, entry: Entry, lines: &mut Vec<T>) {
+    pub(super) fn push<T: From<Line>>(&mut self, mut entry: Entry, lines: &mut Vec<T>) {
         let stream = entry.stream;
         let (open, redactor) = self.open(stream);
         open.held = false;
+        if std::mem::take(&mut open.is_rest)
+            && let Cow::Owned(masked) = redactor.redact_rest(&entry.payload)
+        {
+            entry.payload = masked.into();
+        }
         let is_first = open.bytes.is_empty() && open.full.is_none();
         if is_first {
             open.at = entry.at;
@@ -97,11 +104,15 @@ impl Joiner {
     }
 
     /// The same of an entry before which others are missing: it may be the end of a line, and begin with the end of a value.
-    pub(super) fn push_after_gap<T: From<Line>>(&mut self, mut entry: Entry, lines: &mut Vec<T>) {
-        if let Cow::Owned(masked) = self.redactor.redact_rest(&entry.payload) {
-            entry.payload = masked.into();
-        }
+    pub(super) fn push_after_gap<T: From<Line>>(&mut self, entry: Entry, lines: &mut Vec<T>) {
+        self.open(entry.stream).0.is_rest = true;
         self.push(entry, lines);
+    }
+
+    /// Goes on where another run of ours left a log; of each stream, whether that was in the middle of a line. What comes
+    /// next is not marked as its rest: the process may have ended there, and another one have begun.
+    pub(super) const fn go_on(&mut self, [stdout, stderr]: [bool; 2]) {
+        (self.stdout.is_rest, self.stderr.is_rest) = (stdout, stderr);
     }
 
     /// Adds entries and returns the last lines that they complete, at most `count`.
@@ -129,8 +140,10 @@ impl Joiner {
     }
 
     /// Whether nothing of any line is kept back.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.stdout.is_empty() && self.stderr.is_empty()
+    pub(super) fn is_told(&self) -> bool {
+        [&self.stdout, &self.stderr]
+            .iter()
+            .all(|open| open.bytes.is_empty() && open.full.as_ref().is_none_or(Full::is_given))
     }
 
     /// Gives out what is unfinished: it does not go on for now. What may be the beginning of a value is kept.
@@ -176,10 +189,6 @@ impl Joiner {
 }
 
 impl Open {
-    const fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.full.is_none()
-    }
-
     /// A whole line out of the bytes that it came in, or the bytes back if anything of it has to be changed.
     fn as_it_is(&mut self, stream: Stream, redactor: &Redactor, mut line: Bytes) -> Result<Line, Bytes> {
         if self.continued || line.len() > PIECE || matches!(redactor.redact_bytes(&line), Cow::Owned(_)) {

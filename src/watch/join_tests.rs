@@ -151,7 +151,7 @@ fn the_beginning_of_a_line_of_ten_megabytes_is_kept_and_the_rest_counted() {
     let lines = of_long(&line, 16 << 10, &mut joiner);
     let [kept] = lines.as_slice() else { panic!("{} lines", lines.len()) };
     assert_eq!(kept.text, format!("{}… (9,934,528 more bytes)", "x".repeat(PIECE)).as_str());
-    assert!(joiner.is_empty());
+    assert!(joiner.is_told());
     assert!(joiner.stderr.bytes.capacity() <= LINE_LIMIT, "its memory is given back");
     let mut lines: Vec<Line> = Vec::new();
     joiner.push(entry(8, Stream::Stderr, b"next\n"), &mut lines);
@@ -164,7 +164,7 @@ fn a_line_too_long_that_pauses_is_counted_in_parts() {
     let mut lines = of_long(&vec![b'x'; 70_000], 16 << 10, &mut joiner);
     assert!(lines.is_empty() && joiner.is_open());
     joiner.flush(&mut lines);
-    assert!(!joiner.is_open() && !joiner.is_empty());
+    assert!(!joiner.is_open() && joiner.is_told());
     joiner.flush(&mut lines);
     joiner.push(entry(7, Stream::Stderr, &[b'y'; 1_234]), &mut lines);
     joiner.flush(&mut lines);
@@ -174,7 +174,7 @@ fn a_line_too_long_that_pauses_is_counted_in_parts() {
     // One that ends with its process.
     let mut lines = of_long(&vec![b'x'; 70_000], 16 << 10, &mut joiner);
     joiner.end(&mut lines);
-    assert!(lines.len() == 1 && joiner.is_empty(), "{}", lines.len());
+    assert!(lines.len() == 1 && joiner.is_told(), "{}", lines.len());
 }
 
 proptest! {
@@ -183,7 +183,7 @@ proptest! {
         let line: String = "0123456789é".chars().cycle().take(length).collect();
         let mut joiner = Joiner::default();
         let lines = of_long(format!("{line}\n").as_bytes(), fragment, &mut joiner);
-        prop_assert!(joiner.is_empty());
+        prop_assert!(joiner.is_told());
         prop_assert_eq!(lines.len(), 1);
         let text = lines[0].text.as_str();
         prop_assert!(text.len() <= LINE_LIMIT);

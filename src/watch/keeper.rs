@@ -107,6 +107,32 @@ mod tests {
         assert_eq!(kept("none", 0, false).await, 0);
     }
 
+    /// Whoever takes slowly never takes all that was told: the newest place alone would never become true.
+    #[tokio::test]
+    async fn a_place_that_becomes_true_is_not_lost_to_a_newer_one() {
+        let directory = std::env::temp_dir().join(format!("arcane-keeper-slow-{}", std::process::id()));
+        let open = || Journal::open(&directory.join("journal.db")).unwrap();
+        let (host, container) = (HostName::parse("web1").unwrap(), ContainerId("1".to_owned()));
+        let places = Places::new(open(), "heal");
+        let known = || open().places("heal", &host, crate::clock::now()).unwrap();
+        for number in 1..=9_u8 {
+            places.put(&host, &container, Some(vec![number]), u64::from(number) * 100);
+        }
+        places.write(99).await;
+        assert_eq!(known(), []);
+        places.write(150).await;
+        assert_eq!(known(), [(container.clone(), vec![1])]);
+        places.put(&host, &container, Some(vec![10]), 1_000);
+        places.write(899).await;
+        assert_eq!(known(), [(container.clone(), vec![1])]);
+        places.write(999).await;
+        assert_eq!(known(), [(container.clone(), vec![9])]);
+        places.put(&host, &container, None, 1_001);
+        places.write(1_001).await;
+        assert_eq!(known(), [], "it is gone");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
     #[tokio::test]
     async fn what_waited_when_the_taker_went_was_not_taken() {
         assert!(kept("gone", 1, true).await <= 1);

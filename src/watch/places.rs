@@ -4,7 +4,7 @@
 //! waits here until the queue has moved on past it. So what is lost when we are killed is at most told twice, and what
 //! was said twice heals nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock;
@@ -16,7 +16,9 @@ use crate::journal::{Journal, LogPlace};
 pub struct Places {
     reader: &'static str,
     journal: Arc<Mutex<Journal>>,
-    waiting: Arc<Mutex<HashMap<(HostName, ContainerId), Waiting>>>,
+    /// For each log the place that becomes true next, and the newest: when places come faster than they become true, there
+    /// still is one that does.
+    waiting: Arc<Mutex<HashMap<(HostName, ContainerId), VecDeque<Waiting>>>>,
 }
 
 #[derive(Debug)]
@@ -43,15 +45,25 @@ impl Places {
     /// Says where a log is, or that it is not needed any more; true once so many observations were taken.
     pub(super) fn put(&self, host: &HostName, container: &ContainerId, body: Option<Vec<u8>>, after: u64) {
         let key = (host.clone(), container.clone());
-        locked(&self.waiting).insert(key, Waiting { body, after });
+        let mut waiting = locked(&self.waiting);
+        let of_log = waiting.entry(key).or_default();
+        of_log.truncate(1);
+        of_log.push_back(Waiting { body, after });
     }
 
     /// Writes down what has become true.
     pub(super) async fn write(&self, taken: u64) {
         let places: Vec<LogPlace> = {
             let mut waiting = locked(&self.waiting);
-            let ripe = waiting.extract_if(|_, place| place.after <= taken);
-            ripe.map(|((host, container), Waiting { body, .. })| LogPlace { host, container, body }).collect()
+            let mut ripe = Vec::new();
+            waiting.retain(|(host, container), of_log| {
+                let count = of_log.iter().take_while(|place| place.after <= taken).count();
+                if let Some(Waiting { body, .. }) = of_log.drain(..count).next_back() {
+                    ripe.push(LogPlace { host: host.clone(), container: container.clone(), body });
+                }
+                !of_log.is_empty()
+            });
+            ripe
         };
         if !places.is_empty() {
             let (reader, now) = (self.reader, clock::now());

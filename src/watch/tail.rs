@@ -128,6 +128,7 @@ impl Tail {
             Some(cursor) => {
                 (self.cursor, self.begin, self.is_taken_up) = (cursor, Begin::First, true);
                 self.kept = Some(self.cursor.moves());
+                self.joiner.go_on(self.cursor.is_unfinished());
             }
             None => {
                 let reason = "where its log was left cannot be read any more, so what was logged meanwhile is not told";
@@ -144,12 +145,23 @@ impl Tail {
 
     /// The place where another run can take it up, if it has changed; `None` while something that was read is not told.
     pub(super) fn place(&mut self) -> Option<Vec<u8>> {
-        let is_told = self.items.is_empty() && !self.is_in_hand && !self.assembler.is_open();
-        if !self.has_moved() || !is_told || !self.joiner.is_empty() {
+        if !self.has_moved() || !self.is_told() || self.assembler.is_open() || !self.joiner.is_told() {
             return None;
         }
         self.kept = Some(self.cursor.moves());
         Some(self.cursor.to_bytes())
+    }
+
+    /// Whether all that came of what was read is given out.
+    pub(super) const fn is_told(&self) -> bool {
+        self.items.is_empty() && !self.is_in_hand
+    }
+
+    /// Gives out what is held back, as far as that is possible, though it may go on.
+    pub(super) fn let_go(&mut self) {
+        self.joiner.flush(&mut self.lines);
+        self.assemble();
+        self.assembler.flush(&mut self.items);
     }
 
     /// Opens it where it was left, or where it is to begin. `now` is the host's clock.

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::docker::fake::{Answer, FakeEngine, Flow, json};
+use crate::fleet::VariableName;
+use crate::secrets::Value;
 
 /// A log's entries as an engine sends them: these, one nanosecond apart.
 fn framed(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
@@ -110,6 +112,73 @@ async fn a_place_is_kept_only_when_all_before_it_is_told() {
         tail.given();
         assert!(tail.place().is_some());
     }
+}
+
+/// The log that `framed` makes, but for the newline of the last entry.
+fn unfinished(lines: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
+    let mut log = framed(lines);
+    let entry = log.last_mut().unwrap();
+    entry.pop();
+    let length = u32::try_from(entry.len() - 8).unwrap().to_be_bytes();
+    entry[4..8].copy_from_slice(&length);
+    log
+}
+
+#[tokio::test]
+async fn what_is_let_go_is_told_and_another_run_goes_on_behind_it() {
+    let trace = "RuntimeError: no".to_owned();
+    let long = "x".repeat(70 << 10);
+    for (log, told, next) in [
+        (framed(["up".to_owned(), trace.clone()]), trace.clone(), "    at f (/x.js:1:1)"),
+        (unfinished(["up".to_owned(), "half".to_owned()]), "half…".to_owned(), " a line"),
+        (unfinished(["up".to_owned(), long]), "(6,208 more bytes)".to_owned(), "y"),
+    ] {
+        let mut before = tail(Begin::First);
+        read(&mut before, log.clone()).await;
+        assert_eq!(before.place(), None);
+        before.let_go();
+        let last = texts(&before.take());
+        assert!(last.len() == 1 && last[0].ends_with(&told), "{last:?}");
+        assert_eq!(before.place(), None, "it is in somebody's hand");
+        before.given();
+        let mut after = tail(Begin::Tail(0));
+        after.take_up(&before.place().unwrap());
+        let mut grown = log;
+        grown.push(framed(["a".to_owned(), "b".to_owned(), next.to_owned()]).remove(2));
+        let mut told = texts(&read(&mut after, grown.clone()).await);
+        after.end_lines();
+        told.extend(texts(&after.take()));
+        assert_eq!(told, [next]);
+        after.given();
+        assert!(after.place().is_some());
+    }
+}
+
+#[tokio::test]
+async fn no_half_of_a_value_is_told_for_the_sake_of_a_place() {
+    let (name, value) = (VariableName::parse("KEY").unwrap(), Value::from("hunter22-and-more"));
+    let redactor = || Redactor::new([(&name, &value)].into_iter()).unwrap();
+    let with = |begin| Tail::new(ContainerId("shop".to_owned()), begin, redactor());
+    // What may be the beginning of a value is not let go.
+    let mut short = with(Begin::First);
+    read(&mut short, unfinished(["up".to_owned(), "key hunter22".to_owned()])).await;
+    short.let_go();
+    assert_eq!(texts(&short.take()), ["key …"]);
+    short.given();
+    assert_eq!(short.place(), None);
+    // Of a line that is too long nothing is kept, and a value may go on behind the place.
+    let mut long = with(Begin::First);
+    let log = unfinished(["up".to_owned(), format!("{} hunter22", "x".repeat(70 << 10))]);
+    read(&mut long, log.clone()).await;
+    long.let_go();
+    assert_eq!(long.take().len(), 1);
+    long.given();
+    let mut after = with(Begin::Tail(0));
+    after.take_up(&long.place().unwrap());
+    let mut grown = log;
+    grown.push(framed(["a".to_owned(), "b".to_owned(), "-and-more, and on".to_owned()]).remove(2));
+    let told = texts(&read(&mut after, grown).await).concat();
+    assert!(told.ends_with(", and on") && !told.contains("and-more"), "{told}");
 }
 
 #[tokio::test]
