@@ -33,6 +33,9 @@ pub struct Replay {
     under_way: Vec<UnderWay>,
     seen: BTreeMap<(HostName, AppName), Seen>,
     out: Vec<Happening>,
+    /// Whether no step is left out, and how many were made.
+    #[cfg(test)]
+    pub(super) every_step: (bool, u64),
 }
 
 /// Something that would have been said or done.
@@ -89,6 +92,8 @@ impl Replay {
             under_way: Vec::new(),
             seen: BTreeMap::new(),
             out: Vec::new(),
+            #[cfg(test)]
+            every_step: (false, 0),
         }
     }
 
@@ -117,8 +122,8 @@ impl Replay {
         std::mem::take(&mut self.out)
     }
 
-    /// Time passes as in the shell: in short steps, for rules and supervisor alike. A clock that was set back is
-    /// followed, as live.
+    /// Time passes as in the shell: in short steps, for rules and supervisor alike, of which those are left out that nothing
+    /// is due at. A clock that was set back is followed, as live.
     fn pass(&mut self, until: Timestamp) {
         let Some(mut now) = self.now.replace(until) else {
             return;
@@ -129,8 +134,10 @@ impl Replay {
             return;
         }
         while now + TICK < until {
-            now = now + TICK;
+            now = now + TICK * self.steps(now, until);
             self.now = Some(now);
+            #[cfg(test)]
+            (self.every_step.1 += 1);
             let late = self.engine.advance(now);
             self.fire(late);
             self.step(Input::Tick);
@@ -143,6 +150,20 @@ impl Replay {
             }
         }
         self.now = Some(until);
+    }
+
+    /// How many steps it is from `now` to the first at which something is due, or to the last before `until`.
+    fn steps(&self, now: Timestamp, until: Timestamp) -> u32 {
+        #[cfg(test)]
+        if self.every_step.0 {
+            return 1;
+        }
+        let under_way = self.under_way.iter().map(|one| one.until).min();
+        let due = [self.engine.next_due(), self.supervisor.next_wake(), under_way];
+        let due = due.into_iter().flatten().min().map_or(until, |due| due.min(until));
+        let wanted = due.since(now).as_nanos().div_ceil(TICK.as_nanos());
+        let last = until.since(now).as_nanos().div_ceil(TICK.as_nanos()) - 1;
+        u32::try_from(wanted.min(last)).unwrap_or(u32::MAX).max(1)
     }
 
     fn fire(&mut self, signals: Vec<Signal>) {

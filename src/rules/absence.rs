@@ -10,7 +10,7 @@ use super::history::ContainerHistory;
 use super::hit::Hit;
 use super::hold::Due;
 use super::rule::{Absent, Trigger};
-use crate::fleet::{Fact, Subject, Timestamp, duration};
+use crate::fleet::{Fact, HostName, Subject, Timestamp, duration};
 
 /// When a line last came.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +53,19 @@ impl Engine {
             self.clocks.doubt(scene.host);
         }
         absence.seen = absence.seen.max(Some(at));
+    }
+
+    /// When the lines that are waited for will have been missing for long enough, each by the clock of its host.
+    pub(super) fn absences_at(&self) -> impl Iterator<Item = (&HostName, Timestamp)> {
+        let waited_for = self.rules.by_trigger().absent.iter().filter_map(|&number| {
+            let Trigger::Absent(absent) = &self.rules.rules()[number].trigger else { return None };
+            Some(self.states[number].absences.iter().map(move |waiting| (absent, waiting)))
+        });
+        waited_for.flatten().filter_map(|(absent, ((host, _), absence))| {
+            let container = self.memory.container(host, absence.subject.as_ref()?)?;
+            let (since, at) = missing(absent, absence, container)?;
+            (absence.told != Some(since)).then_some((host, at))
+        })
     }
 
     /// The lines that have been missing for long enough.

@@ -93,6 +93,15 @@ impl Clocks {
         let settled = clock.back.is_none_or(|back| time >= back + SETTLES || time < back);
         (!clock.lost && settled).then_some(time)
     }
+
+    /// When [`Self::time_on`] a host will first be `time` or later, by the clock of whoever runs the engine, if nothing more
+    /// is learnt of it. Not later than that, but perhaps earlier; `None` is never.
+    pub(super) fn moment(&self, host: &HostName, time: Timestamp) -> Option<Timestamp> {
+        let clock = self.hosts.get(host).filter(|clock| !clock.lost)?;
+        let settled = clock.back.filter(|back| time >= *back).map(|back| back + SETTLES);
+        let time = settled.map_or(time, |settled| time.max(settled));
+        Some(Timestamp::from_nanos(time.as_nanos().saturating_sub(clock.ahead.unwrap_or(0))))
+    }
 }
 
 impl HostClock {

@@ -202,6 +202,14 @@ impl Engine {
         self.hold_anew(host, at);
     }
 
+    /// When [`Engine::advance`] is to be called next, by the same clock, if nothing is observed before: until then nothing
+    /// fires. `None` is never.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let due = self.absences_at().chain(self.holds_at());
+        due.filter_map(|(host, at)| self.clocks.moment(host, at + SETTLE)).min()
+    }
+
     /// The clock that [`Engine::advance`] goes by has jumped, or stood still: nothing is concluded from silence on a host
     /// until something is heard of it.
     pub fn doubt_clock(&mut self) {

@@ -77,6 +77,16 @@ impl Engine {
         }
     }
 
+    /// When the states that hold will have lasted long enough, each by the clock of its host.
+    pub(super) fn holds_at(&self) -> impl Iterator<Item = (&HostName, Timestamp)> {
+        let held = self.rules.by_trigger().event.iter().filter_map(|&number| {
+            let lasts = self.rules.rules()[number].threshold.holds?;
+            Some(self.states[number].holds.iter().map(move |holding| (lasts, holding)))
+        });
+        held.flatten()
+            .filter_map(|(lasts, ((host, _), Hold(held)))| Some((host, held.as_ref()?.0.at + lasts)))
+    }
+
     /// The states that have lasted long enough.
     pub(super) fn holds_due(&mut self) -> Vec<Due> {
         let rules = Arc::clone(&self.rules);

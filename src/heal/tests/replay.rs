@@ -1,7 +1,7 @@
 //! A replay decides what was decided live, says what it would do, and reads from the recording what came of it.
 
 use super::*;
-use crate::fleet::{Header, Recorded, Recording};
+use crate::fleet::{Header, LogState, Recorded, Recording, Stream};
 use crate::heal::{Happening, Replay, What};
 use crate::rules::{Engine, RuleSet};
 
@@ -151,4 +151,87 @@ fn a_clock_that_jumps_ends_no_replay() {
     tape.entries[last].seen = Timestamp::from_seconds(1_700_000_000);
     let (_, happened) = tape.replay(Mode::Auto);
     assert!(story(&happened).contains(&"jumped".to_owned()));
+}
+
+/// A rule about silence, one about a state that lasts, and one about a line.
+const LASTING: &str = r#"
+pack = "t"
+schema = 1
+[[rule]]
+id = "silent"
+class = "hang"
+absent = { log = "job done", for = "42m" }
+[[rule]]
+id = "ill"
+class = "hang"
+on = { event = "health:unhealthy" }
+for = "9m"
+heal = [{ do = "wait", backoff = "2m..2m" }, { do = "restart", mode = "auto" }, { do = "escalate" }]
+[[rule]]
+id = "boom"
+class = "app_crash"
+log = { any = ["boom"] }
+cooldown = "6m"
+heal = [{ do = "restart", mode = "approve", backoff = "3m..12m" }]
+"#;
+
+/// Observations with long pauses between them, some of them at moments when something is due.
+fn with_pauses() -> Tape {
+    let state = |health| Fact::State {
+        running: true,
+        started_at: Some(Timestamp::from_seconds(1_600_000_000)),
+        restart_count: 0,
+        health,
+    };
+    let ill = || Fact::Health { state: HealthState::Unhealthy };
+    let line = |text: &str| Fact::Line { stream: Stream::Stdout, text: text.into() };
+    let live = || Fact::Log { state: LogState::Live };
+    Tape::new()
+        .tell(2, Role::Live, state(HealthState::Healthy))
+        .tell(2, Role::Live, live())
+        .tell(2, Role::Live, line("job done"))
+        .pass(8_600)
+        .tell(2, Role::Live, line("job done"))
+        .tell(2, Role::Live, ill())
+        .pass(539)
+        .tell(2, Role::Live, line("boom"))
+        .pass(2_000)
+        .tell(2, Role::Live, Fact::HostUnreachable { reason: String::new() })
+        .pass(4_000)
+        .tell(2, Role::Live, Fact::HostReachable)
+        .tell(2, Role::Live, live())
+        .tell(2, Role::Live, state(HealthState::Unhealthy))
+        .pass(8_000)
+        .crash_loop()
+        .tell(2, Role::Live, ill())
+        .pass(8_639)
+        .tell(2, Role::Live, line("boom"))
+        .pass(361)
+}
+
+#[test]
+fn to_leave_out_what_nothing_is_due_at_changes_nothing() {
+    let rules = || {
+        let over = [("t.toml".to_owned(), LASTING.to_owned())];
+        Arc::new(RuleSet::layered(&[RuleSet::builtin_files(), over.to_vec()]).unwrap())
+    };
+    let tape = with_pauses();
+    let run = |every: bool| {
+        let mut replay = Replay::new(rules(), Settings { ceiling: Mode::Auto, ..settings() });
+        replay.every_step.0 = every;
+        let mut happened = Vec::new();
+        for one in &tape.entries {
+            happened.extend(replay.observe(one.seen, one.observation.clone()));
+        }
+        happened.extend(replay.finish(tape.now));
+        (replay.incidents().cloned().collect::<Vec<_>>(), happened, replay.every_step.1)
+    };
+    let (every, fast) = (run(true), run(false));
+    assert_eq!(fast.1, every.1);
+    assert_eq!(fast.0, every.0);
+    let story = story(&fast.1);
+    for rule in ["t/silent", "t/ill", "t/boom"] {
+        assert!(story.iter().any(|word| word == rule), "{story:?}");
+    }
+    assert!(every.2 > 80_000 && fast.2 < 500, "{} and {} steps", every.2, fast.2);
 }
