@@ -53,21 +53,31 @@ pub enum Times {
         /// Whether some tell no time zone, and were taken as UTC.
         zone_guessed: bool,
     },
-    /// The lines do not tell: taken as one second apart.
-    Apart,
+    /// The lines do not tell, or too few of them: taken as one second apart.
+    Apart {
+        /// How many do.
+        told: usize,
+        /// Of how many that were looked at.
+        of: usize,
+    },
 }
 
 impl Times {
     /// In words, for a person who wonders.
     #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        match self {
+    pub fn meaning(self) -> String {
+        let meaning = match self {
             Self::Docker => "times as Docker stamped them",
             Self::Arcane => "times as `arcane logs` wrote them",
             Self::Told { zone_guessed: false } => "times as the lines tell them",
             Self::Told { zone_guessed: true } => "times as the lines tell them, taken as UTC",
-            Self::Apart => "the lines tell no times: taken as 1s apart",
-        }
+            Self::Apart { told: 0, .. } => "the lines tell no times: taken as 1s apart",
+            Self::Apart { told, of } => {
+                let which = if of == PROBE { "the first " } else { "" };
+                return format!("only {told} of {which}{of} lines tell a time: all taken as 1s apart");
+            }
+        };
+        meaning.to_owned()
     }
 }
 
@@ -135,7 +145,7 @@ fn told(lines: &[&str]) -> (Times, Vec<(Timestamp, String)>) {
                 START + after
             };
             let timed = lines.iter().enumerate().map(|(index, line)| (second(index), (*line).to_owned()));
-            (Times::Apart, timed.collect())
+            (Times::Apart { told: tell, of: probed.len() }, timed.collect())
         }
     }
 }
@@ -235,8 +245,10 @@ mod tests {
             let first = read.lines.first().map_or(START, |line| line.at);
             (read.times, read.lines.iter().map(|line| line.at.since(first).as_secs()).collect())
         };
-        assert_eq!(seconds("a\nb\r\nc\n"), (Times::Apart, vec![0, 1, 2]));
-        assert_eq!(seconds(""), (Times::Apart, vec![]));
+        assert_eq!(seconds("a\nb\r\nc\n"), (Times::Apart { told: 0, of: 3 }, vec![0, 1, 2]));
+        assert_eq!(seconds(""), (Times::Apart { told: 0, of: 0 }, vec![]));
+        let few = "2026-11-25T10:00:00Z up\nx\n2026-11-25T10:00:09Z y\nz\nz\n";
+        assert_eq!(seconds(few), (Times::Apart { told: 2, of: 5 }, vec![0, 1, 2, 3, 4]));
         let trace = "2026-11-25T10:00:00Z panic\n  at x\n2026-11-25T10:00:07Z again\n";
         assert_eq!(seconds(trace), (Times::Told { zone_guessed: false }, vec![0, 0, 7]));
         let docker = "2026-11-25T10:00:00.000000001Z panic\n2026-11-25T10:00:09.000000001Z \n";
@@ -245,6 +257,18 @@ mod tests {
         let logs = r#"{"at":"2026-11-25T10:00:00Z","container":"c","line":"a \"b\"","stream":"stdout"}"#;
         let read = Transcript::read(logs);
         assert_eq!((read.times, read.lines[0].text.as_str()), (Times::Arcane, "a \"b\""));
+    }
+
+    #[test]
+    fn how_many_lines_tell_a_time_is_said_when_that_is_too_few() {
+        let meaning = |text: &str| Transcript::read(text).times.meaning();
+        assert_eq!(meaning("a\nb\n"), "the lines tell no times: taken as 1s apart");
+        let some = format!("2026-11-25T10:00:00Z up\n{}", "x\n".repeat(9));
+        assert_eq!(meaning(&some), "only 1 of 10 lines tell a time: all taken as 1s apart");
+        assert_eq!(
+            meaning(&some.repeat(200)),
+            "only 100 of the first 1000 lines tell a time: all taken as 1s apart"
+        );
     }
 
     #[test]
