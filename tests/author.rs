@@ -52,6 +52,23 @@ fn a_line_that_means_harm_is_shown_and_does_none() {
 }
 
 #[test]
+fn a_directory_is_answered_with_what_to_type() {
+    let env = env().write("logs/shop.log", "pump is broken\n");
+    for command in [
+        &["rules", "explain", "logs"][..],
+        &["rules", "explain", "./logs"],
+        &["rules", "new", "logs"],
+        &["rules", "why-not", "crashloop", "logs"],
+        &["rules", "replay", "logs"],
+        &["rules", "test", "--labelled", "logs"],
+        &["rules", "bench", "logs"],
+    ] {
+        let refused = env.run(command).exits(2);
+        refused.complains("it is a directory").complains("hint: name ");
+    }
+}
+
+#[test]
 fn a_wrong_name_is_answered_with_the_right_one() {
     let env = env().write("other.toml", &RULES.replace("\"shop\"", "\"other\"")).write("a.log", "x\n");
     env.run(&["rules", "why-not", "pumpp", "a.log", "--rules", "shop.toml"])

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::rules::refuse_directory;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Ui, table};
@@ -67,6 +68,7 @@ fn shape(result: &Recognised) -> serde_json::Value {
 
 fn read(path: &Path) -> Result<Vec<Excerpt>, Failure> {
     let fail = |what: String| Failure::new(exit::USAGE, format!("{}: {what}", path.display()));
+    refuse_directory(path, "name the file of excerpts: `arcane rules test --labelled FILE`")?;
     let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
     if size > LIMIT {
         return Err(fail(format!("it has {size} bytes, {LIMIT} are allowed")));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytestring::ByteString;
 use serde_json::json;
 
+use super::input::refuse_directory;
 use super::load;
 use crate::cli::args::Arguments;
 use crate::cli::args::RuleBench;
@@ -43,6 +44,7 @@ pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &RuleBench) -> Result
     let rules = Arc::new(load(&arguments.directory, &options.rules)?);
     let path = &options.file;
     let mut judge = Judge::new(Engine::new(Arc::clone(&rules)))?;
+    refuse_directory(path, "name a file of log lines: `arcane rules bench FILE`")?;
     let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let started = Instant::now();
     let bytes = judge.read(&mut file).map_err(|error| unreadable(path, &error))?;

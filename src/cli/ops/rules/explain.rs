@@ -17,6 +17,8 @@ use crate::fleet::text::{plural, printable};
 use crate::fleet::{Fact, Observation, Signal};
 use crate::rules::{Condition, Explained, Explainer, Match, Outcome, Rule, Verdict};
 
+/// What to type instead of a directory.
+const INSTEAD: &str = "name a file in it: `arcane rules explain FILE`; or give all of them: `cat DIR/*.log | arcane rules explain -`";
 /// How much of a pattern or a captured value is shown.
 const SHORT: usize = 120;
 /// Signals that are listed one by one.
@@ -24,7 +26,7 @@ const LISTED: usize = 50;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &Explain) -> Result<u8, Failure> {
     let rules = Arc::new(load(&arguments.directory, &options.rules)?);
-    let text = Text::line_or_file(&options.source)?;
+    let text = Text::line_or_file(&options.source, INSTEAD)?;
     let evidence = text.evidence(ui, &options.setting)?;
     let mut report = Report {
         ui,

@@ -38,11 +38,11 @@ pub(super) struct Evidence {
 }
 
 impl Text {
-    /// Reads LINE|FILE|-.
-    pub(super) fn line_or_file(source: &str) -> Result<Self, Failure> {
+    /// Reads LINE|FILE|-; `hint` says what to type instead of a directory.
+    pub(super) fn line_or_file(source: &str, hint: &str) -> Result<Self, Failure> {
         let path = Path::new(source);
-        if source == "-" || path.is_file() {
-            return Self::file(source);
+        if source == "-" || path.is_file() || path.is_dir() {
+            return Self::file(source, hint);
         }
         let is_path = !source.contains(char::is_whitespace)
             && (source.starts_with(['/', '.', '~'])
@@ -54,13 +54,14 @@ impl Text {
         Ok(Self { text: source.to_owned(), name: "the line".to_owned(), is_typed: true, is_cut: false })
     }
 
-    /// Reads FILE|-.
-    pub(super) fn file(source: &str) -> Result<Self, Failure> {
+    /// Reads FILE|-; `hint` says what to type instead of a directory.
+    pub(super) fn file(source: &str, hint: &str) -> Result<Self, Failure> {
         let path = Path::new(source);
         let mut bytes = Vec::new();
         let read = if source == "-" {
             std::io::stdin().lock().take(LIMIT + 1).read_to_end(&mut bytes)
         } else {
+            refuse_directory(path, hint)?;
             std::fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
         };
         read.map_err(|error| unreadable(path, &error.to_string()))?;
@@ -108,7 +109,7 @@ impl Text {
         let numbered = observations.into_iter().enumerate();
         Ok(Evidence {
             observations: numbered.map(|(index, one)| (number(index), one)).collect(),
-            times: transcript.times.meaning().to_owned(),
+            times: transcript.times.meaning(),
             is_recording: false,
         })
     }
@@ -161,6 +162,12 @@ impl SettingOptions {
     }
 }
 
+/// Says that a path leads to a directory, and what to type instead. It is no log line either: whoever has one that is
+/// spelt like a directory can still send it through a pipe.
+pub(in crate::cli::ops) fn refuse_directory(path: &Path, hint: &str) -> Result<(), Failure> {
+    if path.is_dir() { Err(unreadable(path, "it is a directory").hint(hint)) } else { Ok(()) }
+}
+
 fn unreadable(path: &Path, why: &str) -> Failure {
     Failure::new(exit::USAGE, format!("cannot read {}: {why}", path.display()))
 }
@@ -179,11 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_said_to_be_one() {
+        let folder = std::env::temp_dir().join(format!("arcane-input-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let source = folder.to_str().unwrap();
+        for failure in [Text::line_or_file(source, "").unwrap_err(), Text::file(source, "").unwrap_err()] {
+            assert_eq!(failure.code(), exit::USAGE);
+            assert!(failure.line().ends_with("it is a directory"), "{}", failure.line());
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn what_looks_like_a_file_is_none_that_is_missing() {
         for source in ["./nothing.log", "/nowhere", "shop.recording.jsonl"] {
-            assert_eq!(Text::line_or_file(source).unwrap_err().code(), exit::USAGE, "{source}");
+            assert_eq!(Text::line_or_file(source, "").unwrap_err().code(), exit::USAGE, "{source}");
         }
-        assert!(Text::line_or_file("/healthz answered 500").unwrap().is_typed);
-        assert!(Text::line_or_file("panic").unwrap().is_typed);
+        assert!(Text::line_or_file("/healthz answered 500", "").unwrap().is_typed);
+        assert!(Text::line_or_file("panic", "").unwrap().is_typed);
     }
 }

@@ -11,6 +11,7 @@ mod replay;
 mod why_not;
 
 pub(in crate::cli::ops) use files::RuleWatch;
+pub(in crate::cli::ops) use input::refuse_directory;
 
 use std::path::{Path, PathBuf};
 

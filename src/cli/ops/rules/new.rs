@@ -16,7 +16,10 @@ use crate::rules::{DraftError, Transcript, Wish, draft, telling_line};
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &New) -> Result<u8, Failure> {
     let known = Arc::new(load(&arguments.directory, &[])?);
-    let text = Text::line_or_file(&options.source)?;
+    let text = Text::line_or_file(
+        &options.source,
+        "name a file in it that begins with the line: `arcane rules new FILE`",
+    )?;
     let transcript = Transcript::read(&text.text);
     let lines: Vec<&str> = transcript.lines.iter().map(|line| line.text.as_str()).collect();
     let line = telling_line(&lines)

@@ -16,12 +16,14 @@ use crate::fleet::text::{plural, printable};
 use crate::fleet::{Mode, duration};
 use crate::heal::{Happening, News, Replay, Settings, What};
 
+/// What to type instead of a directory.
+const INSTEAD: &str = "name a recording in it: `arcane rules replay FILE`; `arcane record APP` makes one";
 /// How much of a text is shown.
 const TEXT: usize = 500;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::Replay) -> Result<u8, Failure> {
     let rules = load(&arguments.directory, &options.rules)?;
-    let recording = Text::file(&options.recording)?.recording()?;
+    let recording = Text::file(&options.recording, INSTEAD)?.recording()?;
     warn_of_the_end(ui, &recording);
     let ceiling = if options.auto { Mode::Auto } else { options.mode };
     // The pauses of a replay are the same each time.

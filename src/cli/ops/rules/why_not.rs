@@ -18,13 +18,15 @@ use crate::fleet::Observation;
 use crate::fleet::text::{plural, printable, quoted};
 use crate::rules::{Finding, Near, Obstacle, Outcome, Verdict, WhyNot, why_not};
 
+/// What to type instead of a directory.
+const INSTEAD: &str = "name a file in it: `arcane rules why-not RULE FILE`; or give all of them: `cat DIR/*.log | arcane rules why-not RULE -`";
 /// How much of a pattern is shown.
 const SHORT: usize = 120;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::WhyNot) -> Result<u8, Failure> {
     let rules = Arc::new(load(&arguments.directory, &options.rules)?);
     let rule = one(&rules, &options.rule)?;
-    let text = Text::file(&options.source)?;
+    let text = Text::file(&options.source, INSTEAD)?;
     let evidence = text.evidence(ui, &options.setting)?;
     let (numbers, observations): (Vec<Option<usize>>, Vec<Observation>) =
         evidence.observations.iter().cloned().unzip();
