@@ -112,6 +112,73 @@ fn a_setting_that_is_said_is_taken_for_granted() {
 }
 
 #[test]
+fn whose_lines_they_are_can_be_said_in_full() {
+    let scope = "scope = { image = \"mill*\", label = { tier = \"data\", zone = \"a\" }, env = \"staging\", role = \"pump\" }";
+    let env = TestEnv::new()
+        .write("shop.toml", &RULES.replace("count = 2\nwithin = \"1m\"", scope))
+        .write("a.log", "pump is broken\n");
+    let whose = [
+        "--image",
+        "ghcr.io/ada/mill:3",
+        "--label",
+        "tier=data",
+        "--label",
+        "zone=a",
+        "--env",
+        "staging",
+        "--role",
+        "pump",
+    ];
+    let explain = ["rules", "explain", "a.log", "--rules", "shop.toml"];
+    let why = ["rules", "why-not", "pump", "a.log", "--rules", "shop.toml", "--json"];
+    env.run(&[&explain[..], &whose].concat()).succeeds().says("shop/pump would fire");
+    assert_eq!(env.run(&[&why[..], &whose].concat()).succeeds().json()["fired"], 1);
+    // Each of them counts.
+    for left_out in [0, 2, 4, 6, 8] {
+        let rest = [&whose[..left_out], &whose[left_out + 2..]].concat();
+        let told = env.run(&[&explain[..], &rest].concat()).succeeds();
+        told.says("-> outside the rule's scope").says("nothing would fire");
+    }
+    env.run(&["rules", "why-not", "pump", "a.log", "--rules", "shop.toml"])
+        .succeeds()
+        .complains("--label and --env");
+    for label in ["tier", "=data"] {
+        env.run(&[&explain[..], &["--label", label]].concat()).exits(2).complains("NAME=VALUE");
+    }
+    env.run(&[&explain[..], &["--role", "Not A Role"]].concat()).exits(2).complains("is no role");
+    // What the image tells.
+    let by_image = RULES.replace("count = 2\nwithin = \"1m\"", "scope = { role = \"database\" }");
+    let env = env.write("shop.toml", &by_image);
+    env.run(&[&explain[..], &["--image", "postgres:16"]].concat()).succeeds().says("shop/pump would fire");
+}
+
+#[test]
+fn a_recording_says_itself_whose_lines_they_are() {
+    let scope = "scope = { image = \"mill*\", label = { tier = \"data\" }, env = \"staging\" }";
+    let header = r#"{"arcane_recording":1,"app":"shop","from":["web1"],"at":"2026-11-25T10:00:00Z"}"#;
+    let line = |image: &str| {
+        let container = "5a".repeat(32);
+        let profile = format!(r#"{{"image":"{image}","labels":{{"tier":"data"}},"environment":"staging"}}"#);
+        let subject = format!(
+            r#"{{"app":"shop","release":"20261120-090000-3f2c","container":"{container}","role":"live","profile":{profile}}}"#
+        );
+        format!(
+            r#"{{"seen":"2026-11-25T10:00:05Z","at":"2026-11-25T10:00:05Z","host":"web1","subject":{subject},"freshness":"live","fact":{{"kind":"line","stream":"stdout","text":"pump is broken"}}}}"#
+        )
+    };
+    for (image, signals) in [("mill:3", 1), ("saw:3", 0)] {
+        let env = TestEnv::new()
+            .write("shop.toml", &RULES.replace("count = 2\nwithin = \"1m\"", scope))
+            .write("a.recording", &format!("{header}\n{}\n", line(image)));
+        let replayed = env.run(&["rules", "replay", "a.recording", "--rules", "shop.toml"]).succeeds();
+        replayed.says(&format!("{signals} signal"));
+        let explained =
+            env.run(&["rules", "explain", "a.recording", "--rules", "shop.toml", "--json"]).succeeds();
+        assert_eq!(explained.json_lines().last().unwrap()["signals"].as_array().unwrap().len(), signals);
+    }
+}
+
+#[test]
 fn what_is_no_recording_is_refused_with_its_place() {
     let header = r#"{"arcane_recording":1,"app":"shop","from":["web1"],"at":"2026-11-25T10:00:00Z"}"#;
     for (text, says) in [

@@ -38,12 +38,14 @@ pub struct Setting {
     pub uptime: Duration,
     /// Where it writes the lines.
     pub stream: Stream,
+    /// What its container is.
+    pub profile: Profile,
 }
 
 /// What else there is on a test's stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Surroundings {
-    /// What the containers of apps are; of those that are not listed, nothing special.
+    /// What the containers of other apps are; those that are not listed are nothing special.
     pub(super) profiles: BTreeMap<AppName, Profile>,
     /// How much time passes after the last step.
     pub(super) advance: Duration,

@@ -76,7 +76,11 @@ fn subject(stage: Stage<'_>, app: &AppName, number: usize) -> Subject {
         release: release(stage),
         container: ContainerId(format!("{number:064x}")),
         role: Role::Live,
-        profile: stage.surroundings.profiles.get(app).cloned().unwrap_or_default(),
+        profile: if *app == stage.setting.app {
+            stage.setting.profile.clone()
+        } else {
+            stage.surroundings.profiles.get(app).cloned().unwrap_or_default()
+        },
     }
 }
 

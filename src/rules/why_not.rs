@@ -244,6 +244,7 @@ mod tests {
             previous: None,
             uptime: Duration::from_secs(86_400),
             stream: Stream::Stdout,
+            profile: crate::fleet::Profile::default(),
         };
         why_not(&rules, 0, &setting.observations(&Transcript::read(log).lines))
     }

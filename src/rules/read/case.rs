@@ -31,7 +31,7 @@ fn case(entry: Fields<'_>, source: usize) -> Option<Case> {
         entry.missing("fires");
     }
     let setting = setting(&entry);
-    let surroundings = surroundings(&entry, setting.as_ref());
+    let surroundings = surroundings(&entry);
     let captures = captures(&entry);
     let target = entry.parsed("target", AppName::parse);
     let also = entry.texts("also").iter().map(|text| text.value.to_owned()).collect();
@@ -58,6 +58,7 @@ fn case(entry: Fields<'_>, source: usize) -> Option<Case> {
 }
 
 fn setting(entry: &Fields<'_>) -> Option<Setting> {
+    let profile = profile(entry);
     let deploy_age = entry.parsed("deploy_age", duration::parse).unwrap_or(OLD);
     let app = entry.parsed("app", AppName::parse).or_else(|| AppName::parse("app").ok())?;
     let host = entry.parsed("host", HostName::parse).or_else(|| HostName::parse("host").ok())?;
@@ -68,15 +69,12 @@ fn setting(entry: &Fields<'_>) -> Option<Setting> {
         previous: entry.parsed("previous", previous).unwrap_or(Some(OLD)),
         uptime: entry.parsed("uptime", duration::parse).unwrap_or(deploy_age),
         stream: stream(entry),
+        profile,
     })
 }
 
-fn surroundings(entry: &Fields<'_>, setting: Option<&Setting>) -> Surroundings {
-    let mut profiles = profiles(entry);
-    let own = profile(entry);
-    if let Some(setting) = setting {
-        profiles.insert(setting.app.clone(), own);
-    }
+fn surroundings(entry: &Fields<'_>) -> Surroundings {
+    let profiles = profiles(entry);
     let disconnected = entry.text("stream").is_some_and(|text| text.value == "disconnected");
     Surroundings { profiles, advance: entry.parsed("advance", pack::time).unwrap_or_default(), disconnected }
 }

@@ -5,10 +5,26 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::fleet::{AppName, Class, HostName, Mode, Stream, duration};
+use crate::fleet::{AppName, Class, HostName, Kind, Mode, Stream, duration};
 
 fn parse_duration(text: &str) -> Result<Duration, duration::DurationError> {
     duration::parse(text)
+}
+
+/// Rules to judge by, besides those that are in force anyway.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct MoreRules {
+    /// Rules besides the built-in ones: a file or a directory.
+    #[arg(long = "rules", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("a label is written NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("a label has a name: NAME=VALUE");
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What to take for granted of the app that wrote a log file; a recording tells it itself.
@@ -32,6 +48,18 @@ pub(in crate::cli) struct SettingOptions {
     /// How long the release before ran; 0s when there was none.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30d")]
     pub previous: Duration,
+    /// The image that it was made of; it tells the role, too.
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+    /// A label of its container; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_label)]
+    pub label: Vec<(String, String)>,
+    /// The environment that it was pushed for.
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+    /// What it does for other apps: database, cache, broker, search, proxy, or another role.
+    #[arg(long, value_name = "NAME", value_parser = Kind::parse)]
+    pub role: Option<Kind>,
 }
 
 /// A stream, as it is typed.
@@ -58,9 +86,8 @@ pub(in crate::cli) struct Explain {
     /// A log line, a file of them, a recording, or - for standard input.
     #[arg(value_name = "LINE|FILE|-")]
     pub source: String,
-    /// Rules besides the built-in ones: a file or a directory.
-    #[arg(long, value_name = "PATH")]
-    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) rules: MoreRules,
     #[command(flatten)]
     pub(in crate::cli) setting: SettingOptions,
     /// Explain every line that a rule knows, not the first of each kind.
@@ -79,9 +106,8 @@ pub(in crate::cli) struct WhyNot {
     /// A file of log lines, a recording, or - for standard input.
     #[arg(value_name = "FILE|-")]
     pub source: String,
-    /// Rules besides the built-in ones: a file or a directory.
-    #[arg(long, value_name = "PATH")]
-    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) rules: MoreRules,
     #[command(flatten)]
     pub(in crate::cli) setting: SettingOptions,
     /// Print JSON.
@@ -95,9 +121,8 @@ pub(in crate::cli) struct Replay {
     /// The recording, as `arcane record` wrote it, or - for standard input.
     #[arg(value_name = "RECORDING|-")]
     pub recording: String,
-    /// Rules besides the built-in ones: a file or a directory.
-    #[arg(long, value_name = "PATH")]
-    pub rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) rules: MoreRules,
     /// As `arcane heal --auto` would have done; the same as --mode auto.
     #[arg(long, conflicts_with = "mode")]
     pub auto: bool,

@@ -25,7 +25,7 @@ const SHORT: usize = 120;
 const LISTED: usize = 50;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &Explain) -> Result<u8, Failure> {
-    let rules = Arc::new(load(&arguments.directory, &options.rules)?);
+    let rules = Arc::new(load(&arguments.directory, &options.rules.paths)?);
     let text = Text::line_or_file(&options.source, INSTEAD)?;
     let evidence = text.evidence(ui, &options.setting)?;
     let mut report = Report {

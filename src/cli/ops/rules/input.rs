@@ -9,7 +9,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::ui::{Tag, Ui};
 use crate::fleet::text::plural;
-use crate::fleet::{AppName, HostName, Observation, Recording, Stream, Timestamp};
+use crate::fleet::{AppName, HostName, Observation, Profile, Recording, Stream, Timestamp};
 use crate::rules::{LogLine, Setting, Times, Transcript};
 use crate::watch::{Assembler, Line};
 
@@ -158,6 +158,14 @@ impl SettingOptions {
             previous: Some(self.previous).filter(|ran| *ran > Duration::ZERO),
             uptime: self.uptime.unwrap_or(self.deploy_age),
             stream: self.stream.into(),
+            profile: Profile {
+                environment: self.env.clone(),
+                ..Profile::new(
+                    self.image.as_deref().unwrap_or_default(),
+                    &self.label.iter().cloned().collect(),
+                    self.role.clone(),
+                )
+            },
         })
     }
 }

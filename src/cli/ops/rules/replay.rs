@@ -22,7 +22,7 @@ const INSTEAD: &str = "name a recording in it: `arcane rules replay FILE`; `arca
 const TEXT: usize = 500;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::Replay) -> Result<u8, Failure> {
-    let rules = load(&arguments.directory, &options.rules)?;
+    let rules = load(&arguments.directory, &options.rules.paths)?;
     let recording = Text::file(&options.recording, INSTEAD)?.recording()?;
     warn_of_the_end(ui, &recording);
     let ceiling = if options.auto { Mode::Auto } else { options.mode };

@@ -24,7 +24,7 @@ const INSTEAD: &str = "name a file in it: `arcane rules why-not RULE FILE`; or g
 const SHORT: usize = 120;
 
 pub(super) fn run(ui: &Ui, arguments: &Arguments, options: &args::WhyNot) -> Result<u8, Failure> {
-    let rules = Arc::new(load(&arguments.directory, &options.rules)?);
+    let rules = Arc::new(load(&arguments.directory, &options.rules.paths)?);
     let rule = one(&rules, &options.rule)?;
     let text = Text::file(&options.source, INSTEAD)?;
     let evidence = text.evidence(ui, &options.setting)?;
@@ -161,7 +161,9 @@ fn broken_by(broken: &Verdict, near: Option<&Near>) -> String {
 
 const fn what_to_do(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::OutOfScope => Some("say whose lines they are with --app, --host and --stream"),
+        Outcome::OutOfScope => {
+            Some("say whose lines they are with --app, --host, --stream, --image, --role, --label and --env")
+        }
         Outcome::Unmet(_) => Some("say how things were with --deploy-age, --uptime and --previous"),
         Outcome::Unconfirmed => Some("a log file has lines only; `arcane record APP` records events as well"),
         _ => None,
