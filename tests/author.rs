@@ -208,6 +208,28 @@ fn a_host_that_is_away_makes_a_recording_that_says_so() {
 }
 
 #[test]
+fn whoever_watches_is_told_which_rules_a_project_switches_off() {
+    let off = "pack = \"mine\"\nschema = 1\n[[rule]]\nextends = \"core/unhealthy\"\noff = true\n";
+    let env = TestEnv::new()
+        .write("fleet.toml", "[host.gone]\nssh = \"root@127.0.0.1:1\"\n")
+        .write("arcane.toml", "[app.shop]\nimage = \"shop:1\"\n")
+        .write("rules/mine.toml", off);
+    for command in [&["watch", "--for", "1s"][..], &["heal", "--auto", "--for", "1s"]] {
+        let told = env.run(command);
+        assert!(told.stderr.contains("core/unhealthy (core.toml:"), "{told}");
+        assert!(
+            told.stderr.contains(") is switched off by ") && told.stderr.contains("rules/mine.toml:4"),
+            "{told}"
+        );
+        let told = env.run(&[command, &["--json"]].concat());
+        let rules = told.json_lines().into_iter().find(|line| line["event"] == "rules").unwrap();
+        let replaced = &rules["replaced"][0];
+        assert_eq!((&replaced["rule"], &replaced["off"]), (&"core/unhealthy".into(), &true.into()));
+        assert!(rules["rules"].as_u64() > Some(100) && rules["more_replaced"] == 0, "{rules}");
+    }
+}
+
+#[test]
 fn a_value_of_the_vault_gets_into_no_rule() {
     let env = TestEnv::new().vault("production", &[("TOKEN", b"hunter2-hunter2")]);
     let drafted = env.run(&["rules", "new", "login with hunter2-hunter2 failed"]).succeeds();

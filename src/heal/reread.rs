@@ -64,9 +64,9 @@ impl Run<'_> {
         match found.map(|found| *found) {
             None => {}
             Some(Ok(rules)) => {
-                let count = rules.rules().len();
-                self.shell.engine.reload(Arc::new(rules));
-                (self.tell)(Told::Rules(Ok(count)));
+                let rules = Arc::new(rules);
+                self.shell.engine.reload(Arc::clone(&rules));
+                (self.tell)(Told::Rules(Ok(rules)));
             }
             Some(Err(why)) => (self.tell)(Told::Rules(Err(why))),
         }

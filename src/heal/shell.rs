@@ -73,8 +73,8 @@ pub enum Told {
     Seen(Observation),
     /// A rule fired.
     Signal(Signal),
-    /// The rules have changed: how many are in force now, or why those before still are.
-    Rules(Result<usize, String>),
+    /// The rules have changed: those in force now, or why those before still are.
+    Rules(Result<Arc<RuleSet>, String>),
     /// More had to be forgotten to stay within the bounds of memory: so much in all.
     Dropped(u64),
     /// The supervisor says something, about this incident if it is about one.

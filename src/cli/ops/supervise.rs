@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::rules::{self, RuleWatch};
+use super::rules::{self, RuleWatch, replaced};
 use super::vault::VaultSource;
 use super::{context, masking};
 use crate::cli::args::{Arguments, Heal, Watch};
@@ -20,7 +20,7 @@ use crate::fleet::text::{plural, printable, printable_block};
 use crate::fleet::{Board, Evidence, Fact, Host, Incident, Mode, Observation, Timestamp, Turn};
 use crate::heal::{self, Announcement, News, RuleSource, Settings, Shell, Supervisor, Told, Until};
 use crate::journal::{DecisionRecord, Journal};
-use crate::rules::Engine;
+use crate::rules::{Engine, RuleSet};
 use crate::watch::{Options, Places, Sampling, Watcher};
 
 /// `--once` ends when nothing new was found for this long.
@@ -70,6 +70,7 @@ async fn supervise(
         plural(hosts.len(), "host"),
         plural(rules.rules().len(), "rule")
     ));
+    in_force(ui, options.json, &rules);
     let board = Mutex::new(Board::default());
     let show = |told: Told| show(ui, options.json, &board, &told);
     let (is_limited, is_check) = (until.duration.is_some(), until.quiet.is_some());
@@ -238,11 +239,26 @@ fn show(ui: &Ui, json: bool, board: &Mutex<Board>, told: &Told) {
     }
 }
 
+/// Which rules are in force: in words only what somebody may not expect.
+fn in_force(ui: &Ui, json: bool, rules: &RuleSet) {
+    if json {
+        ui.json(&replaced::shape(rules));
+    }
+    for note in replaced::notes(rules) {
+        ui.note(&note);
+    }
+}
+
 /// Rule files were changed while a supervisor runs.
-fn rules_changed(ui: &Ui, json: bool, found: &Result<usize, String>) {
+fn rules_changed(ui: &Ui, json: bool, found: &Result<Arc<RuleSet>, String>) {
     match found {
-        Ok(count) if json => ui.json(&serde_json::json!({ "event": "rules", "rules": count })),
-        Ok(count) => ui.note(&format!("the rules were changed: {} in force", plural(*count, "rule"))),
+        Ok(rules) => {
+            if !json {
+                let count = plural(rules.rules().len(), "rule");
+                ui.note(&format!("the rules were changed: {count} in force"));
+            }
+            in_force(ui, json, rules);
+        }
         Err(why) if json => ui.json(&serde_json::json!({ "event": "rules", "error": why })),
         Err(why) => ui.note(&format!(
             "the rules were changed and cannot be used, so those before stay in force: {why}"

@@ -255,8 +255,8 @@ async fn rules_that_change_are_taken_up_and_those_that_are_broken_are_told() {
     let told = Mutex::new(Vec::new());
     let tell = |what: Told| {
         match &what {
-            Told::Rules(Ok(count)) => {
-                told.lock().unwrap().push(format!("{count} rules"));
+            Told::Rules(Ok(rules)) => {
+                told.lock().unwrap().push(format!("{} rules", rules.rules().len()));
                 let subject = Subject {
                     app: app("shop"),
                     release: release(2),

@@ -7,6 +7,7 @@ mod files;
 mod input;
 mod marks;
 mod new;
+pub(in crate::cli::ops) mod replaced;
 mod replay;
 mod why_not;
 
@@ -138,8 +139,7 @@ fn list(ui: &Ui, arguments: &Arguments, files: &RuleFiles) -> Result<u8, Failure
     } else {
         ui.out(&table(&["RULE", "CLASS", "LADDER"], &rows));
         for one in rules.replacements() {
-            let how = if one.off { "switched off" } else { "replaced" };
-            ui.note(&format!("{} ({}) is {how} by {}", one.rule, one.was, one.by));
+            ui.note(&replaced::words(&one));
         }
     }
     Ok(exit::DONE)
