@@ -40,7 +40,13 @@ impl Expression {
 
     /// The expression that a literal text is, ASCII letters in either case.
     pub(super) fn of_literal(text: &str) -> Self {
-        let source = format!("(?i-u:{})", regex::escape(text));
+        Self::of_literals(&[text])
+    }
+
+    /// The expression that matches any of some literal texts, ASCII letters in either case.
+    pub(super) fn of_literals(texts: &[impl AsRef<str>]) -> Self {
+        let texts: Vec<String> = texts.iter().map(|text| regex::escape(text.as_ref())).collect();
+        let source = format!("(?i-u:{})", texts.join("|"));
         Self { source, names: Vec::new(), compiled: OnceLock::new() }
     }
 

@@ -1,15 +1,17 @@
 //! Finding many literals in a line at once, without regard to case.
 //!
-//! Of every literal one stretch of four (or three) bytes is kept, its **gram**, the rarest it has. A line is looked
-//! through gram by gram: a small table of bits, indexed by a hash of the gram, says for nearly all of them that no
-//! literal has it. Nothing of that depends on the gram before, so a processor works on several at a time, and the table
-//! fits in its nearest cache whatever the number of literals: both are what an automaton over thousands of literals
-//! cannot have. What passes is compared whole.
+//! Of every literal one stretch of four bytes is kept, its **gram**, the rarest it has; of one that has only three, every
+//! gram that begins with them. A line is looked through gram by gram: a small table of bits, indexed by a hash of the
+//! gram, says for nearly all of them that no literal has it. Nothing of that depends on the gram before, so a processor
+//! works on several at a time, and the table fits in its nearer caches whatever the number of literals: both are what an
+//! automaton over thousands of literals cannot have. What passes is compared whole.
 
 use std::collections::HashMap;
 
 use super::rarity;
 
+/// Bytes of a gram.
+const WIDTH: usize = 4;
 /// Bits of the table for each gram: about one gram in so many passes by chance.
 const BITS_PER_GRAM: usize = 64;
 /// The table has at least and at most 2 to the power of this many bits: 512 bytes to 64 KiB.
@@ -25,12 +27,10 @@ const SHARED: i64 = 12;
 #[derive(Debug, Clone)]
 pub(super) struct Grams {
     literals: Vec<Box<[u8]>>,
-    /// Grams of four bytes, and of three for literals that are not longer.
-    wide: Table,
-    narrow: Table,
+    table: Table,
 }
 
-/// Grams of one width.
+/// The grams of all literals.
 #[derive(Debug, Clone)]
 struct Table {
     bits: Box<[u64]>,
@@ -55,34 +55,32 @@ impl Grams {
     /// For literals in lower case. One of less than three bytes is never found.
     pub(super) fn new(literals: &[String]) -> Self {
         let mut sharers: HashMap<u32, i64> = HashMap::new();
-        let (mut wide, mut narrow) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         for (number, literal) in (0..).zip(literals) {
-            let (width, entries) = match literal.len() {
-                0..3 => continue,
-                3 => (3, &mut narrow),
-                _ => (4, &mut wide),
-            };
-            let worth = |window: &[u8]| {
-                let others = sharers.get(&gram(window)).copied().unwrap_or(0);
+            let bytes = literal.as_bytes();
+            if let &[a, b, c] = bytes {
+                let after = (0..=u8::MAX).filter(|byte| u32::from(*byte) & LOWER != 0);
+                entries.extend(after.map(|d| Entry { gram: gram([a, b, c, d]), literal: number, offset: 0 }));
+                continue;
+            }
+            let worth = |window: &[u8; WIDTH]| {
+                let others = sharers.get(&gram(*window)).copied().unwrap_or(0);
                 i64::from(rarity::of_bytes(window)) - SHARED * others
             };
-            let windows = (0..).zip(literal.as_bytes().windows(width));
+            let windows = (0..).zip(bytes.windows(WIDTH).filter_map(<[u8]>::first_chunk));
             if let Some((offset, window)) = windows.max_by_key(|(_, window)| worth(window)) {
-                let gram = gram(window);
+                let gram = gram(*window);
                 *sharers.entry(gram).or_default() += 1;
                 entries.push(Entry { gram, literal: number, offset });
             }
         }
         let literals = literals.iter().map(|literal| literal.as_bytes().into()).collect();
-        Self { literals, wide: Table::new(wide), narrow: Table::new(narrow) }
+        Self { literals, table: Table::new(entries) }
     }
 
     /// Tells `found` of each literal that `line` contains, perhaps more than once.
     pub(super) fn find(&self, line: &[u8], mut found: impl FnMut(usize)) {
-        self.wide.scan::<4>(line, |entry, at| self.check(entry, line, at, &mut found));
-        if !self.narrow.entries.is_empty() {
-            self.narrow.scan::<3>(line, |entry, at| self.check(entry, line, at, &mut found));
-        }
+        self.table.scan(line, |entry, at| self.check(entry, line, at, &mut found));
     }
 
     /// Tells of a literal if it is there whole, where its gram was found.
@@ -91,7 +89,8 @@ impl Grams {
         let literal = &self.literals[number];
         let text =
             at.checked_sub(entry.offset as usize).and_then(|start| line.get(start..start + literal.len()));
-        if text.is_some_and(|text| text.eq_ignore_ascii_case(literal)) {
+        // The ends first: grams are shared, and nearly all that pass are other words.
+        if text.is_some_and(|text| alike(text, literal) && text.eq_ignore_ascii_case(literal)) {
             found(number);
         }
     }
@@ -122,8 +121,8 @@ impl Table {
     }
 
     /// Tells `found` of each entry whose gram is in `line`, and where.
-    fn scan<const WIDTH: usize>(&self, line: &[u8], mut found: impl FnMut(&Entry, usize)) {
-        for (at, window) in line.windows(WIDTH).enumerate() {
+    fn scan(&self, line: &[u8], mut found: impl FnMut(&Entry, usize)) {
+        let mut look = |window: [u8; WIDTH], at: usize| {
             let gram = gram(window);
             let hash = hash(gram);
             let bit = hash >> self.bit_shift;
@@ -133,6 +132,15 @@ impl Table {
                     .filter(|entry| entry.gram == gram)
                     .for_each(|entry| found(entry, at));
             }
+        };
+        for (at, window) in line.windows(WIDTH).enumerate() {
+            if let Some(window) = window.first_chunk() {
+                look(*window, at);
+            }
+        }
+        // A literal of three bytes may end the line.
+        if let Some(&[a, b, c]) = line.last_chunk() {
+            look([a, b, c, b' '], line.len() - 3);
         }
     }
 
@@ -144,15 +152,19 @@ impl Table {
     }
 }
 
-/// The number that stands for a window of three or four bytes.
+/// Whether the first and the last byte are the same, or differ in case only.
 #[inline(always)]
-fn gram(window: &[u8]) -> u32 {
-    let bytes = match *window {
-        [a, b, c, d] => [a, b, c, d],
-        [a, b, c] => [a, b, c, 0],
-        _ => [0; 4],
+fn alike(text: &[u8], literal: &[u8]) -> bool {
+    let same = |one: Option<&u8>, other: Option<&u8>| {
+        one.zip(other).is_some_and(|(one, other)| (one ^ other) & !0x20 == 0)
     };
-    u32::from_le_bytes(bytes) | LOWER
+    same(text.first(), literal.first()) && same(text.last(), literal.last())
+}
+
+/// The number that stands for a window.
+#[inline(always)]
+const fn gram(window: [u8; WIDTH]) -> u32 {
+    u32::from_le_bytes(window) | LOWER
 }
 
 #[inline(always)]

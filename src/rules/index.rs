@@ -6,6 +6,7 @@
 
 use regex::RegexSet;
 
+use super::expression::Expression;
 use super::grams::Grams;
 use super::literal::{self, Required};
 use super::pattern;
@@ -16,6 +17,8 @@ pub(super) struct Gate {
     /// Which pattern of `any` it is, unless it belongs to another part.
     pub(super) alternative: Option<usize>,
     pub(super) key: Key,
+    /// Texts of which a line must have one as well.
+    pub(super) also: Option<Required>,
 }
 
 /// What a line must have to be worth trying a gate.
@@ -50,6 +53,8 @@ pub(super) struct Index {
     loose: Option<Loose>,
     /// Gates that are tried on every line.
     always: Vec<u32>,
+    /// For each gate, what a line must have as well.
+    also: Vec<Option<Expression>>,
 }
 
 /// Patterns without a literal.
@@ -74,13 +79,14 @@ impl Index {
     /// Builds the index from the gates of each log rule, rules in order. The error is a sentence for their author.
     pub(super) fn new(rules: impl IntoIterator<Item = (usize, Vec<Gate>)>) -> Result<Self, String> {
         let mut entries: Vec<(String, u32)> = Vec::new();
-        let (mut gates, mut always) = (Vec::new(), Vec::new());
+        let (mut gates, mut always, mut also) = (Vec::new(), Vec::new(), Vec::new());
         let (mut expressions, mut loose) = (Vec::new(), Vec::new());
         for (rule, of_rule) in rules {
             for gate in of_rule {
                 let number =
                     u32::try_from(gates.len()).map_err(|_| "these are too many patterns".to_owned())?;
                 gates.push((rule, gate.alternative));
+                also.push(gate.also.as_ref().map(|texts| Expression::of_literals(texts)));
                 match gate.key {
                     Key::Literals(literals) => {
                         entries.extend(literals.into_iter().map(|text| (text, number)))
@@ -102,7 +108,7 @@ impl Index {
         } else {
             Some(Loose { set: pattern::set(&expressions)?, gates: loose })
         };
-        Ok(Self { gates, grams: Grams::new(&literals), owners, loose, always })
+        Ok(Self { gates, grams: Grams::new(&literals), owners, loose, always, also })
     }
 
     /// The gates worth trying, in order: by [`Index::rule`], and the patterns of a rule in theirs.
@@ -112,7 +118,8 @@ impl Index {
         seen.resize(self.owners.len(), 0);
         found.clear();
         found.extend_from_slice(&self.always);
-        self.grams.find(plain(line, folded).as_bytes(), |literal| {
+        let plain = plain(line, folded);
+        self.grams.find(plain.as_bytes(), |literal| {
             if std::mem::replace(&mut seen[literal], *number) != *number {
                 found.extend_from_slice(&self.owners[literal]);
             }
@@ -126,6 +133,7 @@ impl Index {
             found.sort_unstable();
             found.dedup();
         }
+        found.retain(|&gate| self.also[gate as usize].as_ref().is_none_or(|also| also.is_match(plain)));
         found
     }
 

@@ -37,12 +37,12 @@ pub(super) const KELVIN_SIGN: char = '\u{212a}';
 /// Is an s to it.
 pub(super) const LONG_S: char = '\u{17f}';
 
-/// The best set for a regex, when it has one. Case is ignored, as the index does.
-pub(super) fn of_regex(pattern: &str) -> Option<Required> {
-    let hir = regex_syntax::parse(pattern).ok()?;
+/// The sets for a regex, the best first: of each every match contains one. Case is ignored, as the index does.
+pub(super) fn of_regex(pattern: &str) -> Vec<Required> {
+    let Ok(hir) = regex_syntax::parse(pattern) else { return Vec::new() };
     let mut run = Run::default();
     run.walk(&hir);
-    best(run.finish())
+    best_first(run.finish())
 }
 
 /// The set for a literal text.
@@ -50,9 +50,10 @@ pub(super) fn of_literal(text: &str) -> Option<Required> {
     usable(vec![fold(text)])
 }
 
-/// Of several sets, each of which would do, the one that lets the fewest lines through.
-pub(super) fn best(sets: impl IntoIterator<Item = Required>) -> Option<Required> {
-    sets.into_iter().max_by_key(selectivity)
+/// Sets, the one that lets the fewest lines through first.
+pub(super) fn best_first(mut sets: Vec<Required>) -> Vec<Required> {
+    sets.sort_by_key(|set| std::cmp::Reverse(selectivity(set)));
+    sets
 }
 
 /// The union of sets of which one is met; `None` when some alternative has no set of its own.
@@ -108,7 +109,7 @@ impl Run {
                 let sets = branches.iter().map(|branch| {
                     let mut run = Self::default();
                     run.walk(branch);
-                    best(run.finish())
+                    best_first(run.finish()).into_iter().next()
                 });
                 self.done.extend(union(sets));
             }
@@ -228,16 +229,31 @@ mod tests {
             (r"(?i-u:disk)\s+full", Some(&["disk"])),
         ];
         for (pattern, expected) in cases {
-            let found = of_regex(pattern);
+            let found = of_regex(pattern).into_iter().next();
             let found: Option<Vec<&str>> = found.as_ref().map(|set| set.iter().map(String::as_str).collect());
             assert_eq!(found.as_deref(), expected, "{pattern}");
         }
     }
 
     #[test]
+    fn every_match_contains_one_of_each() {
+        for (pattern, expected) in [
+            (r"error .* deadlock", vec![vec![" deadlock"], vec!["error "]]),
+            (
+                r"(?:worker|task)\s+is (?:stuck|hung)",
+                vec![vec!["is hung", "is stuck"], vec!["task", "worker"]],
+            ),
+            (r"(?:deadlock .* found|wedged)", vec![vec!["deadlock ", "wedged"]]),
+            (r"refused (?:by .*)?host", vec![vec!["refused "], vec!["host"]]),
+        ] {
+            assert_eq!(of_regex(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn no_pattern_has_more_literals_than_are_of_use() {
         let pattern = "(?:aa|bb|cc|dd|ee|ff|gg|hh)".repeat(12);
-        let set = of_regex(&pattern).unwrap();
+        let set = of_regex(&pattern).remove(0);
         assert!(set.len() <= MOST && set.iter().all(|literal| literal.len() <= LONGEST), "{set:?}");
         assert_eq!(of_literal(&"é".repeat(100)).unwrap()[0].len(), LONGEST);
     }

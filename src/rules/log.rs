@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::index::{Gate, Key};
-use super::literal::{Required, SHORTEST};
+use super::literal::{self, Required, SHORTEST};
 use super::pattern::{AnyOf, FieldPattern, Pattern};
 use super::structured::Structured;
 
@@ -58,12 +58,20 @@ impl LogPattern {
 
     /// Patterns of one part, of which every matching line matches one: the part that lets the fewest lines through.
     pub(super) fn gates(&self) -> Vec<Gate> {
-        let alone = |required| vec![Gate { alternative: None, key: Key::Literals(required) }];
-        let all = self.all.iter().filter_map(Pattern::required);
+        let alone = |required| vec![Gate { alternative: None, key: Key::Literals(required), also: None }];
+        let all = literal::best_first(self.all.iter().flat_map(Pattern::requires).collect());
         let fields = self.fields.iter().filter_map(|(_, pattern)| pattern.required().and_then(unescaped));
         let json = self.json.iter().filter_map(|(_, pattern)| json_required(pattern));
-        let parts = all.chain(fields).chain(json).map(alone);
-        let any = (!self.any.is_empty()).then(|| self.any.gates());
+        let mut any = (!self.any.is_empty()).then(|| self.any.gates());
+        // Where a pattern has no second set of its own, what all of them need is one.
+        for gate in any.iter_mut().flatten() {
+            gate.also = gate.also.take().or_else(|| all.first().cloned());
+        }
+        let mut all = all.into_iter();
+        let all = all
+            .next()
+            .map(|required| vec![Gate { alternative: None, key: Key::Literals(required), also: all.next() }]);
+        let parts = all.into_iter().chain(fields.chain(json).map(alone));
         let best = parts.chain(any).max_by_key(|gates| gates.iter().map(Gate::selectivity).min());
         best.unwrap_or_else(|| self.loose())
     }
@@ -71,7 +79,7 @@ impl LogPattern {
     /// The gates of a trigger that has neither `any` nor literals.
     fn loose(&self) -> Vec<Gate> {
         let key = self.all.first().map_or(Key::Nothing, |pattern| Key::Regex(pattern.expression()));
-        vec![Gate { alternative: None, key }]
+        vec![Gate { alternative: None, key, also: None }]
     }
 
     /// Names of captures that every match has, and of those that only some have.

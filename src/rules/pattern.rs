@@ -109,12 +109,17 @@ impl Pattern {
         true
     }
 
-    /// Literals of which every match contains one.
-    pub(super) fn required(&self) -> Option<Required> {
+    /// Sets of literals, the best first: of each every match contains one.
+    pub(super) fn requires(&self) -> Vec<Required> {
         match self {
-            Self::Literal(one) => literal::of_literal(&one.text),
+            Self::Literal(one) => literal::of_literal(&one.text).into_iter().collect(),
             Self::Regex(regex) => literal::of_regex(regex.as_str()),
         }
+    }
+
+    /// Literals of which every match contains one.
+    pub(super) fn required(&self) -> Option<Required> {
+        self.requires().into_iter().next()
     }
 
     /// A regular expression that matches wherever this does.
@@ -186,11 +191,12 @@ impl AnyOf {
 
     /// A gate for each pattern.
     pub(super) fn gates(&self) -> Vec<Gate> {
-        let key = |pattern: &Pattern| {
-            pattern.required().map_or_else(|| Key::Regex(pattern.expression()), Key::Literals)
+        let gate = |(index, pattern): (usize, &Pattern)| {
+            let mut sets = pattern.requires().into_iter();
+            let key = sets.next().map_or_else(|| Key::Regex(pattern.expression()), Key::Literals);
+            Gate { alternative: Some(index), key, also: sets.next() }
         };
-        let patterns = self.0.iter().enumerate();
-        patterns.map(|(index, pattern)| Gate { alternative: Some(index), key: key(pattern) }).collect()
+        self.0.iter().enumerate().map(gate).collect()
     }
 }
 
