@@ -42,13 +42,16 @@ struct Table {
     entries: Box<[Entry]>,
 }
 
-/// The gram of a literal.
+/// The gram of a literal, and as much of the literal as tells most other words from it without a look at it.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     gram: u32,
     literal: u32,
     /// Where in the literal it is.
-    offset: u32,
+    offset: u16,
+    length: u16,
+    first: u8,
+    last: u8,
 }
 
 impl Grams {
@@ -58,9 +61,13 @@ impl Grams {
         let mut entries = Vec::new();
         for (number, literal) in (0..).zip(literals) {
             let bytes = literal.as_bytes();
+            let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { continue };
+            // Literals are cut to less: see the room that makes them.
+            let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+            let entry = |gram, offset| Entry { gram, literal: number, offset, length, first, last };
             if let &[a, b, c] = bytes {
                 let after = (0..=u8::MAX).filter(|byte| u32::from(*byte) & LOWER != 0);
-                entries.extend(after.map(|d| Entry { gram: gram([a, b, c, d]), literal: number, offset: 0 }));
+                entries.extend(after.map(|d| entry(gram([a, b, c, d]), 0)));
                 continue;
             }
             let worth = |window: &[u8; WIDTH]| {
@@ -71,7 +78,7 @@ impl Grams {
             if let Some((offset, window)) = windows.max_by_key(|(_, window)| worth(window)) {
                 let gram = gram(*window);
                 *sharers.entry(gram).or_default() += 1;
-                entries.push(Entry { gram, literal: number, offset });
+                entries.push(entry(gram, offset));
             }
         }
         let literals = literals.iter().map(|literal| literal.as_bytes().into()).collect();
@@ -85,12 +92,16 @@ impl Grams {
 
     /// Tells of a literal if it is there whole, where its gram was found.
     fn check(&self, entry: &Entry, line: &[u8], at: usize, found: &mut impl FnMut(usize)) {
+        let text = at
+            .checked_sub(entry.offset.into())
+            .and_then(|start| line.get(start..start + usize::from(entry.length)));
+        // Grams are shared: nearly all that come here are other words.
+        let alike = |text: &[u8]| {
+            text.first().is_some_and(|first| same(*first, entry.first))
+                && text.last().is_some_and(|last| same(*last, entry.last))
+        };
         let number = entry.literal as usize;
-        let literal = &self.literals[number];
-        let text =
-            at.checked_sub(entry.offset as usize).and_then(|start| line.get(start..start + literal.len()));
-        // The ends first: grams are shared, and nearly all that pass are other words.
-        if text.is_some_and(|text| alike(text, literal) && text.eq_ignore_ascii_case(literal)) {
+        if text.is_some_and(|text| alike(text) && text.eq_ignore_ascii_case(&self.literals[number])) {
             found(number);
         }
     }
@@ -122,43 +133,39 @@ impl Table {
 
     /// Tells `found` of each entry whose gram is in `line`, and where.
     fn scan(&self, line: &[u8], mut found: impl FnMut(&Entry, usize)) {
-        let mut look = |window: [u8; WIDTH], at: usize| {
-            let gram = gram(window);
-            let hash = hash(gram);
-            let bit = hash >> self.bit_shift;
-            if self.bits[(bit >> 6) as usize] >> (bit & 63) & 1 != 0 {
-                self.entries_of(hash)
-                    .iter()
-                    .filter(|entry| entry.gram == gram)
-                    .for_each(|entry| found(entry, at));
-            }
-        };
         for (at, window) in line.windows(WIDTH).enumerate() {
-            if let Some(window) = window.first_chunk() {
-                look(*window, at);
+            if let Some(gram) = window.first_chunk().map(|window| gram(*window))
+                && self.may_have(gram)
+            {
+                self.entries_of(gram).for_each(|entry| found(entry, at));
             }
         }
         // A literal of three bytes may end the line.
         if let Some(&[a, b, c]) = line.last_chunk() {
-            look([a, b, c, b' '], line.len() - 3);
+            self.entries_of(gram([a, b, c, b' '])).for_each(|entry| found(entry, line.len() - 3));
         }
     }
 
-    /// The entries whose grams have this hash, and some others.
+    /// Whether there may be an entry of this gram.
+    #[inline(always)]
+    fn may_have(&self, gram: u32) -> bool {
+        let bit = hash(gram) >> self.bit_shift;
+        self.bits[(bit >> 6) as usize] >> (bit & 63) & 1 != 0
+    }
+
+    /// The entries of a gram.
     #[inline(never)]
-    fn entries_of(&self, hash: u32) -> &[Entry] {
-        let slot = (hash >> self.slot_shift) as usize;
-        &self.entries[self.slots[slot] as usize..self.slots[slot + 1] as usize]
+    fn entries_of(&self, gram: u32) -> impl Iterator<Item = &Entry> {
+        let slot = (hash(gram) >> self.slot_shift) as usize;
+        let slot = self.slots[slot] as usize..self.slots[slot + 1] as usize;
+        self.entries[slot].iter().filter(move |entry| entry.gram == gram)
     }
 }
 
-/// Whether the first and the last byte are the same, or differ in case only.
+/// Whether two bytes are the same, or differ in case; some that are no letters, too.
 #[inline(always)]
-fn alike(text: &[u8], literal: &[u8]) -> bool {
-    let same = |one: Option<&u8>, other: Option<&u8>| {
-        one.zip(other).is_some_and(|(one, other)| (one ^ other) & !0x20 == 0)
-    };
-    same(text.first(), literal.first()) && same(text.last(), literal.last())
+const fn same(one: u8, other: u8) -> bool {
+    (one ^ other) & !0x20 == 0
 }
 
 /// The number that stands for a window.
