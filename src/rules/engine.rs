@@ -219,6 +219,7 @@ impl Engine {
 
     /// The room to work in is made for one set of rules.
     pub(super) fn forget_scratch(&mut self) {
+        self.dropped_before += self.scratch.counts.skipped;
         self.scratch = Scratch::default();
     }
 
@@ -226,7 +227,8 @@ impl Engine {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let states: u64 = self.states.iter().map(State::dropped).sum();
-        states + self.memory.evicted() + self.unconfirmed.dropped() + self.dropped_before
+        let skipped = self.scratch.counts.skipped;
+        states + self.memory.evicted() + self.unconfirmed.dropped() + self.dropped_before + skipped
     }
 
     fn judge_fact(

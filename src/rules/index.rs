@@ -111,8 +111,9 @@ impl Index {
         Ok(Self { gates, grams: Grams::new(&literals), owners, loose, always, also })
     }
 
-    /// The gates worth trying, in order: by [`Index::rule`], and the patterns of a rule in theirs.
-    pub(super) fn candidates<'s>(&self, line: &str, scratch: &'s mut Scratch) -> &'s [u32] {
+    /// The gates that may be worth trying, in order: by [`Index::rule`], and the patterns of a rule in theirs; and the line
+    /// as [`Index::is_worth_it`] wants it.
+    pub(super) fn candidates<'s>(&self, line: &'s str, scratch: &'s mut Scratch) -> (&'s [u32], &'s str) {
         let Scratch { line: number, seen, found, folded } = scratch;
         *number += 1;
         seen.resize(self.owners.len(), 0);
@@ -133,8 +134,12 @@ impl Index {
             found.sort_unstable();
             found.dedup();
         }
-        found.retain(|&gate| self.also[gate as usize].as_ref().is_none_or(|also| also.is_match(plain)));
-        found
+        (found, plain)
+    }
+
+    /// Whether the line has what a gate's pattern needs as well: asked of few, and cheaper by far than the pattern.
+    pub(super) fn is_worth_it(&self, gate: u32, plain: &str) -> bool {
+        self.also[gate as usize].as_ref().is_none_or(|also| also.is_match(plain))
     }
 
     /// The rule of a gate.

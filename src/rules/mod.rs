@@ -8,6 +8,7 @@
 mod absence;
 mod ansi;
 mod bounded;
+mod budget;
 mod builtin;
 mod candidate;
 mod case;

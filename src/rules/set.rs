@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::index::{self, Index};
 use super::log::{LogMatch, LogPattern};
 use super::precedence::{Standing, Together};
@@ -231,13 +232,28 @@ impl RuleSet {
         let mut matches = Vec::new();
         let counts = &mut scratch.counts;
         counts.lines += 1;
-        let gates = self.index.candidates(line.line(), &mut scratch.index);
+        let (gates, plain) = self.index.candidates(line.line(), &mut scratch.index);
+        let mut budget = Budget::new(plain.len());
         for gates in gates.chunk_by(|&left, &right| self.index.rule(left) == self.index.rule(right)) {
             let slot = self.slots[self.index.rule(gates[0])];
             if !admitted(slot.rule) {
                 continue;
             }
             let Some(pattern) = self.pattern(slot) else { continue };
+            if !budget.ask(gates.len()) {
+                counts.skipped += 1;
+                continue;
+            }
+            scratch.worth.clear();
+            scratch.worth.extend(gates.iter().filter(|gate| self.index.is_worth_it(**gate, plain)));
+            let gates = &scratch.worth;
+            if gates.is_empty() {
+                continue;
+            }
+            if !budget.attempt(gates.len()) {
+                counts.skipped += 1;
+                continue;
+            }
             let alternatives = gates.iter().map(|&gate| self.index.alternative(gate));
             counts.tried += 1;
             // The gates of a pattern are all of its `any`, or none of them.
@@ -257,7 +273,9 @@ pub(super) struct Scratch {
     /// The line without colours.
     plain: String,
     index: index::Scratch,
-    counts: Counts,
+    /// The patterns of a rule that are worth trying.
+    worth: Vec<u32>,
+    pub(super) counts: Counts,
 }
 
 /// The patterns over lines of a rule. A line that is missed when it does not come is step 0.
@@ -306,6 +324,8 @@ pub struct Counts {
     pub tried: u64,
     /// Those that matched.
     pub matched: u64,
+    /// Those that were not tried, for the line had made so much work already.
+    pub skipped: u64,
 }
 
 impl Scanner {

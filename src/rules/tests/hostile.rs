@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use super::super::{Engine, RuleSet};
-use super::world::{at, subject};
+use super::super::{Engine, RuleSet, Scanner};
+use super::world::{at, line, subject};
 use crate::fleet::{Fact, Freshness, HealthState, Observation, Role, Stream};
 
 pub(super) static BUILTIN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::builtin()));
@@ -122,4 +122,33 @@ proptest! {
             Err(error) => prop_assert!(error.0.iter().all(|problem| problem.column >= 1 && problem.to_string().len() < 4000)),
         }
     }
+}
+
+/// As long as a line ever is.
+fn longest(of: &str) -> String {
+    let mut text = of.repeat((64 << 10) / of.len() + 1);
+    let end = (0..=64 << 10).rev().find(|&end| text.is_char_boundary(end)).unwrap();
+    text.truncate(end);
+    text
+}
+
+#[test]
+fn a_line_makes_no_more_work_than_is_allowed() {
+    let own_words = longest(&SAMPLES.join(" "));
+    let mut scanner = Scanner::new(Arc::clone(&BUILTIN));
+    scanner.matches(&own_words);
+    let counts = scanner.counts();
+    assert!(counts.tried > 10 && counts.tried < 128 && counts.skipped > 10, "{counts:?}");
+    let mut engine = Engine::new(Arc::clone(&BUILTIN));
+    engine.observe(&line(0, &own_words));
+    assert_eq!(engine.dropped(), counts.skipped, "it is told that something was left out");
+}
+
+#[test]
+fn the_work_of_an_honest_line_is_done() {
+    let ordinary = "2026-11-25 10:00:00 INFO [worker-7] error rate 0.1, retry in 5s, GET /orders from 10.0.0.1 took 4 ms; ";
+    let long = format!("{}\njava.lang.OutOfMemoryError: Java heap space", longest(ordinary));
+    let mut scanner = Scanner::new(Arc::clone(&BUILTIN));
+    assert!(!scanner.matches(&long).is_empty());
+    assert_eq!(scanner.counts().skipped, 0);
 }
