@@ -1,10 +1,14 @@
 //! One regular expression. It is read at once, and compiled when a line first asks for it: of some fifteen hundred that come
 //! with Arcane a fleet's logs ask for a few dozen, and each takes time to compile and memory to keep.
 
+use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
+use regex_syntax::ast::parse::Parser;
+use regex_syntax::ast::{self, AssertionKind, Ast};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Compiled size of one regular expression, in bytes: enough for any sensible one, too little for `\w{1000}`.
@@ -71,7 +75,45 @@ impl Expression {
 }
 
 fn compile(source: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(source).multi_line(true).size_limit(LIMIT).build()
+    RegexBuilder::new(&ascii_boundaries(source)).multi_line(true).size_limit(LIMIT).build()
+}
+
+/// The expression with each `\b` being about ASCII letters, digits and `_` only. One about all of Unicode would send the
+/// library to its slowest engine on every line with a single other character: 64 KiB of it would take some 60 ms.
+pub(super) fn ascii_boundaries(source: &str) -> String {
+    let Ok(ast) = Parser::new().parse(source) else { return source.to_owned() };
+    let mut places = ast::visit(&ast, Boundaries(Vec::new())).unwrap_or_else(|never| match never {});
+    places.sort_unstable_by_key(|place| place.start);
+    let mut text = String::with_capacity(source.len() + places.len() * 6);
+    let mut from = 0;
+    for place in places {
+        text.push_str(&source[from..place.start]);
+        text.push_str(r"(?-u:\b)");
+        from = place.end;
+    }
+    text.push_str(&source[from..]);
+    text
+}
+
+/// Where an expression has a `\b`.
+struct Boundaries(Vec<Range<usize>>);
+
+impl ast::Visitor for Boundaries {
+    type Output = Vec<Range<usize>>;
+    type Err = Infallible;
+
+    fn finish(self) -> Result<Self::Output, Infallible> {
+        Ok(self.0)
+    }
+
+    fn visit_pre(&mut self, node: &Ast) -> Result<(), Infallible> {
+        if let Ast::Assertion(assertion) = node
+            && assertion.kind == AssertionKind::WordBoundary
+        {
+            self.0.push(assertion.span.start.offset..assertion.span.end.offset);
+        }
+        Ok(())
+    }
 }
 
 fn collect_names(hir: &Hir, names: &mut Vec<String>) {
@@ -167,6 +209,25 @@ mod tests {
             assert!(built.is_ok(), "{source} takes more than {bound}");
         }
         assert!(eager < 40, "{eager} are compiled when they are read");
+    }
+
+    #[test]
+    fn a_boundary_is_about_ascii() {
+        for (source, expected) in [
+            (r"\bpanic\b", r"(?-u:\b)panic(?-u:\b)"),
+            (r"[b]\\b(?:a|\b)\B", r"[b]\\b(?:a|(?-u:\b))\B"),
+            ("(?x) \\b # \\b\n é", "(?x) (?-u:\\b) # \\b\n é"),
+            (r"\b{start}x", r"\b{start}x"),
+            ("(", "("),
+        ] {
+            assert_eq!(ascii_boundaries(source), expected);
+        }
+        let expression = Expression::parse(r"\bdisk\b").unwrap();
+        assert!(
+            expression.is_match("größe: disk")
+                && expression.is_match("édisk")
+                && !expression.is_match("disks")
+        );
     }
 
     #[test]

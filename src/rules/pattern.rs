@@ -141,7 +141,7 @@ impl Pattern {
 
 /// Regular expressions of patterns, looked for at once; the error is a sentence for the rules' author.
 pub(super) fn set(expressions: &[String]) -> Result<RegexSet, String> {
-    RegexSetBuilder::new(expressions)
+    RegexSetBuilder::new(expressions.iter().map(|one| expression::ascii_boundaries(one)))
         .multi_line(true)
         .size_limit(expression::LIMIT.saturating_mul(expressions.len()))
         .dfa_size_limit(SET_CACHE)

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::super::expression::ascii_boundaries;
 use super::super::log::LogPattern;
 use super::super::pattern::Pattern;
 use super::super::rule::Trigger;
@@ -20,7 +21,7 @@ fn plain(pattern: &Pattern) -> Regex {
     let expression = match pattern {
         // Literals are found in either case of ASCII letters only.
         Pattern::Literal(literal) => literal.text().chars().map(either_case).collect(),
-        Pattern::Regex(regex) => regex.as_str().to_owned(),
+        Pattern::Regex(regex) => ascii_boundaries(regex.as_str()),
     };
     RegexBuilder::new(&expression).multi_line(true).build().unwrap()
 }
@@ -110,7 +111,7 @@ fn long_and_many_lines() {
 
 #[test]
 fn letters_that_fold_to_ascii_ones() {
-    let rule = "log = { any = ['disk', 're:(?i)task', 're:Kelvin \u{212a}', 're:(?i)\\bmas[ks]\\b'] }";
+    let rule = "log = { any = ['disk', 're:(?i)task', 're:Kelvin \u{212a}', 're:(?i)\\bmas[ks]'] }";
     let rules = Arc::new(RuleSet::load(&file(rule)).unwrap());
     let judge = judge(&rules);
     for (line, expected) in [
