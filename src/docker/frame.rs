@@ -90,7 +90,8 @@ fn multiplexed(buffer: &mut BytesMut) -> io::Result<Option<LogFrame>> {
 }
 
 fn line(buffer: &mut BytesMut) -> Option<LogFrame> {
-    let end = match buffer.iter().position(|&byte| byte == b'\n') {
+    // No further than that, for how a stream was cut must not show.
+    let end = match buffer.iter().take(LINE_LIMIT).position(|&byte| byte == b'\n') {
         Some(position) => position + 1,
         None if buffer.len() >= LINE_LIMIT => LINE_LIMIT,
         None => return None,
@@ -159,6 +160,16 @@ mod tests {
         let long = vec![b'x'; LINE_LIMIT + 5];
         let frames = decode(FrameDecoder::Lines, &[&long]).unwrap();
         assert_eq!(frames.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), [LINE_LIMIT, 5]);
+    }
+
+    #[test]
+    fn a_long_line_of_a_terminal_is_cut_in_the_same_places_however_it_comes() {
+        let line = [&vec![b'x'; LINE_LIMIT + 5][..], b"\nnext\n"].concat();
+        let (start, end) = line.split_at(LINE_LIMIT / 2);
+        for pieces in [&[&line[..]][..], &[start, end]] {
+            let frames = decode(FrameDecoder::Lines, pieces).unwrap();
+            assert_eq!(frames.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), [LINE_LIMIT, 6, 5]);
+        }
     }
 
     proptest! {

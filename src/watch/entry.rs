@@ -71,11 +71,13 @@ impl Splitter {
     }
 
     fn end(&mut self) -> Option<usize> {
-        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+        // No further than an entry may be long, for how a stream was cut must not show.
+        let most = self.buffer.len().min(RAW_LIMIT);
+        let unsearched = self.buffer.get(self.searched..most).unwrap_or_default();
         let newline = unsearched.iter().position(|&byte| byte == b'\n');
         let newline = newline.map(|at| self.searched + at + 1);
-        self.searched = newline.unwrap_or(self.buffer.len());
-        let limit = newline.unwrap_or(self.buffer.len());
+        let limit = newline.unwrap_or(most);
+        self.searched = limit;
         self.fragment_end(limit).or(newline).or_else(|| (limit >= RAW_LIMIT).then_some(RAW_LIMIT))
     }
 
@@ -138,6 +140,11 @@ mod tests {
         let endless = [STAMP.as_bytes(), &vec![b'x'; 2 * RAW_LIMIT]].concat();
         let pieces = raw(&[&endless]);
         assert!(matches!(pieces.as_slice(), [Piece::Entry(_), Piece::Complaint(_)]), "{}", pieces.len());
+        // The same when its end comes with it.
+        let ended = [&endless[..], b"\n"].concat();
+        let pieces = raw(&[&ended]);
+        assert_eq!(raw(&ended.chunks(1000).collect::<Vec<_>>()), pieces);
+        assert_eq!(pieces.len(), 3);
     }
 
     proptest! {
