@@ -8,6 +8,8 @@ use crate::fleet::text::{plural, printable};
 
 /// How much of a source line is shown around the caret, in characters.
 const SHOWN: usize = 100;
+/// How much of what is said about it: a message may name a whole pattern.
+const SAID: usize = 1000;
 
 /// One thing wrong with a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +37,13 @@ impl fmt::Display for Problem {
         let (shown, offset) = self.excerpt();
         let room = shown.chars().count().saturating_sub(offset);
         let carets = "^".repeat(self.width.min(room).max(1));
-        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        // The file's own words are among them, and the file may be somebody else's.
+        let (file, message) = (printable(&self.file, SAID), printable(&self.message, SAID));
+        writeln!(f, "{file}:{}:{}: {message}", self.line, self.column)?;
         writeln!(f, "  {number} | {shown}")?;
         write!(f, "  {margin} | {}{carets}", " ".repeat(offset))?;
         match &self.hint {
-            Some(hint) => write!(f, " {hint}"),
+            Some(hint) => write!(f, " {}", printable(hint, SAID)),
             None => Ok(()),
         }
     }

@@ -67,6 +67,16 @@ prop_compose! {
     }
 }
 
+#[test]
+fn a_pattern_that_is_shown_to_its_author_moves_no_cursor() {
+    let rule = "log = { any = [\"no space\\u001b[2J\\r left\", 're:\\d\t'] }\n";
+    let rules = RuleSet::load(&super::world::file(rule)).unwrap();
+    let shown: Vec<String> = rules.lint().iter().map(ToString::to_string).collect();
+    assert!(shown.iter().any(|problem| problem.contains(r"no space\u{1b}[2J\r left")), "{shown:?}");
+    let all = shown.concat();
+    assert!(all.chars().all(|c| c == '\n' || !c.is_control()), "{all:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
