@@ -15,6 +15,8 @@ mod cursor;
 mod entry;
 mod events;
 mod feed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod history;
 mod host;
 mod join;
