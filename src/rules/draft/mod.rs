@@ -227,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_is_part_of_a_longer_word_is_no_reason_to_refuse() {
+        for line in ["4missing requirement", "job 4missing requirement", r#"{"l":"g"4missing requi":"g"2.2}"#]
+        {
+            let text = made(line);
+            assert!(text.contains("the same without its rarest word"), "{text}");
+        }
+        assert!(made("missing requirement").contains("the same without the fault"));
+    }
+
+    #[test]
     fn hostile_lines_make_sound_files_or_none() {
         for line in [
             "it's \"quoted\" 'twice' \u{7} and rung",

@@ -93,8 +93,10 @@ pub(super) fn is_level(word: &str) -> bool {
 /// A text without its fault words; without its rarest word as well when that is asked for, or when there are none.
 pub(super) fn of(text: &str, drafted: &Drafted) -> Vec<(&'static str, String)> {
     let mut neighbours = Vec::new();
-    if drafted.words().any(is_fault) {
-        neighbours.push(("the same without the fault", without(text, is_fault)));
+    let faultless = without(text, is_fault);
+    // In `4missing` a word of the draft is a part of a longer one, which stays.
+    if drafted.words().any(|word| is_fault(word) && !faultless.contains(word)) {
+        neighbours.push(("the same without the fault", faultless));
     } else {
         let rarest = drafted.words().max_by_key(|word| (word.len(), literal::of_literal(word)));
         // Wherever it stands: it may be a part of what else looks like one word.
