@@ -31,8 +31,9 @@ impl Pattern {
     }
 
     fn tried_by(engines: Config, text: &str) -> Option<Self> {
-        let source =
-            text.strip_prefix("re:").map_or_else(|| text.chars().map(either_case).collect(), str::to_owned);
+        let source = text
+            .strip_prefix("re:")
+            .map_or_else(|| text.chars().map(either_case).collect(), ascii_boundaries);
         let regex = Regex::builder()
             .configure(engines.nfa_size_limit(Some(1 << 20)))
             .syntax(syntax::Config::new().multi_line(true))
@@ -49,6 +50,20 @@ impl Pattern {
             |name: &String| Some((name.clone(), text[found.get_group_by_name(name)?.range()].to_owned()));
         found.is_match().then(|| self.names.iter().filter_map(value).collect())
     }
+}
+
+/// With each `\b` about ASCII only, as rules mean it.
+fn ascii_boundaries(source: &str) -> String {
+    let mut text = String::new();
+    let mut letters = source.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let escaped = if letter == '\\' { letters.next() } else { None };
+        match escaped {
+            Some('b') if letters.peek() != Some(&'{') => text.push_str(r"(?-u:\b)"),
+            _ => text.extend([letter].into_iter().chain(escaped)),
+        }
+    }
+    text
 }
 
 /// Literals are found in either case of ASCII letters only.
