@@ -13,6 +13,8 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Compiled size of one regular expression, in bytes: enough for any sensible one, too little for `\w{1000}`.
 pub(super) const LIMIT: usize = 1 << 20;
+/// What one of them may keep of what it has worked out, in bytes: there are some seventeen hundred.
+const CACHE: usize = 256 << 10;
 /// What surely takes no more than this is not compiled to find out.
 const SURELY_SMALL: usize = LIMIT / 2;
 
@@ -75,7 +77,11 @@ impl Expression {
 }
 
 fn compile(source: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&ascii_boundaries(source)).multi_line(true).size_limit(LIMIT).build()
+    RegexBuilder::new(&ascii_boundaries(source))
+        .multi_line(true)
+        .size_limit(LIMIT)
+        .dfa_size_limit(CACHE)
+        .build()
 }
 
 /// The expression with each `\b` being about ASCII letters, digits and `_` only. One about all of Unicode would send the

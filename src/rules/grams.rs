@@ -85,6 +85,11 @@ impl Grams {
         Self { literals, table: Table::new(entries) }
     }
 
+    /// The literals.
+    pub(super) fn literals(&self) -> impl Iterator<Item = String> {
+        self.literals.iter().map(|literal| String::from_utf8_lossy(literal).into_owned())
+    }
+
     /// Tells `found` of each literal that `line` contains, perhaps more than once.
     pub(super) fn find(&self, line: &[u8], mut found: impl FnMut(usize)) {
         self.table.scan(line, |entry, at| self.check(entry, line, at, &mut found));

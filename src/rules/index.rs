@@ -137,6 +137,18 @@ impl Index {
         (found, plain)
     }
 
+    /// The texts by which gates are found.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.grams.literals().collect()
+    }
+
+    /// How often such a text is in a line.
+    pub(super) fn count_texts(&self, line: &str) -> usize {
+        let mut count = 0;
+        self.grams.find(line.as_bytes(), |_| count += 1);
+        count
+    }
+
     /// Whether the line has what a gate's pattern needs as well: asked of few, and cheaper by far than the pattern.
     pub(super) fn is_worth_it(&self, gate: u32, plain: &str) -> bool {
         self.also[gate as usize].as_ref().is_none_or(|also| also.is_match(plain))

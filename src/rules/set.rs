@@ -192,6 +192,18 @@ impl RuleSet {
         self.rules.iter().any(Rule::needs_samples)
     }
 
+    /// The texts by which rules worth trying are found in a line, in lower case: for measuring other ways to find them.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        self.index.texts()
+    }
+
+    /// How often they are in a line, found in the way that is ours.
+    #[must_use]
+    pub fn count_texts(&self, line: &str) -> usize {
+        self.index.count_texts(line)
+    }
+
     /// The rules that were replaced or switched off by files of a higher layer, in order.
     #[must_use]
     pub fn replacements(&self) -> Vec<Replacement> {
