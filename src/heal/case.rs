@@ -16,7 +16,7 @@ use super::settings::Limits;
 const FIRST_EVIDENCE: usize = 10;
 
 /// Signals of one case come out of order by no more than this.
-const OUT_OF_ORDER: Duration = Duration::from_secs(60);
+pub(super) const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 
 /// How long a change that only counts may stay unsaved: a flood of signals must not become a flood of writes.
 pub(super) const SAVE_AFTER: Duration = Duration::from_secs(5);

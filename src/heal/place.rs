@@ -11,8 +11,9 @@ use crate::fleet::{
 /// Containers that play another part, remembered so that a signal about one is not taken for the live one.
 const BYSTANDERS: usize = 32;
 
-/// Signals that an operator sends to a container that shall go on: reload, rotate a log, resize a terminal.
-const HARMLESS: [u8; 6] = [1, 10, 12, 17, 18, 28];
+/// Signals that an operator sends to a container that shall go on: reload, dump the threads, rotate a log, more or fewer
+/// workers, resize a terminal. Of a container that is stopped with one of them the engine says that it was stopped.
+const HARMLESS: [u8; 9] = [1, 3, 10, 12, 17, 18, 21, 22, 28];
 
 /// One app on one host.
 #[derive(Debug, Default)]

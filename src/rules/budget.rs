@@ -21,6 +21,11 @@ impl Budget {
         Self { left: WORK, length }
     }
 
+    /// Whether it is enough to try so many patterns, whatever each of them takes.
+    pub(super) const fn is_ample(&self, patterns: usize) -> bool {
+        self.length.saturating_mul(patterns).saturating_mul(2) <= self.left
+    }
+
     /// Takes what it costs to ask whether so many patterns are worth trying, and says whether it was there.
     pub(super) fn ask(&mut self, patterns: usize) -> bool {
         self.take(self.length.saturating_mul(patterns) / CHEAPER)
@@ -36,4 +41,20 @@ impl Budget {
         self.left = left.unwrap_or(self.left);
         left.is_some()
     }
+}
+
+/// When a rule is tried on a line that has words of so many that not all can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is a user's.
+    First,
+    /// It comes with Arcane.
+    Second,
+    /// It counts only what nothing else knows.
+    Last,
+}
+
+impl Turn {
+    /// Them in order.
+    pub(super) const ALL: [Option<Self>; 3] = [Some(Self::First), Some(Self::Second), Some(Self::Last)];
 }

@@ -195,6 +195,7 @@ impl Engine {
     /// The clock of `host` was set, and shows `at` now: what is waited for there by time alone begins anew.
     fn wait_anew(&mut self, host: &HostName, at: Timestamp) {
         self.memory.clock_set(host, at);
+        self.inhibitions.clock_set(host, at);
         for state in &mut self.states {
             let absences = state.absences.iter_mut().filter(|((known, _), _)| known == host);
             absences.for_each(|(_, absence)| absence.begin_anew(at));
@@ -243,9 +244,9 @@ impl Engine {
             (Fact::Line { stream, text }, _) => {
                 self.judge_line(scene, observation.at, live, (*stream, text), signals);
             }
-            (fact, Some(seen)) => {
+            (_, Some(seen)) => {
                 self.confirm_by_event(scene, seen, signals);
-                self.end_holds(scene, observation.at, fact);
+                self.end_holds(scene, observation);
                 self.judge_event(scene, seen, signals);
                 self.judge_stats(scene, observation, signals);
             }
@@ -253,8 +254,8 @@ impl Engine {
                 self.confirm_by_sample(scene, observation.at, live, signals);
                 self.judge_stats(scene, observation, signals);
             }
-            (fact @ Fact::State { .. }, None) => {
-                self.end_holds(scene, observation.at, fact);
+            (Fact::State { .. }, None) => {
+                self.end_holds(scene, observation);
                 self.judge_stats(scene, observation, signals);
             }
             _ => {}

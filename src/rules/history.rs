@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::event::{EventKind, EventPattern};
-use super::memory::Seen;
+use super::memory::{Seen, age};
 use super::stat::Stat;
 use crate::fleet::{Fact, HealthState, LogState, Timestamp};
 
@@ -142,7 +142,7 @@ pub(super) struct Previous {
 impl Circumstances<'_> {
     /// How long the process has run, or had when it ended.
     pub(super) fn uptime(&self) -> Option<Duration> {
-        Some(self.at.since(self.container?.started_at?))
+        age(self.at, self.container?.started_at?)
     }
 
     pub(super) fn exit_code(&self) -> Option<i64> {

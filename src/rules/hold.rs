@@ -9,7 +9,7 @@ use super::event::EventKind;
 use super::hit::Hit;
 use super::rule::Trigger;
 use super::trace::Outcome;
-use crate::fleet::{Fact, HostName, Subject, Timestamp};
+use crate::fleet::{Fact, Freshness, HostName, Observation, Subject, Timestamp};
 
 /// A look at a container is this much older than the events that came meanwhile, at most.
 const OUT_OF_STEP: Duration = Duration::from_secs(60);
@@ -37,7 +37,11 @@ impl Engine {
     }
 
     /// Ends the states that this fact takes back.
-    pub(super) fn end_holds(&mut self, scene: Scene<'_>, at: Timestamp, fact: &Fact) {
+    pub(super) fn end_holds(&mut self, scene: Scene<'_>, observation: &Observation) {
+        let (at, fact) = (observation.at, &observation.fact);
+        // Events come in their order, whatever a clock says; a look at a container may be older than the last of them.
+        let in_order =
+            observation.freshness == Freshness::Live && !matches!(observation.fact, Fact::State { .. });
         let rules = Arc::clone(&self.rules);
         let place = scene.whereabouts();
         for &number in &rules.by_trigger().event {
@@ -49,7 +53,7 @@ impl Engine {
             let holds = &mut self.states[number].holds;
             let Some((hit, _)) = holds.get(&place).and_then(|hold| hold.0.as_ref()) else { continue };
             // What is that much older, and yet comes later, has happened after the host's clock was set back.
-            let is_later = at >= hit.at || at + OUT_OF_STEP < hit.at;
+            let is_later = in_order || at >= hit.at || at + OUT_OF_STEP < hit.at;
             if is_later && shown_by(fact, hit.at).into_iter().any(|kind| event.is_ended_by(kind)) {
                 holds.remove(&place);
             }

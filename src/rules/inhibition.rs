@@ -46,6 +46,11 @@ impl Inhibitions {
         let again = |cause: &Cause| {
             cause.rule == number && cause.is_within(inhibit.extent, &signal.host, &signal.app)
         };
+        // What rests on state stays in force, whatever a log says since.
+        let holds = |cause: &Cause| cause.founded && signal.at <= cause.last + cause.lasts;
+        if !signal.state_evidence && self.0.iter().any(|cause| again(cause) && holds(cause)) {
+            return;
+        }
         self.0.retain(|cause| !again(cause));
         if self.0.len() == CAUSES {
             self.0.remove(0);
@@ -71,6 +76,13 @@ impl Inhibitions {
         });
         if let Some(cause) = renewed {
             cause.last = cause.last.max(hit.at);
+        }
+    }
+
+    /// The host's clock was set, and shows `at` now: nothing is quiet for longer because of that.
+    pub(super) fn clock_set(&mut self, host: &HostName, at: Timestamp) {
+        for cause in self.0.iter_mut().filter(|cause| cause.host == *host) {
+            (cause.since, cause.last) = (cause.since.min(at), cause.last.min(at));
         }
     }
 

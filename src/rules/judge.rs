@@ -58,9 +58,9 @@ impl Engine {
             host: scene.host.clone(),
             subject: Arc::clone(scene.subject),
             process,
-            full,
             at: hit.at,
-            fault: hit.fault,
+            fault: full.fault,
+            full,
             dependents: hit.dependents.clone(),
         };
         candidate.full.evidence.splice(0..0, hit.behind.iter().cloned());

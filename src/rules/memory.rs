@@ -18,6 +18,14 @@ const CONTAINERS: usize = 10_000;
 /// The longest time that a process takes to end when it is asked to: `docker stop` may wait that long.
 const ASKED: Duration = Duration::from_secs(600);
 
+/// Signals that nobody sends but to end a process: SIGINT, SIGKILL, SIGTERM.
+const STOPPING: [u8; 3] = [2, 9, 15];
+/// The exit code of a process that was killed.
+const KILLED: i64 = 137;
+/// Times of one host are out of step by no more than this: what lies further in the future was stamped by a clock that has
+/// been set back since.
+const OUT_OF_STEP: Duration = Duration::from_secs(60);
+
 /// Signals that ask a process to reload or to talk, not to end: SIGHUP, SIGUSR1, SIGUSR2.
 const NOT_STOPPING: [u8; 3] = [1, 10, 12];
 
@@ -68,10 +76,13 @@ impl Seen {
     }
 
     /// Whether a process that ended with `exit_code` can have ended because of this. A signal that asks for a reload
-    /// explains an end only when it is what the process died of.
+    /// explains an end only when it is what the process died of; and what was killed was not killed by one that asks for
+    /// something else, like the thread dump that SIGQUIT is.
     pub(super) fn explains_end(&self, exit_code: Option<i64>) -> bool {
         self.signal.is_none_or(|signal| {
-            !NOT_STOPPING.contains(&signal) || exit_code == Some(128 + i64::from(signal))
+            let died_of_it = exit_code == Some(128 + i64::from(signal));
+            let may_end = !NOT_STOPPING.contains(&signal) && exit_code != Some(KILLED);
+            STOPPING.contains(&signal) || died_of_it || may_end
         })
     }
 }
@@ -138,7 +149,7 @@ impl Memory {
             .filter(|deployment| is_of(deployment, &subject.release));
         Circumstances {
             at,
-            deploy_age: deployment.map(|deployment| at.since(deployment.deployed_at)),
+            deploy_age: deployment.and_then(|deployment| age(at, deployment.deployed_at)),
             previous: deployment.and_then(|deployment| {
                 let previous = deployment.previous.as_ref()?;
                 Some(Previous { ran_for: previous.ran_for, prove: deployment.prove })
@@ -155,9 +166,17 @@ impl Memory {
     /// Whether the container's process was sent a signal to end it, in this life of it and not long before `end`, which is
     /// its end.
     pub(super) fn was_asked_for(&self, host: &HostName, subject: &Subject, end: &Seen) -> bool {
-        end.kind == EventKind::Die
-            && self.container(host, subject).is_some_and(ContainerHistory::is_kill_pending)
-            && self.preceded_by(host, subject, end, (EventKind::Kill, ASKED)).is_some()
+        let container = self.container(host, subject).filter(|container| container.is_kill_pending());
+        let events = container.into_iter().flat_map(|container| container.events().rev());
+        // What ran out of memory since then was ended by that.
+        let mut since_oom = events.take_while(|seen| seen.kind != EventKind::OutOfMemory);
+        let asks = |seen: &Seen| {
+            seen.kind == EventKind::Kill
+                && seen.signal.is_some_and(|signal| STOPPING.contains(&signal))
+                && seen.at <= end.at
+                && end.at.since(seen.at) <= ASKED
+        };
+        end.kind == EventKind::Die && since_oom.any(asks)
     }
 
     /// The latest event of one of `kinds` that explains why the container's process ended: not longer before `at`
@@ -200,6 +219,11 @@ impl Memory {
     pub(super) fn evicted(&self) -> u64 {
         self.apps.evicted() + self.containers.evicted()
     }
+}
+
+/// How long ago something was, if that can be said.
+pub(super) fn age(at: Timestamp, then: Timestamp) -> Option<Duration> {
+    (then <= at + OUT_OF_STEP).then(|| at.since(then))
 }
 
 /// Whether the record is of the release that the container was made for: right after a switch it may not be yet.

@@ -10,7 +10,7 @@
 use super::ansi;
 use super::log::LogPattern;
 use super::problem::Source;
-use super::rule::{Rule, Trigger};
+use super::rule::{Place, Replaced, Rule, Trigger};
 use super::structured::Structured;
 
 /// What a match of a line is worth, beside the other matches of that line.
@@ -29,6 +29,7 @@ pub enum Standing {
 pub(super) struct Together<'r> {
     pub(super) rules: &'r [Rule],
     pub(super) sources: &'r [Source],
+    pub(super) replaced: &'r [Replaced],
     /// The line; of a trace, its lines.
     pub(super) text: &'r str,
 }
@@ -53,10 +54,32 @@ impl Together<'_> {
     }
 
     fn explains(self, suppressor: &Rule, judged: &Rule) -> bool {
-        let is_users = self.sources.get(suppressor.place.source).is_some_and(|source| source.layer > 0);
-        is_users
-            || judged.is_fallback()
-            || (suppressor.pack() == judged.pack() && self.is_in_its_lines(suppressor, judged))
+        if !self.is_of_arcane(suppressor) {
+            return true;
+        }
+        let of_its_pack = self.is_of_arcane(judged) && suppressor.pack() == judged.pack();
+        (judged.is_fallback() && self.is_what_a_trace_says(suppressor))
+            || (of_its_pack && self.is_in_its_lines(suppressor, judged))
+    }
+
+    /// Whether a rule comes with Arcane, or is an extension of one that does.
+    fn is_of_arcane(self, rule: &Rule) -> bool {
+        let is_below = |place: &Place| self.sources.get(place.source).is_none_or(|source| source.layer == 0);
+        is_below(&rule.place) || self.replaced.iter().any(|one| one.name == rule.name && is_below(&one.was))
+    }
+
+    /// Whether the suppressor matches what a trace says is wrong: its first line, or the last that is not set in, which is
+    /// the root cause or the exception itself. One that takes several lines to match knows the whole trace.
+    fn is_what_a_trace_says(self, suppressor: &Rule) -> bool {
+        let mut plain = String::new();
+        let text = ansi::strip(self.text, &mut plain);
+        if !text.contains('\n') {
+            return true;
+        }
+        let Trigger::Log(known) = &suppressor.trigger else { return false };
+        let last = text.lines().rfind(|line| !line.starts_with([' ', '\t']));
+        text.lines().next().into_iter().chain(last).any(|line| matches(known, line))
+            || !text.lines().any(|line| matches(known, line))
     }
 
     /// Whether every line that `judged` matches by itself is one that the suppressor matches, too. A suppressor that takes
@@ -70,13 +93,15 @@ impl Together<'_> {
         let (Trigger::Log(known), Trigger::Log(wanted)) = (&suppressor.trigger, &judged.trigger) else {
             return false;
         };
-        let matches = |pattern: &LogPattern, line| {
-            pattern.matches(&Structured::of(line), None::<std::iter::Empty<usize>>).is_some()
-        };
         if !text.lines().any(|line| matches(known, line)) {
             return true;
         }
         let mut lines = text.lines().filter(|line| matches(wanted, line)).peekable();
         lines.peek().is_some() && lines.all(|line| matches(known, line))
     }
+}
+
+/// Whether a pattern matches one line by itself.
+fn matches(pattern: &LogPattern, line: &str) -> bool {
+    pattern.matches(&Structured::of(line), None::<std::iter::Empty<usize>>).is_some()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::budget::Budget;
+use super::budget::{Budget, Turn};
 use super::index::{self, Index};
 use super::log::{LogMatch, LogPattern};
 use super::precedence::{Standing, Together};
@@ -167,7 +167,8 @@ impl RuleSet {
     /// What each of a line's matches, by number and all of them within scope, is worth beside the others.
     #[must_use]
     pub fn standing(&self, line: &str, matched: impl Iterator<Item = usize> + Clone, of: usize) -> Standing {
-        Together { rules: &self.rules, sources: &self.sources, text: line }.standing(matched, of)
+        Together { rules: &self.rules, sources: &self.sources, replaced: &self.replaced, text: line }
+            .standing(matched, of)
     }
 
     /// The name of the rule that is most like `word`, when one is like it at all.
@@ -232,6 +233,15 @@ impl RuleSet {
         }
     }
 
+    fn turn(&self, rule: usize) -> Turn {
+        let rule = &self.rules[rule];
+        match self.sources[rule.place.source].layer {
+            _ if rule.is_fallback() => Turn::Last,
+            0 => Turn::Second,
+            _ => Turn::First,
+        }
+    }
+
     /// The rules of which a pattern over lines matches, in order. Of those that are not `admitted`, by number, nothing is
     /// asked.
     pub(super) fn match_line(
@@ -246,9 +256,13 @@ impl RuleSet {
         counts.lines += 1;
         let (gates, plain) = self.index.candidates(line.line(), &mut scratch.index);
         let mut budget = Budget::new(plain.len());
-        for gates in gates.chunk_by(|&left, &right| self.index.rule(left) == self.index.rule(right)) {
+        // Whoever fills a line with the words of many rules does not choose which of them are left out.
+        let turns: &[Option<Turn>] = if budget.is_ample(gates.len()) { &[None] } else { &Turn::ALL };
+        let of_one = |left: &u32, right: &u32| self.index.rule(*left) == self.index.rule(*right);
+        for (turn, gates) in turns.iter().flat_map(|turn| gates.chunk_by(of_one).map(move |one| (turn, one)))
+        {
             let slot = self.slots[self.index.rule(gates[0])];
-            if !admitted(slot.rule) {
+            if turn.is_some_and(|turn| turn != self.turn(slot.rule)) || !admitted(slot.rule) {
                 continue;
             }
             let Some(pattern) = self.pattern(slot) else { continue };
@@ -274,6 +288,9 @@ impl RuleSet {
                 counts.matched += 1;
                 matches.push(LineMatch { rule: slot.rule, captures, alternative, step: slot.step });
             }
+        }
+        if turns.len() > 1 {
+            matches.sort_by_key(|found| (found.rule, found.step));
         }
         matches
     }

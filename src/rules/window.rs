@@ -30,6 +30,7 @@ pub(super) struct Window {
 struct Stamp {
     at: Timestamp,
     live: bool,
+    fault: bool,
     /// What it is told from others by, when only different ones count.
     value: Option<Box<str>>,
 }
@@ -61,6 +62,8 @@ pub(super) struct Full {
     pub(super) evidence: Vec<Evidence>,
     pub(super) captures: BTreeMap<String, String>,
     pub(super) live: bool,
+    /// Whether each of the hits shows a fault by itself.
+    pub(super) fault: bool,
 }
 
 /// What became of a hit.
@@ -115,6 +118,7 @@ impl Window {
             count: hits.len(),
             repeats: std::mem::take(&mut self.repeats),
             live: hits.iter().all(|hit| hit.live),
+            fault: hits.iter().all(|hit| hit.fault),
             evidence: self.evidence.drain(..).collect(),
             captures: std::mem::take(&mut self.captures),
         })
@@ -144,7 +148,8 @@ impl Window {
             self.hits.retain(|known| known.value.as_deref() != value);
         }
         let place = self.hits.partition_point(|known| known.at <= hit.at);
-        self.hits.insert(place, Stamp { at: hit.at, live: hit.live, value: value.map(Box::from) });
+        let stamp = Stamp { at: hit.at, live: hit.live, fault: hit.fault, value: value.map(Box::from) };
+        self.hits.insert(place, stamp);
         let place = self.evidence.partition_point(|evidence| evidence.at <= hit.at);
         self.evidence.insert(place, hit.evidence());
         if self.evidence.len() > EVIDENCE {

@@ -4,6 +4,7 @@ use crate::fleet::duration::{brief, format};
 use crate::fleet::text::plural;
 use crate::fleet::{Class, Deployment, PreviousRelease, Remedy, Rung};
 
+use super::super::case::OUT_OF_ORDER;
 use super::refusal::{Guard, Refusal, refuse};
 use super::scene::Scene;
 
@@ -121,8 +122,13 @@ pub(super) fn deploy_age(scene: &Scene<'_>, rung: &Rung) -> Result<(), Refusal> 
     let (Some(limit), Some(deployment)) = (rung.if_deploy_younger_than, scene.deployment()) else {
         return Ok(());
     };
-    // Both times are of the host's clock.
-    let age = scene.case.newest_signal.since(deployment.deployed_at);
+    // Both times are of the host's clock, which may have been set back in between.
+    let newest = scene.case.newest_signal;
+    if deployment.deployed_at > newest + OUT_OF_ORDER {
+        let why = format!("{} was deployed in the future, by the host's clock", deployment.release);
+        return Err(refuse(Guard::DeployAge, why));
+    }
+    let age = newest.since(deployment.deployed_at);
     if age < limit {
         return Ok(());
     }

@@ -123,9 +123,11 @@ fn operator_stop() {
 
 #[test]
 fn operator_stop_is_not_a_reload() {
-    let mut stage = Stage::auto();
-    stage.fact(("web1", "shop", 2), Fact::Killed { signal: 1 });
-    stage.pass(60).fails(vec![restart_auto(1)]).expect_acts(1);
+    for (signal, acts) in [(1, 1), (3, 1), (21, 1), (15, 0)] {
+        let mut stage = Stage::auto();
+        stage.fact(("web1", "shop", 2), Fact::Killed { signal });
+        stage.pass(60).fails(vec![restart_auto(1)]).expect_acts(acts);
+    }
 }
 
 #[test]

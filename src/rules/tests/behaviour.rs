@@ -294,3 +294,51 @@ fn a_failed_test_explains_itself() {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }
 }
+
+#[test]
+fn a_stop_that_takes_long_is_no_crash_to_act_upon() {
+    let rule = "on = { event = \"die\", exit_code = \"!0\", not_preceded_by = \"kill:15s\" }\ncount = 3\nwithin = \"10m\"";
+    let kill = |seconds, signal| event(seconds, Fact::Killed { signal });
+    let stop = |at| [kill(at, 15), die(at + 20, 1), event(at + 21, Fact::Started)];
+    let crash = |at| [die(at, 1), event(at + 1, Fact::Started)];
+    for (script, expected) in [
+        ([crash(0), crash(60), crash(120)].concat(), true),
+        ([stop(0).to_vec(), stop(60).to_vec(), crash(120).to_vec()].concat(), false),
+        ([crash(0).to_vec(), stop(60).to_vec(), crash(120).to_vec()].concat(), false),
+    ] {
+        let evidence: Vec<bool> = play(rule, &script).iter().map(|signal| signal.state_evidence).collect();
+        assert_eq!(evidence, [expected], "each of them must show a fault");
+    }
+}
+
+#[test]
+fn a_signal_that_asks_for_something_else_hides_nothing() {
+    let killed = "on = { event = \"die\", exit_code = \"137\", not_preceded_by = \"kill:15s\" }";
+    let kill = |seconds, signal| event(seconds, Fact::Killed { signal });
+    for (what, script, expected) in [
+        ("a thread dump long before", vec![kill(0, 3), die(300, 137)], Some(true)),
+        ("a thread dump just before", vec![kill(0, 3), die(5, 137)], Some(true)),
+        ("a resized terminal", vec![kill(0, 28), die(5, 137)], Some(true)),
+        ("it was killed", vec![kill(0, 9), die(1, 137)], None),
+        ("it was stopped, and took too long", vec![kill(0, 15), die(30, 137)], Some(false)),
+        ("it ran out of memory", vec![kill(0, 15), event(299, Fact::OutOfMemory), die(300, 137)], Some(true)),
+        ("it was asked to stop long before", vec![kill(0, 15), die(700, 137)], Some(true)),
+    ] {
+        let signals = play(killed, &script);
+        assert_eq!(signals.last().map(|signal| signal.state_evidence), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_was_deployed_in_the_future_has_no_age() {
+    let rule = format!("{CRASH}\nrequire = {{ deploy_age = \"<15m\" }}");
+    for (ago, expected) in [(60, 1), (3600, 0)] {
+        assert_eq!(play(&rule, &[deployed(0, ago, None), die(5, 1)]).len(), expected);
+    }
+    let Observation { fact: Fact::Deployed { mut deployment }, .. } = deployed(0, 0, None) else {
+        unreachable!()
+    };
+    deployment.deployed_at = START + std::time::Duration::from_secs(3600);
+    let future = event(0, Fact::Deployed { deployment });
+    assert_eq!(play(&rule, &[future, die(5, 1)]).len(), 0, "the clock was set back since");
+}

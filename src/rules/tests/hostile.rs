@@ -155,6 +155,19 @@ fn a_line_makes_no_more_work_than_is_allowed() {
 }
 
 #[test]
+fn what_a_line_is_filled_with_does_not_hide_it_from_a_users_rules() {
+    let own = "pack = \"z\"\nschema = 1\n[[rule]]\nid = \"own\"\nclass = \"overload\"\nlog = { any = [\"till is stuck\"] }\n";
+    let layers = [RuleSet::builtin_files(), vec![("z.toml".to_owned(), own.to_owned())]];
+    let rules = Arc::new(RuleSet::layered(&layers).unwrap());
+    let mut scanner = Scanner::new(Arc::clone(&rules));
+    let filled = format!("till is stuck: {}", longest(&SAMPLES.join(" ")));
+    let names: Vec<&str> =
+        scanner.matches(&filled).iter().map(|found| rules.rules()[found.rule].name()).collect();
+    assert!(names.contains(&"z/own"), "{names:?}");
+    assert!(scanner.counts().skipped > 0);
+}
+
+#[test]
 fn the_work_of_an_honest_line_is_done() {
     let ordinary = "2026-11-25 10:00:00 INFO [worker-7] error rate 0.1, retry in 5s, GET /orders from 10.0.0.1 took 4 ms; ";
     let long = format!("{}\njava.lang.OutOfMemoryError: Java heap space", longest(ordinary));

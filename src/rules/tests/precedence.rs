@@ -107,6 +107,22 @@ fn a_users_suppressor_explains_every_rule() {
 }
 
 #[test]
+fn a_suppressor_of_arcane_leaves_a_users_rules_alone() {
+    let own = "pack = \"t\"\nschema = 1\n[[rule]]\nid = \"own\"\nclass = \"overload\"\nlog = { any = [\"EPIPE\"] }\n";
+    assert_eq!(beside(own, "EPIPE, will retry"), ["t/own"], "whatever its pack is called");
+    let narrowed = format!("{own}\n[[rule]]\nextends = \"t/retried\"\nscope = {{ app = \"s*\" }}\n");
+    assert_eq!(beside(&narrowed, "EPIPE, will retry"), ["t/own"], "nor does an extension of one");
+}
+
+#[test]
+fn a_suppressor_explains_a_guess_by_what_a_trace_says() {
+    let trace = |middle: &str, last: &str| format!("Uncaught Error\n    at a (b.js:1:2){middle}\n{last}");
+    assert_eq!(judged(RULES, &trace("", "will retry")).0, ["t/retried"]);
+    let beside_the_point = trace("\n\tSuppressed: will retry", "Caused by: x");
+    assert_eq!(judged(RULES, &beside_the_point).0, ["t/uncaught", "t/retried"]);
+}
+
+#[test]
 fn a_suppressor_explains_only_its_line_of_a_trace() {
     let trace = |last: &str| format!("Error: connect ECONNREFUSED\n    at a (b.js:1:2)\n{last}");
     assert_eq!(judged(RULES, &trace("will retry")).0, ["t/refused", "t/retried"]);

@@ -131,6 +131,25 @@ fn text_does_not_renew_what_rests_on_state() {
 }
 
 #[test]
+fn text_does_not_end_what_rests_on_state() {
+    let mixed = "class = 'overload'\nlog = { any = ['all is lost'] }\ncooldown = '0s'\nconfirm = { any = [{ event = 'die' }, { event = 'start' }] }\ninhibit = { what = ['t/other'], for = '1m' }";
+    let other = "class = 'app_crash'\non = 'health:unhealthy'";
+    let rules = set(&[("mixed", mixed), ("other", other)]);
+    let fact = |seconds, fact| at(seconds, &subject("shop", 0), fact);
+    let unhealthy = fact(50, Fact::Health { state: crate::fleet::HealthState::Unhealthy });
+    let script = [
+        line(0, "all is lost"),
+        died("shop", 1),
+        fact(30, Fact::Started),
+        line(31, "all is lost"),
+        unhealthy,
+    ];
+    let signals = play(&rules, &script);
+    assert_eq!(names(&signals), ["t/mixed", "t/mixed"]);
+    assert!(signals[0].state_evidence && !signals[1].state_evidence);
+}
+
+#[test]
 fn what_is_quiet_may_be_the_same_app_only() {
     let cause = "class = 'overload'\non = 'die'\ninhibit = { what = ['t/symptom'], where = 'app' }";
     let symptom = "class = 'hang'\nlog = { any = ['slow'] }";

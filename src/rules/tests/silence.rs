@@ -187,6 +187,8 @@ fn a_state_must_last_by_a_clock_that_is_set() {
     assert_eq!(live(rule, &script(0, 0, Vec::new()), 900), [303]);
     assert_eq!(live(rule, &script(hour, 0, Vec::new()), 900), [422], "five minutes from when it was set");
     assert_eq!(live(rule, &script(0, hour, Vec::new()), 900), [422]);
+    let little: Vec<_> = running(20).into_iter().chain([(30, health(15, HealthState::Healthy))]).collect();
+    assert_eq!(live(rule, &little, 900), [0; 0], "set back by less than is noticed");
     let recovers = |ahead: u64| vec![(130, health(130 + ahead, HealthState::Healthy))];
     assert_eq!(live(rule, &script(hour, 0, recovers(0)), 900), [0; 0]);
     assert_eq!(live(rule, &script(0, hour, recovers(hour)), 900), [0; 0]);

@@ -62,8 +62,14 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         .map_err(|error| unreadable(folder, &error))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
-        .take(MOST_FILES)
+        .take(MOST_FILES + 1)
         .collect();
+    if files.len() > MOST_FILES {
+        let message = format!("{} holds more than {MOST_FILES} .toml files", folder.display());
+        return Err(
+            Failure::new(exit::USAGE, message).hint("name those that are rules, or move the others away")
+        );
+    }
     files.sort();
     Ok(files)
 }
