@@ -122,15 +122,6 @@ fn operator_stop() {
 }
 
 #[test]
-fn operator_stop_is_not_a_reload() {
-    for (signal, acts) in [(1, 1), (3, 1), (21, 1), (15, 0)] {
-        let mut stage = Stage::auto();
-        stage.fact(("web1", "shop", 2), Fact::Killed { signal });
-        stage.pass(60).fails(vec![restart_auto(1)]).expect_acts(acts);
-    }
-}
-
-#[test]
 fn operator_stop_during_the_proof_is_respected() {
     let mut stage = Stage::auto();
     stage.fails(vec![restart_auto(3)]).restarted().pass(20);

@@ -119,3 +119,12 @@ fn one_approval_is_one_action() {
     stage.expect_news(News::Refused, "guard `in-flight`").restarted().expect(1, IncidentState::Verifying, "");
     stage.approve(1, Some(Remedy::Restart)).expect_acts(1);
 }
+
+#[test]
+fn operator_stop_is_not_a_reload() {
+    for (signal, acts) in [(1, 1), (3, 1), (21, 1), (15, 0)] {
+        let mut stage = Stage::auto();
+        stage.fact(("web1", "shop", 2), Fact::Killed { signal });
+        stage.pass(60).fails(vec![restart_auto(1)]).expect_acts(acts);
+    }
+}
